@@ -1,0 +1,2 @@
+//! The Streamium payment channel.
+#![forbid(unsafe_code)]
