@@ -1,0 +1,199 @@
+//! The consumer's side of one session: from the link to the last payment.
+//!
+//! [`ConsumerSession`] is driven from outside like [`ProviderSession`](crate::provider::ProviderSession): hand it
+//! messages, what the wallet, the media and the chain say, and the time; carry out the [`ConsumerEffect`]s it
+//! returns, in order. If one of them fails, the rest must not be carried out.
+
+mod policy;
+mod purse;
+mod session;
+
+pub use policy::{ConsumerPolicy, Refusal};
+pub use purse::{Exhausted, Purse};
+pub use session::{CHANNEL_TIMEOUT, CLOSING_TIMEOUT, ConsumerSession, TERMS_TIMEOUT};
+
+use crate::contract::Contract;
+use crate::fault::Fault;
+use crate::handshake::{Certificates, GenesisHash, Nonce};
+use crate::link::Link;
+use crate::message::{ConsumerMessage, GateState};
+use crate::money::Msat;
+use crate::record::ConsumerRecord;
+use crate::script::ChangeScript;
+use crate::terms::Terms;
+use bitcoin::secp256k1::Keypair;
+use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, Txid};
+use std::fmt;
+use std::time::Duration;
+
+/// What is new for each session.
+#[derive(Clone, Debug)]
+pub struct ConsumerIdentity {
+    /// Where to and for what.
+    pub link: Link,
+    /// The chain.
+    pub chain: GenesisHash,
+    /// A fresh key for this session's channel.
+    pub channel_key: Keypair,
+    /// Its index, reserved for ever.
+    pub channel_key_index: u32,
+    /// A fresh script of the own wallet.
+    pub change: ChangeScript,
+    /// Fresh random bytes.
+    pub nonce: Nonce,
+    /// The connection as the consumer sees it.
+    pub certificates: Certificates,
+}
+
+/// When media of each kind last arrived, on the clock of all other times; `None`: never.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arrivals {
+    /// Sound.
+    pub audio: Option<Duration>,
+    /// Pictures.
+    pub video: Option<Duration>,
+}
+
+/// What has to happen outside, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConsumerEffect {
+    /// Send this.
+    Send(ConsumerMessage),
+    /// Show what it costs and what has to be funded; call [`ConsumerSession::funded`] once the wallet can pay for
+    /// a commitment of this capacity at this fee rate.
+    AwaitFunds {
+        /// The capacity.
+        capacity: Amount,
+        /// The commitment's fee rate.
+        fee_rate: FeeRate,
+    },
+    /// Build and sign the commitment, then call [`ConsumerSession::commitment_built`].
+    BuildCommitment {
+        /// What was agreed.
+        contract: Contract,
+        /// The output's script.
+        script: ScriptBuf,
+        /// The commitment's fee rate.
+        fee_rate: FeeRate,
+    },
+    /// Make the record durable before anything that follows.
+    SaveChannel(Box<ConsumerRecord>),
+    /// Record what has been signed. May be committed together with others: the provider holds the signature, and
+    /// a lower one later is harmless.
+    SavePaid {
+        /// The channel.
+        outpoint: OutPoint,
+        /// The highest cumulative amount.
+        paid: Amount,
+    },
+    /// Follow this output on the chain.
+    Watch {
+        /// The channel.
+        outpoint: OutPoint,
+        /// Its script.
+        script: ScriptBuf,
+    },
+    /// Hand this to the network.
+    Broadcast(Transaction),
+    /// For people and programs.
+    Notice(ConsumerNotice),
+    /// The session is over: end the connection.
+    End(ConsumerEnd),
+}
+
+/// What happened, for people and programs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConsumerNotice {
+    /// The terms are the link's provider's, and within the policy.
+    Terms(Box<Terms>),
+    /// The wallet can pay; the provider is asked.
+    Opening {
+        /// The capacity.
+        capacity: Amount,
+    },
+    /// The channel's money is on its way.
+    Committed {
+        /// The channel.
+        outpoint: OutPoint,
+        /// Its capacity.
+        capacity: Amount,
+        /// The descriptor with which another wallet finds it.
+        descriptor: String,
+    },
+    /// The provider has seen the commitment, this deep (0: in the mempool).
+    Channel {
+        /// The channel.
+        outpoint: OutPoint,
+        /// How deep.
+        confirmations: u32,
+    },
+    /// A payment was sent.
+    Paid {
+        /// The channel.
+        outpoint: OutPoint,
+        /// All that was paid.
+        paid: Amount,
+        /// What this payment added.
+        added: Amount,
+        /// What arrived by the own count.
+        consumed: Msat,
+    },
+    /// The provider opened or closed the gate.
+    Gate {
+        /// Open, or why closed.
+        state: GateState,
+    },
+    /// Nothing more will be paid.
+    Exhausted(Exhausted),
+    /// The provider's settlement is on its way.
+    Settled {
+        /// The channel.
+        outpoint: OutPoint,
+        /// The transaction.
+        txid: Txid,
+    },
+    /// The provider did something wrong.
+    Fault(Fault),
+}
+
+/// Why a session ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConsumerEnd {
+    /// The viewer stopped.
+    Stopped,
+    /// The terms are beyond what this consumer accepts.
+    Refused(Refusal),
+    /// The provider did something that ends a session. If it is [`Fault::Terms`], this was not the link's provider.
+    Fault(Fault),
+    /// The provider has no room, in its words.
+    Busy(String),
+    /// The provider does not want this channel, in its words.
+    ProviderRefused(String),
+    /// The provider ended it, in its words.
+    ProviderClosed(String),
+    /// Nothing was heard for too long.
+    Gone,
+    /// The connection is gone.
+    Disconnected,
+    /// A step took the provider too long.
+    TimedOut(&'static str),
+    /// An own failure, in these words.
+    Failed(String),
+}
+
+impl fmt::Display for ConsumerEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConsumerEnd::Stopped => f.write_str("stopped by the viewer"),
+            ConsumerEnd::Refused(refusal) => write!(f, "{refusal}"),
+            ConsumerEnd::Fault(fault) => write!(f, "{fault}"),
+            ConsumerEnd::Busy(words) => write!(f, "the provider has no room now: {words}"),
+            ConsumerEnd::ProviderRefused(words) => write!(f, "the provider refuses: {words}"),
+            ConsumerEnd::ProviderClosed(words) => write!(f, "the provider ended it: {words}"),
+            ConsumerEnd::Gone => f.write_str("the provider is not answering"),
+            ConsumerEnd::Disconnected => f.write_str("the connection ended"),
+            ConsumerEnd::TimedOut(step) => write!(f, "the provider took too long for {step}"),
+            ConsumerEnd::Failed(words) => write!(f, "{words}"),
+        }
+    }
+}

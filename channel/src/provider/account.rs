@@ -1,0 +1,212 @@
+//! A consumer's account with the provider: what counts, what is consumed, and so whether media flows.
+
+use crate::message::GateState;
+use crate::meter::Meter;
+use crate::money::{Msat, Rate};
+use bitcoin::Amount;
+use std::time::Duration;
+
+/// The account and the gate that follows from it. All decisions about the gate are made here.
+#[derive(Clone, Debug)]
+pub struct Account {
+    meter: Meter,
+    rate: Rate,
+    grace: Msat,
+    balance: Amount,
+    /// At most this much of the balance counts now; `None` once the commitment is confirmed.
+    limit: Option<Amount>,
+    paused: bool,
+    gate: GateState,
+}
+
+impl Account {
+    /// An account without a payment. `grace` is the time for which media may flow ahead of payment; `limit` what
+    /// counts of an unconfirmed channel.
+    pub fn new(rate: Rate, grace: Duration, limit: Amount) -> Self {
+        Self {
+            meter: Meter::new(rate, Msat::ZERO),
+            rate,
+            grace: rate.cost(grace),
+            balance: Amount::ZERO,
+            limit: Some(limit),
+            paused: false,
+            gate: GateState::Unpaid,
+        }
+    }
+
+    /// The best payment's amount.
+    pub const fn balance(&self) -> Amount {
+        self.balance
+    }
+
+    /// The gate as last decided.
+    pub const fn gate(&self) -> GateState {
+        self.gate
+    }
+
+    /// What has been debited.
+    pub fn consumed(&self, now: Duration) -> Msat {
+        self.meter.consumed(now)
+    }
+
+    /// The time that the credit lasts from `now`.
+    pub fn credit(&self, now: Duration) -> Duration {
+        self.rate.time(self.counted().minus(self.consumed(now)))
+    }
+
+    /// A checked payment has been made.
+    pub fn pay(&mut self, cumulative: Amount) {
+        self.balance = self.balance.max(cumulative);
+    }
+
+    /// How much of the balance counts now.
+    pub const fn set_limit(&mut self, limit: Option<Amount>) {
+        self.limit = limit;
+    }
+
+    /// The consumer pauses or goes on.
+    pub const fn set_paused(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    /// Decides about the gate; true if that changed it. The meter runs exactly while the gate is open.
+    pub fn decide(&mut self, alive: bool, now: Duration) -> bool {
+        let gate = self.next_gate(alive, now);
+        let changed = gate != self.gate;
+        self.gate = gate;
+        self.meter.run(gate == GateState::Open, now);
+        changed
+    }
+
+    /// The session is over: the gate is closed for good.
+    pub fn end(&mut self, now: Duration) -> bool {
+        let changed = self.gate != GateState::Closed;
+        self.gate = GateState::Closed;
+        self.meter.run(false, now);
+        changed
+    }
+
+    /// When the gate will close if nothing more is paid.
+    pub fn runs_out(&self, now: Duration) -> Option<Duration> {
+        self.meter.reaches(self.counted().plus(self.grace), now)
+    }
+
+    fn counted(&self) -> Msat {
+        Msat::from(self.limit.map_or(self.balance, |limit| self.balance.min(limit)))
+    }
+
+    fn next_gate(&self, alive: bool, now: Duration) -> GateState {
+        let consumed = self.consumed(now);
+        // A closed gate opens only on credit; an open one has the grace as well, so that it does not flap.
+        let covered = match self.gate {
+            GateState::Open => self.counted().plus(self.grace),
+            _ => self.counted(),
+        };
+        match () {
+            () if self.gate == GateState::Closed => GateState::Closed,
+            () if self.paused => GateState::Paused,
+            () if self.balance == Amount::ZERO => GateState::Unpaid,
+            () if !alive => GateState::Silent,
+            () if consumed < covered => GateState::Open,
+            () if self.counted() < Msat::from(self.balance) => GateState::Unconfirmed,
+            () => GateState::Starved,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn account() -> Account {
+        Account::new(Rate::new(100_000), SECOND / 2, Amount::from_sat(1_000))
+    }
+
+    #[test]
+    fn the_gate_is_closed_until_paid_and_closes_when_credit_and_grace_are_used_up() {
+        let mut account = account();
+        assert!(!account.decide(true, SECOND));
+        assert_eq!(account.gate(), GateState::Unpaid);
+        account.pay(Amount::from_sat(500));
+        assert!(account.decide(true, SECOND));
+        assert_eq!(
+            (account.gate(), account.credit(SECOND)),
+            (GateState::Open, SECOND * 5)
+        );
+        let end = account.runs_out(SECOND).unwrap();
+        assert!(end >= SECOND + SECOND * 11 / 2 && end < SECOND + SECOND * 11 / 2 + SECOND / 1_000);
+        assert!(!account.decide(true, end - SECOND / 1_000));
+        assert!(account.decide(true, end));
+        assert_eq!(account.gate(), GateState::Starved);
+    }
+
+    #[test]
+    fn grace_does_not_open_a_closed_gate_and_debt_is_kept() {
+        let mut account = account();
+        account.pay(Amount::from_sat(100));
+        account.decide(true, SECOND);
+        account.decide(true, SECOND * 3);
+        assert_eq!(account.gate(), GateState::Starved);
+        let debt = account
+            .consumed(SECOND * 3)
+            .minus(Msat::from(Amount::from_sat(100)));
+        assert!(debt > Msat::ZERO);
+        account.pay(Amount::from_sat(100) + debt.ceil_sat());
+        assert!(
+            !account.decide(true, SECOND * 9),
+            "paying the debt alone opens nothing"
+        );
+        account.pay(account.balance() + Amount::from_sat(1));
+        assert!(account.decide(true, SECOND * 9));
+    }
+
+    #[test]
+    fn an_unconfirmed_channel_counts_up_to_the_limit_only() {
+        let mut account = account();
+        account.pay(Amount::from_sat(5_000));
+        account.decide(true, SECOND);
+        assert_eq!(account.credit(SECOND), SECOND * 10);
+        account.decide(true, SECOND * 12);
+        assert_eq!(account.gate(), GateState::Unconfirmed);
+        account.set_limit(None);
+        account.decide(true, SECOND * 13);
+        assert_eq!(account.gate(), GateState::Open);
+        account.set_limit(Some(Amount::ZERO));
+        account.decide(true, SECOND * 14);
+        assert_eq!(
+            account.gate(),
+            GateState::Unconfirmed,
+            "a commitment that vanished counts nothing"
+        );
+    }
+
+    #[test]
+    fn paused_and_silent_time_costs_nothing() {
+        let mut account = account();
+        account.pay(Amount::from_sat(500));
+        account.decide(true, SECOND);
+        account.set_paused(true);
+        account.decide(true, SECOND * 2);
+        account.set_paused(false);
+        account.decide(false, SECOND * 50);
+        assert_eq!(account.gate(), GateState::Silent);
+        account.decide(true, SECOND * 60);
+        assert_eq!(
+            (account.gate(), account.credit(SECOND * 60)),
+            (GateState::Open, SECOND * 4)
+        );
+    }
+
+    #[test]
+    fn the_end_is_final() {
+        let mut account = account();
+        account.pay(Amount::from_sat(500));
+        account.decide(true, SECOND);
+        assert!(account.end(SECOND * 2) && !account.end(SECOND * 2));
+        account.pay(Amount::from_sat(900));
+        assert!(!account.decide(true, SECOND * 3));
+        assert_eq!(account.gate(), GateState::Closed);
+    }
+}

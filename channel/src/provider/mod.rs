@@ -1,0 +1,217 @@
+//! The provider's side of one session: from `hello` to the settlement being due.
+//!
+//! [`ProviderSession`] is driven from outside: hand it messages, what the chain says and the time; carry out
+//! the [`ProviderEffect`]s it returns, in order. If one of them fails, the rest must not be carried out.
+
+mod account;
+mod session;
+
+pub use account::Account;
+pub use session::{COMMITMENT_TIMEOUT, HELLO_TIMEOUT, ProviderSession};
+
+use crate::blocks::RefundDelay;
+use crate::fault::Fault;
+use crate::handshake::{Certificates, GenesisHash, Nonce};
+use crate::link::StreamName;
+use crate::message::{GateState, ProviderMessage};
+use crate::money::{Msat, Rate};
+use crate::record::{PaymentRecord, ProviderRecord};
+use crate::terms::Track;
+use bitcoin::secp256k1::Keypair;
+use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction};
+use std::fmt;
+use std::time::Duration;
+
+/// What a provider asks of every consumer.
+#[derive(Clone, Debug)]
+pub struct ProviderConfig {
+    /// The stream name.
+    pub stream: StreamName,
+    /// The chain.
+    pub chain: GenesisHash,
+    /// What is sold.
+    pub tracks: Vec<Track>,
+    /// The price; free if zero.
+    pub rate: Rate,
+    /// The least first payment.
+    pub opening: Amount,
+    /// How far ahead a consumer should pay.
+    pub window: Duration,
+    /// For how long media flows ahead of payment.
+    pub grace: Duration,
+    /// The least capacity.
+    pub min_capacity: Amount,
+    /// The largest capacity.
+    pub max_capacity: Amount,
+    /// The shortest refund delay.
+    pub min_refund_delay: RefundDelay,
+    /// The longest refund delay.
+    pub max_refund_delay: RefundDelay,
+    /// The least fee rate of a commitment, in sat per 1,000 vB.
+    pub commitment_fee_rate_sat_per_kvb: u64,
+    /// From how many confirmations on the whole balance counts.
+    pub min_confirmations: u16,
+    /// How much of a balance counts before.
+    pub unconfirmed_limit: Amount,
+    /// How long a channel without credit is kept before it is settled.
+    pub settle_delay: Duration,
+    /// How long a consumer may take to fund.
+    pub funding_timeout: Duration,
+    /// Where a cooperative close pays.
+    pub payout: ScriptBuf,
+}
+
+/// What is new for each session.
+#[derive(Clone, Debug)]
+pub struct ProviderIdentity {
+    /// The key in the link.
+    pub identity: Keypair,
+    /// A fresh key for this session's channel.
+    pub channel_key: Keypair,
+    /// Its index, reserved for ever.
+    pub channel_key_index: u32,
+    /// Fresh random bytes.
+    pub nonce: Nonce,
+    /// The connection as the provider sees it.
+    pub certificates: Certificates,
+}
+
+/// What the chain says of this session's commitment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommitmentStatus {
+    /// Not known (any more) to any server: nothing of its balance counts.
+    Missing,
+    /// Waiting for a block.
+    Mempool,
+    /// In the chain.
+    Confirmed {
+        /// At least 1.
+        confirmations: u32,
+    },
+}
+
+/// What has to happen outside, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProviderEffect {
+    /// Send this.
+    Send(ProviderMessage),
+    /// Make the record durable before anything that follows.
+    SaveChannel(Box<ProviderRecord>),
+    /// Record payment and account. May be committed together with others within 250 ms: the next cumulative
+    /// payment heals a lost one.
+    SaveAccount {
+        /// The channel.
+        outpoint: OutPoint,
+        /// The best payment, if there is one.
+        best: Option<PaymentRecord>,
+        /// What has been debited.
+        consumed: Msat,
+    },
+    /// Follow this output on the chain and report with [`ProviderSession::commitment_status`].
+    Watch {
+        /// The channel.
+        outpoint: OutPoint,
+        /// Its script.
+        script: ScriptBuf,
+    },
+    /// Hand this to the network.
+    Broadcast(Transaction),
+    /// Open the gate if the state is [`GateState::Open`], else close it.
+    Gate(GateState),
+    /// The channel is due: settle it.
+    Settle(OutPoint),
+    /// Record and broadcast this closing transaction instead of settling.
+    CloseCooperatively {
+        /// The channel.
+        outpoint: OutPoint,
+        /// Complete.
+        transaction: Transaction,
+    },
+    /// For people and programs.
+    Notice(ProviderNotice),
+    /// The session is over: end the connection.
+    End(EndReason),
+}
+
+/// What happened, for people and programs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProviderNotice {
+    /// The consumer asked and was told the terms.
+    Offered,
+    /// The commitment has been accepted.
+    Committed {
+        /// The channel.
+        outpoint: OutPoint,
+        /// Its capacity.
+        capacity: Amount,
+    },
+    /// The commitment has been confirmed.
+    Confirmed {
+        /// The channel.
+        outpoint: OutPoint,
+        /// How deep.
+        confirmations: u32,
+    },
+    /// A payment was credited.
+    Paid {
+        /// The channel.
+        outpoint: OutPoint,
+        /// All it has paid.
+        balance: Amount,
+        /// What this payment added.
+        added: Amount,
+    },
+    /// The gate opened or closed.
+    Gate {
+        /// Open, or why closed.
+        state: GateState,
+        /// All that was paid.
+        balance: Amount,
+        /// All that was debited.
+        consumed: Msat,
+    },
+    /// The consumer did something wrong.
+    Fault(Fault),
+}
+
+/// Why a session ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// The consumer said so, with these words.
+    ConsumerClosed(String),
+    /// The consumer's connection is gone.
+    Disconnected,
+    /// Nothing was heard for too long.
+    Gone,
+    /// A step took too long.
+    TimedOut(&'static str),
+    /// No credit for too long.
+    Starved,
+    /// The refund leaf opens soon.
+    Deadline,
+    /// There is no room.
+    Busy,
+    /// The consumer did something that ends a session.
+    Fault(Fault),
+    /// The stream ends.
+    Stopping,
+    /// An own failure, in these words.
+    Failed(String),
+}
+
+impl fmt::Display for EndReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EndReason::ConsumerClosed(words) => write!(f, "the viewer ended it: {words}"),
+            EndReason::Disconnected => f.write_str("the connection ended"),
+            EndReason::Gone => f.write_str("the viewer is not answering"),
+            EndReason::TimedOut(step) => write!(f, "{step} took too long"),
+            EndReason::Starved => f.write_str("nothing was paid for too long"),
+            EndReason::Deadline => f.write_str("the channel nears its refund and has to be settled"),
+            EndReason::Busy => f.write_str("too many viewers are waiting to pay"),
+            EndReason::Fault(fault) => write!(f, "{fault}"),
+            EndReason::Stopping => f.write_str("the stream ends"),
+            EndReason::Failed(words) => write!(f, "the provider failed: {words}"),
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! The test vectors in `channel/vectors/`, with which an implementation in another language is checked. This test
+//! recomputes them; `STREAMIUM_WRITE_VECTORS=1 cargo test -p streamium-channel --test vectors` writes them anew.
+
+mod common;
+
+use common::pair::{consumer_identity, provider_identity};
+use common::*;
+use serde_json::{Value, json};
+use std::path::Path;
+use streamium_channel::bitcoin::consensus::encode::serialize_hex;
+use streamium_channel::bitcoin::hex::DisplayHex;
+use streamium_channel::bitcoin::{FeeRate, Network};
+use streamium_channel::contract::Channel;
+use streamium_channel::cooperative::Closing;
+use streamium_channel::message::{ConsumerMessage, ProviderMessage, decode, encode};
+use streamium_channel::payment::{Payment, payment_transaction};
+use streamium_channel::refund::refund;
+use streamium_channel::settlement::{Claim, Settlement};
+use streamium_channel::terms::{PROTOCOL_VERSION, Terms};
+
+const RATE: FeeRate = FeeRate::from_sat_per_vb_u32(2);
+
+fn same(name: &str, computed: &Value) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors").join(name);
+    let text = serde_json::to_string_pretty(computed).unwrap() + "\n";
+    if std::env::var_os("STREAMIUM_WRITE_VECTORS").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let stored = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(
+        stored,
+        text,
+        "{} differs from what the code computes",
+        path.display()
+    );
+}
+
+fn secret(byte: u8) -> String {
+    [byte; 32].to_lower_hex_string()
+}
+
+#[test]
+fn transactions() {
+    let channel = Channel::new(contract(50_000), outpoint(7)).unwrap();
+    let script = channel.script();
+    let payments: Vec<_> = [1, 1_000, 49_670]
+        .map(|amount| {
+            let payment = Payment::sign(&channel, &key(CONSUMER), sat(amount)).unwrap();
+            json!({
+                "cumulative_sat": amount,
+                "unsigned_transaction": serialize_hex(&payment_transaction(&channel, sat(amount)).unwrap()),
+                "signature": payment.signature().to_string(),
+            })
+        })
+        .into();
+    let payment = Payment::sign(&channel, &key(CONSUMER), sat(1_000)).unwrap();
+    let claim = Claim {
+        channel: &channel,
+        payment: &payment,
+        key: &key(PROVIDER),
+    };
+    let settlement = Settlement::new(&[claim], &p2tr(0x77), RATE).unwrap();
+    let payout = p2tr(0x77);
+    let closing = Closing {
+        channel: &channel,
+        balance: sat(0),
+        payout: &payout,
+        fee: sat(400),
+    };
+    let offer = closing.offer(&key(CONSUMER)).unwrap();
+    same(
+        "channel.json",
+        &json!({
+            "comment": "Signatures use no auxiliary randomness, so they are reproducible. Amounts in sat, fee rate 2 sat/vB.",
+            "consumer_secret_key": secret(CONSUMER),
+            "provider_secret_key": secret(PROVIDER),
+            "consumer_key": key(CONSUMER).x_only_public_key().0,
+            "provider_key": key(PROVIDER).x_only_public_key().0,
+            "refund_delay_blocks": 288,
+            "capacity_sat": 50_000,
+            "change_script": p2tr(0x55),
+            "outpoint": channel.outpoint(),
+            "descriptor": script.descriptor(),
+            "script_pubkey": script.script_pubkey(),
+            "regtest_address": script.address(Network::Regtest).unwrap().to_string(),
+            "payment_leaf": { "script": script.payment().script(), "hash": script.payment().hash(), "control_block": script.payment().control().to_lower_hex_string() },
+            "refund_leaf": { "script": script.refund().script(), "hash": script.refund().hash(), "control_block": script.refund().control().to_lower_hex_string() },
+            "payments": payments,
+            "settlement": {
+                "payout_script": payout,
+                "cumulative_sat": 1_000,
+                "fee_sat": settlement.fee.to_sat(),
+                "transaction": serialize_hex(&settlement.transaction),
+            },
+            "refund": {
+                "destination": p2tr(0x55),
+                "transaction": serialize_hex(&refund(&channel, &key(CONSUMER), &p2tr(0x55), RATE).unwrap()),
+            },
+            "cooperative_close": {
+                "balance_sat": 0,
+                "fee_sat": 400,
+                "consumer_signature": offer,
+                "transaction": serialize_hex(&closing.complete(&offer, sat(0), &key(PROVIDER)).unwrap()),
+            },
+        }),
+    );
+}
+
+fn terms() -> Terms {
+    let (config, provider, consumer) = (config(), provider_identity(), consumer_identity());
+    Terms {
+        version: PROTOCOL_VERSION,
+        chain: config.chain,
+        stream: config.stream.to_string(),
+        tracks: config.tracks,
+        rate: config.rate,
+        opening: config.opening,
+        window_ms: 5_000,
+        min_capacity: config.min_capacity,
+        max_capacity: config.max_capacity,
+        min_refund_delay: config.min_refund_delay,
+        max_refund_delay: config.max_refund_delay,
+        commitment_fee_rate_sat_per_kvb: config.commitment_fee_rate_sat_per_kvb,
+        min_confirmations: config.min_confirmations,
+        unconfirmed_limit: config.unconfirmed_limit,
+        settle_delay_ms: 60_000,
+        valid_ms: 3_600_000,
+        channel_key: provider.channel_key.x_only_public_key().0,
+        provider_certificate: provider.certificates.own,
+        consumer_certificate: provider.certificates.peer,
+        provider_nonce: provider.nonce,
+        consumer_nonce: consumer.nonce,
+    }
+}
+
+#[test]
+fn signed_terms() {
+    let terms = terms();
+    same(
+        "terms.json",
+        &json!({
+            "comment": "canonical_form is hashed with the BIP340 tag and signed by the identity key.",
+            "tag": "streamium-pay/terms/1",
+            "identity_secret_key": secret(IDENTITY),
+            "identity_key": key(IDENTITY).x_only_public_key().0,
+            "terms": terms,
+            "canonical_form": terms.canonical_form().to_lower_hex_string(),
+            "signature": terms.sign(&key(IDENTITY)),
+        }),
+    );
+}
+
+#[test]
+fn messages() {
+    use streamium_channel::message::{ChannelState, ClosingOffer, ErrorCode, GateState};
+    let contract = contract(50_000);
+    let channel = Channel::new(contract.clone(), outpoint(7)).unwrap();
+    let outpoint = channel.outpoint();
+    let payment = Payment::sign(&channel, &key(CONSUMER), sat(1_000)).unwrap();
+    let payout = p2tr(0x77);
+    let closing = Closing {
+        channel: &channel,
+        balance: sat(0),
+        payout: &payout,
+        fee: sat(400),
+    };
+    let consumer = [
+        ConsumerMessage::Hello {
+            versions: vec![1],
+            chain: config().chain,
+            nonce: consumer_identity().nonce,
+        },
+        ConsumerMessage::Open {
+            capacity: contract.capacity(),
+            consumer_key: contract.keys().consumer(),
+            change_script: contract.change().clone(),
+            refund_delay: contract.delay(),
+        },
+        ConsumerMessage::Commitment {
+            transaction: commitment(&contract),
+            output: 1,
+        },
+        ConsumerMessage::Payment {
+            outpoint,
+            cumulative: sat(1_000),
+            signature: payment.signature(),
+        },
+        ConsumerMessage::Pause,
+        ConsumerMessage::Play,
+        ConsumerMessage::Close {
+            reason: "stopped by the viewer".into(),
+            closing: None,
+        },
+        ConsumerMessage::Close {
+            reason: "changed my mind".into(),
+            closing: Some(ClosingOffer {
+                balance: sat(0),
+                fee: sat(400),
+                signature: closing.offer(&key(CONSUMER)).unwrap(),
+            }),
+        },
+        ConsumerMessage::Ping,
+        ConsumerMessage::Pong,
+        ConsumerMessage::Error {
+            code: ErrorCode::UnknownType,
+            words: "unknown message type".into(),
+        },
+    ];
+    let terms = terms();
+    let signature = terms.sign(&key(IDENTITY));
+    let provider = [
+        ProviderMessage::Terms {
+            terms: Box::new(terms),
+            signature,
+        },
+        ProviderMessage::Accept {
+            payout_script: payout.clone(),
+        },
+        ProviderMessage::Busy {
+            reason: "too many viewers are waiting to pay".into(),
+        },
+        ProviderMessage::Refused {
+            reason: "funding took too long".into(),
+        },
+        ProviderMessage::Channel {
+            outpoint,
+            state: ChannelState::Seen,
+        },
+        ProviderMessage::Channel {
+            outpoint,
+            state: ChannelState::Confirmed { confirmations: 3 },
+        },
+        ProviderMessage::Channel {
+            outpoint,
+            state: ChannelState::Rejected {
+                reason: "double-spent".into(),
+            },
+        },
+        ProviderMessage::Credit {
+            outpoint,
+            balance: sat(1_000),
+            consumed_msat: 123_456,
+            gate: GateState::Open,
+        },
+        ProviderMessage::Close {
+            reason: "the stream ends".into(),
+        },
+        ProviderMessage::Settled {
+            outpoint,
+            txid: outpoint.txid,
+        },
+        ProviderMessage::Ping,
+        ProviderMessage::Pong,
+        ProviderMessage::Error {
+            code: ErrorCode::Payment,
+            words: "the signature is not the consumer's".into(),
+        },
+    ];
+    let texts = |texts: Vec<String>| -> Vec<Value> {
+        texts
+            .iter()
+            .map(|text| serde_json::from_str(text).unwrap())
+            .collect()
+    };
+    for message in &consumer {
+        assert_eq!(
+            decode::<ConsumerMessage>(&encode(message).unwrap()).as_ref(),
+            Ok(message)
+        );
+    }
+    for message in &provider {
+        assert_eq!(
+            decode::<ProviderMessage>(&encode(message).unwrap()).as_ref(),
+            Ok(message)
+        );
+    }
+    same(
+        "messages.json",
+        &json!({
+            "comment": "One example of each message and variant. The order of fields has no meaning.",
+            "consumer": texts(consumer.iter().map(|m| encode(m).unwrap()).collect()),
+            "provider": texts(provider.iter().map(|m| encode(m).unwrap()).collect()),
+        }),
+    );
+}
