@@ -40,9 +40,19 @@ pub(super) fn classify(words: &str) -> Result<(), BroadcastError> {
     let words = tidy(words);
     if says(&ALREADY_KNOWN) {
         Ok(())
-    } else if says(&["missingorspent", "missing-inputs", "missing inputs", "inputs-spent"]) {
+    } else if says(&[
+        "missingorspent",
+        "missing-inputs",
+        "missing inputs",
+        "inputs-spent",
+    ]) {
         Err(BroadcastError::MissingOrSpentInputs { words })
-    } else if says(&["insufficient fee", "min relay fee", "mempool min fee", "min-fee-not-met"]) {
+    } else if says(&[
+        "insufficient fee",
+        "min relay fee",
+        "mempool min fee",
+        "min-fee-not-met",
+    ]) {
         Err(BroadcastError::FeeTooLow { words })
     } else if says(&["txn-mempool-conflict"]) {
         Err(BroadcastError::Conflict { words })
@@ -56,13 +66,19 @@ pub(super) fn classify(words: &str) -> Result<(), BroadcastError> {
 /// The one error to report when every server refused: a node's words before a server's silence.
 pub(super) fn merge(refusals: Vec<BroadcastError>) -> BroadcastError {
     let mut refusals = refusals.into_iter();
-    refusals.find(|refusal| *refusal != BroadcastError::Unreachable).unwrap_or(BroadcastError::Unreachable)
+    refusals
+        .find(|refusal| *refusal != BroadcastError::Unreachable)
+        .unwrap_or(BroadcastError::Unreachable)
 }
 
 /// The words of an Electrum error, which is an object or plain text.
 pub(super) fn words_of(error: &serde_json::Value) -> String {
     let message = error.get("message").unwrap_or(error);
-    tidy(&message.as_str().map_or_else(|| message.to_string(), str::to_owned))
+    tidy(
+        &message
+            .as_str()
+            .map_or_else(|| message.to_string(), str::to_owned),
+    )
 }
 
 /// One line of bounded length: a server's text ends up on a bus and in logs. ElectrumX appends the whole
@@ -70,7 +86,10 @@ pub(super) fn words_of(error: &serde_json::Value) -> String {
 fn tidy(words: &str) -> String {
     const MAX_CHARS: usize = 200;
     let words = words.split("\n[").next().unwrap_or_default();
-    let line: Vec<&str> = words.split(|c: char| c.is_control() || c == ' ').filter(|w| !w.is_empty()).collect();
+    let line: Vec<&str> = words
+        .split(|c: char| c.is_control() || c == ' ')
+        .filter(|w| !w.is_empty())
+        .collect();
     line.join(" ").chars().take(MAX_CHARS).collect()
 }
 
@@ -86,13 +105,23 @@ mod tests {
             ("Transaction already in block chain", |r| r.is_ok()),
             ("Transaction outputs already in utxo set", |r| r.is_ok()),
             ("txn-already-known", |r| r.is_ok()),
-            ("bad-txns-inputs-missingorspent", |r| matches!(r, Err(MissingOrSpentInputs { .. }))),
-            ("Missing inputs", |r| matches!(r, Err(MissingOrSpentInputs { .. }))),
-            ("min relay fee not met, 0 < 110", |r| matches!(r, Err(FeeTooLow { .. }))),
-            ("insufficient fee, rejecting replacement", |r| matches!(r, Err(FeeTooLow { .. }))),
+            ("bad-txns-inputs-missingorspent", |r| {
+                matches!(r, Err(MissingOrSpentInputs { .. }))
+            }),
+            ("Missing inputs", |r| {
+                matches!(r, Err(MissingOrSpentInputs { .. }))
+            }),
+            ("min relay fee not met, 0 < 110", |r| {
+                matches!(r, Err(FeeTooLow { .. }))
+            }),
+            ("insufficient fee, rejecting replacement", |r| {
+                matches!(r, Err(FeeTooLow { .. }))
+            }),
             ("txn-mempool-conflict", |r| matches!(r, Err(Conflict { .. }))),
             ("non-BIP68-final", |r| matches!(r, Err(NotFinal { .. }))),
-            ("bad-txns-nonfinal, non-final", |r| matches!(r, Err(NotFinal { .. }))),
+            ("bad-txns-nonfinal, non-final", |r| {
+                matches!(r, Err(NotFinal { .. }))
+            }),
             ("dust", |r| matches!(r, Err(Rejected { .. }))),
         ];
         for (words, expected) in cases {
@@ -102,14 +131,23 @@ mod tests {
 
     #[test]
     fn keeps_words_to_one_short_line() {
-        let words = format!("the transaction was rejected by network rules.\n\ndust\n[{}]", "02".repeat(500));
-        assert_eq!(tidy(&words), "the transaction was rejected by network rules. dust");
+        let words = format!(
+            "the transaction was rejected by network rules.\n\ndust\n[{}]",
+            "02".repeat(500)
+        );
+        assert_eq!(
+            tidy(&words),
+            "the transaction was rejected by network rules. dust"
+        );
         assert_eq!(tidy(&"x".repeat(1000)).len(), 200);
     }
 
     #[test]
     fn reads_either_form_of_error() {
-        assert_eq!(words_of(&serde_json::json!({"code": 1, "message": "no\nway"})), "no way");
+        assert_eq!(
+            words_of(&serde_json::json!({"code": 1, "message": "no\nway"})),
+            "no way"
+        );
         assert_eq!(words_of(&serde_json::json!("no way")), "no way");
         assert_eq!(words_of(&serde_json::json!({"code": 1})), r#"{"code":1}"#);
     }
@@ -117,8 +155,14 @@ mod tests {
     #[test]
     fn a_node_s_words_come_before_silence() {
         let rejected = BroadcastError::Rejected { words: "dust".into() };
-        assert_eq!(merge(vec![BroadcastError::Unreachable, rejected.clone()]), rejected);
-        assert_eq!(merge(vec![BroadcastError::Unreachable]), BroadcastError::Unreachable);
+        assert_eq!(
+            merge(vec![BroadcastError::Unreachable, rejected.clone()]),
+            rejected
+        );
+        assert_eq!(
+            merge(vec![BroadcastError::Unreachable]),
+            BroadcastError::Unreachable
+        );
         assert_eq!(merge(vec![]), BroadcastError::Unreachable);
     }
 }

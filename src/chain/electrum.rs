@@ -113,18 +113,32 @@ impl ElectrumChain {
         let state = Mutex::new(State::new(named, outgoing));
         // Dropped on an early return, it ends the threads already started.
         let chain = Self {
-            shared: Arc::new(Shared { network, state, stopping }),
+            shared: Arc::new(Shared {
+                network,
+                state,
+                stopping,
+            }),
             event_thread,
             ended: Mutex::new(ended),
         };
         for (index, (url, commands)) in servers.into_iter().zip(receivers).enumerate() {
             let (shared, proxy) = (Arc::clone(&chain.shared), proxy.clone());
-            let worker = Worker { shared, index, url, proxy, timing, commands, unanswered: None };
+            let worker = Worker {
+                shared,
+                index,
+                url,
+                proxy,
+                timing,
+                commands,
+                unanswered: None,
+            };
             let guard = ended_guard.clone();
-            thread::Builder::new().name(format!("electrum-{index}")).spawn(move || {
-                worker.run();
-                drop(guard);
-            })?;
+            thread::Builder::new()
+                .name(format!("electrum-{index}"))
+                .spawn(move || {
+                    worker.run();
+                    drop(guard);
+                })?;
         }
         Ok(chain)
     }
@@ -136,15 +150,17 @@ fn spawn_events(
     stopping: Arc<AtomicBool>,
     guard: Sender<()>,
 ) -> Result<ThreadId, std::io::Error> {
-    let thread = thread::Builder::new().name("chain-events".to_owned()).spawn(move || {
-        while let Ok(Some(event)) = incoming.recv() {
-            if stopping.load(Ordering::SeqCst) {
-                break;
+    let thread = thread::Builder::new()
+        .name("chain-events".to_owned())
+        .spawn(move || {
+            while let Ok(Some(event)) = incoming.recv() {
+                if stopping.load(Ordering::SeqCst) {
+                    break;
+                }
+                handler(event);
             }
-            handler(event);
-        }
-        drop(guard);
-    })?;
+            drop(guard);
+        })?;
     Ok(thread.thread().id())
 }
 

@@ -29,14 +29,27 @@ mod tests {
     #[test]
     fn converts_once_and_rounds_up() {
         assert_eq!(from_btc_per_kvb(0.00001), Some(FeeRate::from_sat_per_kwu(250)));
-        assert_eq!(from_btc_per_kvb(0.00012345), Some(FeeRate::from_sat_per_kwu(3087)));
+        assert_eq!(
+            from_btc_per_kvb(0.00012345),
+            Some(FeeRate::from_sat_per_kwu(3087))
+        );
         assert_eq!(from_btc_per_kvb(0.000001), Some(FeeRate::from_sat_per_kwu(25)));
         assert_eq!(from_btc_per_kvb(0.00000001), Some(FeeRate::from_sat_per_kwu(1)));
     }
 
     #[test]
     fn nonsense_is_no_rate() {
-        for nonsense in [-1.0, 0.0, -0.0, 1e-12, 0.2, 1e300, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        for nonsense in [
+            -1.0,
+            0.0,
+            -0.0,
+            1e-12,
+            0.2,
+            1e300,
+            f64::NAN,
+            f64::INFINITY,
+            f64::NEG_INFINITY,
+        ] {
             assert_eq!(from_btc_per_kvb(nonsense), None, "{nonsense}");
         }
     }

@@ -10,8 +10,13 @@ use bitcoin::{OutPoint, Script, Transaction, Txid};
 /// `known` holds transactions by their checked txids, so what an input refers to can be looked up and not
 /// made up.
 pub(super) fn involves(tx: &Transaction, script: &Script, known: &HashMap<Txid, Arc<Transaction>>) -> bool {
-    tx.output.iter().any(|output| output.script_pubkey.as_script() == script)
-        || tx.input.iter().any(|input| pays(&input.previous_output, script, known))
+    tx.output
+        .iter()
+        .any(|output| output.script_pubkey.as_script() == script)
+        || tx
+            .input
+            .iter()
+            .any(|input| pays(&input.previous_output, script, known))
 }
 
 fn pays(outpoint: &OutPoint, script: &Script, known: &HashMap<Txid, Arc<Transaction>>) -> bool {
@@ -40,7 +45,10 @@ mod tests {
                 sequence: Sequence::MAX,
                 witness: Witness::new(),
             }],
-            output: vec![TxOut { value: Amount::from_sat(1), script_pubkey: pays_to }],
+            output: vec![TxOut {
+                value: Amount::from_sat(1),
+                script_pubkey: pays_to,
+            }],
         }
     }
 

@@ -70,9 +70,15 @@ pub enum ChainEvent {
     /// The best tip changed.
     Tip(Tip),
     /// What is known of a watched script: everything, not only what changed.
-    Script { script: ScriptBuf, transactions: Vec<ScriptTransaction> },
+    Script {
+        script: ScriptBuf,
+        transactions: Vec<ScriptTransaction>,
+    },
     /// The answer to [`Chain::broadcast`]: `Ok` when a server took it or has it already.
-    Broadcast { txid: Txid, result: Result<(), BroadcastError> },
+    Broadcast {
+        txid: Txid,
+        result: Result<(), BroadcastError>,
+    },
     /// The answer to [`Chain::sync_wallet`], to be given to the wallet.
     WalletSynced(Box<bdk_wallet::Update>),
     /// The other answer to [`Chain::sync_wallet`]. The request is used up: build a new one.
@@ -82,7 +88,10 @@ pub enum ChainEvent {
     /// A server answers. Comes once per change.
     Reachable { server: ElectrumUrl },
     /// A server does not answer, or can't be used. Comes once per change.
-    Unreachable { server: ElectrumUrl, why: UnreachableReason },
+    Unreachable {
+        server: ElectrumUrl,
+        why: UnreachableReason,
+    },
 }
 
 /// Receives the events, one at a time and in order, in a thread of the chain's own.
@@ -100,7 +109,8 @@ pub struct ScriptTransaction {
 impl ScriptTransaction {
     /// How many blocks confirm it when `tip_height` is the best: 0 while unconfirmed, 1 in the tip itself.
     pub fn confirmations(&self, tip_height: u32) -> u32 {
-        self.height.map_or(0, |height| (tip_height + 1).saturating_sub(height))
+        self.height
+            .map_or(0, |height| (tip_height + 1).saturating_sub(height))
     }
 }
 

@@ -68,7 +68,11 @@ impl Worker {
     }
 
     fn connect_and_serve(&mut self) -> End {
-        let ElectrumUrl { transport, host, port } = self.url.clone();
+        let ElectrumUrl {
+            transport,
+            host,
+            port,
+        } = self.url.clone();
         let (target, timeout) = ((host.as_str(), port), Some(self.timing.request_timeout));
         match (transport, self.proxy.clone()) {
             (Transport::Tcp, None) => self.serve(RawClient::new(target, timeout, None)),
@@ -107,7 +111,9 @@ impl Worker {
         match command {
             Command::Broadcast(tx) => {
                 let unreachable = Err(BroadcastError::Unreachable);
-                self.shared.lock().broadcast_answer(self.index, tx.compute_txid(), unreachable);
+                self.shared
+                    .lock()
+                    .broadcast_answer(self.index, tx.compute_txid(), unreachable);
             }
             // Another server may be there to take it.
             Command::Sync(request) => self.shared.lock().sync_wallet(request),
@@ -118,14 +124,19 @@ impl Worker {
 
     pub(super) fn sync_failed(&self, words: String) {
         let server = self.url.clone();
-        self.shared.lock().sync_answer(Err(SyncError::Server { server, words }));
+        self.shared
+            .lock()
+            .sync_answer(Err(SyncError::Server { server, words }));
     }
 
     /// Waits before the next attempt; a stop ends it early.
     fn wait(&self, duration: Duration) {
         let until = Instant::now() + duration;
         while !self.shared.is_stopping() {
-            match self.commands.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            match self
+                .commands
+                .recv_timeout(until.saturating_duration_since(Instant::now()))
+            {
                 Ok(command) => self.refuse(command),
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
             }

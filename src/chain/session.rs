@@ -44,19 +44,35 @@ pub(super) enum End {
 
 pub(super) fn end_by(error: Error) -> End {
     End::Failed(match error {
-        Error::JSON(error) => return End::Unreadable { words: error.to_string() },
-        Error::NotSubscribed(_) => return End::Unreadable { words: error.to_string() },
+        Error::JSON(error) => {
+            return End::Unreadable {
+                words: error.to_string(),
+            };
+        }
+        Error::NotSubscribed(_) => {
+            return End::Unreadable {
+                words: error.to_string(),
+            };
+        }
         Error::IOError(ref io) if is_timeout(io) => UnreachableReason::TimedOut,
         Error::SharedIOError(ref io) if is_timeout(io) => UnreachableReason::TimedOut,
-        Error::Protocol(words) => UnreachableReason::WrongAnswer { words: words_of(&words) },
+        Error::Protocol(words) => UnreachableReason::WrongAnswer {
+            words: words_of(&words),
+        },
         Error::AllAttemptsErrored(errors) => match errors.into_iter().next_back() {
             Some(last) => return end_by(last),
-            None => UnreachableReason::Connection { words: "the name has no address".to_owned() },
+            None => UnreachableReason::Connection {
+                words: "the name has no address".to_owned(),
+            },
         },
         Error::Hex(_) | Error::Bitcoin(_) | Error::InvalidResponse(_) | Error::Message(_) => {
-            UnreachableReason::WrongAnswer { words: error.to_string() }
+            UnreachableReason::WrongAnswer {
+                words: error.to_string(),
+            }
         }
-        other => UnreachableReason::Connection { words: other.to_string() },
+        other => UnreachableReason::Connection {
+            words: other.to_string(),
+        },
     })
 }
 
@@ -162,7 +178,10 @@ impl<S: Read + Write> Session<'_, S> {
         if self.subscribed.insert(script.clone()) {
             let status = self.client.inner.script_subscribe(&script).map_err(end_by)?;
             if status.is_none() {
-                self.worker.shared.lock().set_view(self.worker.index, script, View::new());
+                self.worker
+                    .shared
+                    .lock()
+                    .set_view(self.worker.index, script, View::new());
                 return Ok(());
             }
         }
@@ -175,7 +194,10 @@ impl<S: Read + Write> Session<'_, S> {
             newest = Some(header);
         }
         if let Some(header) = newest {
-            self.worker.shared.lock().set_tip(self.worker.index, to_tip(header)?);
+            self.worker
+                .shared
+                .lock()
+                .set_tip(self.worker.index, to_tip(header)?);
         }
         let mut changed = Vec::new();
         for script in &self.subscribed {
@@ -207,17 +229,24 @@ impl<S: Read + Write> Session<'_, S> {
         for entry in history {
             if self.fetch_transaction(entry.tx_hash)? {
                 // 0 and −1 mean unconfirmed.
-                view.push((entry.tx_hash, u32::try_from(entry.height).ok().filter(|&height| height > 0)));
+                view.push((
+                    entry.tx_hash,
+                    u32::try_from(entry.height).ok().filter(|&height| height > 0),
+                ));
             } else {
                 self.incomplete.insert(script.to_owned());
             }
         }
         let mut state = self.worker.shared.lock();
         let is_involved = |(txid, _): &(Txid, _)| {
-            state.transaction(txid).is_some_and(|tx| involves(&tx, script, state.transactions()))
+            state
+                .transaction(txid)
+                .is_some_and(|tx| involves(&tx, script, state.transactions()))
         };
         if let Some((txid, _)) = view.iter().find(|entry| !is_involved(entry)) {
-            return Err(wrong(format!("{txid} has nothing to do with the script it is listed for")));
+            return Err(wrong(format!(
+                "{txid} has nothing to do with the script it is listed for"
+            )));
         }
         state.set_view(self.worker.index, script.to_owned(), view);
         Ok(())
@@ -252,18 +281,23 @@ impl<S: Read + Write> Session<'_, S> {
                 return Err(end_by(error));
             }
         };
-        self.worker.shared.lock().broadcast_answer(self.worker.index, txid, answer);
+        self.worker
+            .shared
+            .lock()
+            .broadcast_answer(self.worker.index, txid, answer);
         Ok(())
     }
 
     fn sync(&mut self, request: WalletRequest) -> Result<(), End> {
         let answer = match request {
-            WalletRequest::Sync(request) => {
-                self.client.sync(request, SYNC_BATCH, false).map(bdk_wallet::Update::from)
-            }
-            WalletRequest::FullScan(request) => {
-                self.client.full_scan(request, STOP_GAP, SYNC_BATCH, false).map(bdk_wallet::Update::from)
-            }
+            WalletRequest::Sync(request) => self
+                .client
+                .sync(request, SYNC_BATCH, false)
+                .map(bdk_wallet::Update::from),
+            WalletRequest::FullScan(request) => self
+                .client
+                .full_scan(request, STOP_GAP, SYNC_BATCH, false)
+                .map(bdk_wallet::Update::from),
         };
         match answer {
             Ok(update) => {

@@ -116,17 +116,25 @@ impl State {
         for server in &mut self.servers {
             server.views.remove(script);
         }
-        let listed: BTreeSet<Txid> =
-            self.servers.iter().flat_map(|server| server.views.values().flatten()).map(|(txid, _)| *txid).collect();
+        let listed: BTreeSet<Txid> = self
+            .servers
+            .iter()
+            .flat_map(|server| server.views.values().flatten())
+            .map(|(txid, _)| *txid)
+            .collect();
         self.transactions.retain(|txid, _| listed.contains(txid));
     }
 
     pub(super) fn broadcast(&mut self, tx: &Transaction) {
         let txid = tx.compute_txid();
-        let asked: BTreeSet<ServerIndex> =
-            (0..self.servers.len()).filter(|&i| self.servers[i].status != Status::Unreachable).collect();
+        let asked: BTreeSet<ServerIndex> = (0..self.servers.len())
+            .filter(|&i| self.servers[i].status != Status::Unreachable)
+            .collect();
         if asked.is_empty() {
-            return self.tell(ChainEvent::Broadcast { txid, result: Err(BroadcastError::Unreachable) });
+            return self.tell(ChainEvent::Broadcast {
+                txid,
+                result: Err(BroadcastError::Unreachable),
+            });
         }
         let tx = Arc::new(tx.clone());
         for &index in &asked {
@@ -201,7 +209,9 @@ impl State {
         self.servers[index].tip = Some(tip);
         let best = self.by_tip().first().and_then(|&i| self.servers[i].tip);
         if let Some(best) = best
-            && self.tip.is_none_or(|told| (told.height, told.hash) != (best.height, best.hash))
+            && self
+                .tip
+                .is_none_or(|told| (told.height, told.hash) != (best.height, best.hash))
         {
             self.tip = Some(best);
             self.tell(ChainEvent::Tip(best));
@@ -240,7 +250,9 @@ impl State {
         txid: Txid,
         answer: Result<(), BroadcastError>,
     ) {
-        let Some(pending) = self.broadcasts.get_mut(&txid) else { return };
+        let Some(pending) = self.broadcasts.get_mut(&txid) else {
+            return;
+        };
         if !pending.awaited.remove(&index) {
             return;
         }
@@ -275,8 +287,9 @@ impl State {
 
     /// Reachable servers, the highest tip first.
     fn by_tip(&self) -> Vec<ServerIndex> {
-        let mut order: Vec<ServerIndex> =
-            (0..self.servers.len()).filter(|&i| self.servers[i].status == Status::Reachable).collect();
+        let mut order: Vec<ServerIndex> = (0..self.servers.len())
+            .filter(|&i| self.servers[i].status == Status::Reachable)
+            .collect();
         order.sort_by_key(|&i| std::cmp::Reverse(self.servers[i].tip.map(|tip| tip.height)));
         order
     }
@@ -287,16 +300,24 @@ impl State {
             while let Some(request) = self.syncs.pop_front() {
                 self.command(best, Command::Sync(request));
             }
-        } else if self.servers.iter().all(|server| server.status == Status::Unreachable) {
+        } else if self
+            .servers
+            .iter()
+            .all(|server| server.status == Status::Unreachable)
+        {
             for _ in self.syncs.drain(..) {
-                let _ = self.events.send(Some(ChainEvent::WalletSyncFailed(SyncError::NoServer)));
+                let _ = self
+                    .events
+                    .send(Some(ChainEvent::WalletSyncFailed(SyncError::NoServer)));
             }
         }
     }
 
     /// Tells of a script if what the servers say together is new.
     fn refresh(&mut self, script: ScriptBuf) {
-        let Some(merged) = self.merged(&script) else { return };
+        let Some(merged) = self.merged(&script) else {
+            return;
+        };
         if let Some(told) = self.watched.get_mut(&script)
             && told.as_ref() != Some(&merged)
         {
@@ -312,7 +333,9 @@ impl State {
         let mut merged = View::new();
         let mut answered = false;
         for index in self.by_tip() {
-            let Some(view) = self.servers[index].views.get(script) else { continue };
+            let Some(view) = self.servers[index].views.get(script) else {
+                continue;
+            };
             answered = true;
             for &(txid, height) in view {
                 if heights.insert(txid, ()).is_none() {

@@ -25,7 +25,8 @@ impl Tip {
 
     /// How old the block is. A header from the future counts from when we heard of it.
     pub fn age(&self, now: SystemTime) -> Duration {
-        now.duration_since(self.header_time.min(self.learnt)).unwrap_or_default()
+        now.duration_since(self.header_time.min(self.learnt))
+            .unwrap_or_default()
     }
 
     /// Whether the tip is too old to decide a deadline by.
@@ -37,7 +38,8 @@ impl Tip {
     /// blocks can't make us late; it is never below the tip's own height.
     pub fn estimated_height(&self, now: SystemTime) -> u32 {
         let blocks = self.age(now).as_secs() / Self::BLOCK_INTERVAL.as_secs();
-        self.height.saturating_add(u32::try_from(blocks).unwrap_or(u32::MAX))
+        self.height
+            .saturating_add(u32::try_from(blocks).unwrap_or(u32::MAX))
     }
 }
 

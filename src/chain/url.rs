@@ -46,13 +46,20 @@ pub enum ServerUrlError {
 /// Reads a list of servers, separated by commas, semicolons or white space. One given twice counts once.
 pub fn parse_servers(list: &str) -> Result<Vec<ElectrumUrl>, ServerUrlError> {
     let mut servers = Vec::new();
-    for url in list.split([',', ';', ' ', '\t', '\n', '\r']).filter(|url| !url.is_empty()) {
+    for url in list
+        .split([',', ';', ' ', '\t', '\n', '\r'])
+        .filter(|url| !url.is_empty())
+    {
         let server = url.parse()?;
         if !servers.contains(&server) {
             servers.push(server);
         }
     }
-    if servers.is_empty() { Err(ServerUrlError::Empty) } else { Ok(servers) }
+    if servers.is_empty() {
+        Err(ServerUrlError::Empty)
+    } else {
+        Ok(servers)
+    }
 }
 
 /// Reads the address of a proxy; an empty one means none.
@@ -72,10 +79,17 @@ impl std::str::FromStr for ElectrumUrl {
         } else if let Some(rest) = url.strip_prefix("ssl://") {
             (Transport::Ssl, rest)
         } else {
-            return Err(ServerUrlError::Scheme { url: url.to_owned(), expected: "tcp:// or ssl://" });
+            return Err(ServerUrlError::Scheme {
+                url: url.to_owned(),
+                expected: "tcp:// or ssl://",
+            });
         };
         let (host, port) = parse_host_port(url, rest)?;
-        Ok(Self { transport, host, port })
+        Ok(Self {
+            transport,
+            host,
+            port,
+        })
     }
 }
 
@@ -85,7 +99,10 @@ impl std::str::FromStr for Socks5Proxy {
     fn from_str(url: &str) -> Result<Self, ServerUrlError> {
         let rest = url
             .strip_prefix("socks5://")
-            .ok_or_else(|| ServerUrlError::Scheme { url: url.to_owned(), expected: "socks5://" })?;
+            .ok_or_else(|| ServerUrlError::Scheme {
+                url: url.to_owned(),
+                expected: "socks5://",
+            })?;
         let (host, port) = parse_host_port(url, rest)?;
         Ok(Self { host, port })
     }
@@ -102,7 +119,10 @@ fn parse_host_port(url: &str, rest: &str) -> Result<(String, u16), ServerUrlErro
     };
     let port = port.ok_or_else(|| ServerUrlError::MissingPort { url: url.to_owned() })?;
     if !is_host(host, rest.starts_with('[')) {
-        return Err(ServerUrlError::Host { url: url.to_owned(), host: host.to_owned() });
+        return Err(ServerUrlError::Host {
+            url: url.to_owned(),
+            host: host.to_owned(),
+        });
     }
     match port.parse::<u16>() {
         Ok(port) if port > 0 => Ok((host.to_owned(), port)),
@@ -114,11 +134,18 @@ fn is_host(host: &str, bracketed: bool) -> bool {
     if bracketed {
         return host.parse::<std::net::Ipv6Addr>().is_ok();
     }
-    !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
+    !host.is_empty()
+        && host
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'))
 }
 
 fn write_host_port(f: &mut fmt::Formatter<'_>, host: &str, port: u16) -> fmt::Result {
-    if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    if host.contains(':') {
+        write!(f, "[{host}]:{port}")
+    } else {
+        write!(f, "{host}:{port}")
+    }
 }
 
 impl fmt::Display for ElectrumUrl {
@@ -150,7 +177,11 @@ mod tests {
     use super::*;
 
     fn url(transport: Transport, host: &str, port: u16) -> ElectrumUrl {
-        ElectrumUrl { transport, host: host.to_owned(), port }
+        ElectrumUrl {
+            transport,
+            host: host.to_owned(),
+            port,
+        }
     }
 
     #[test]
@@ -171,8 +202,15 @@ mod tests {
 
     #[test]
     fn what_is_written_reads_back() {
-        for text in ["tcp://a.example:50001", "ssl://[2001:db8::1]:50002", "tcp://127.0.0.1:1"] {
-            assert_eq!(text.parse::<ElectrumUrl>().map(|url| url.to_string()).as_deref(), Ok(text));
+        for text in [
+            "tcp://a.example:50001",
+            "ssl://[2001:db8::1]:50002",
+            "tcp://127.0.0.1:1",
+        ] {
+            assert_eq!(
+                text.parse::<ElectrumUrl>().map(|url| url.to_string()).as_deref(),
+                Ok(text)
+            );
         }
     }
 
@@ -202,10 +240,19 @@ mod tests {
     #[test]
     fn reads_a_proxy() {
         assert_eq!(parse_proxy("  "), Ok(None));
-        let proxy = Socks5Proxy { host: "127.0.0.1".to_owned(), port: 9050 };
+        let proxy = Socks5Proxy {
+            host: "127.0.0.1".to_owned(),
+            port: 9050,
+        };
         assert_eq!(proxy.address(), "127.0.0.1:9050");
         assert_eq!(parse_proxy("socks5://127.0.0.1:9050"), Ok(Some(proxy)));
-        assert!(matches!(parse_proxy("127.0.0.1:9050"), Err(ServerUrlError::Scheme { .. })));
-        assert!(matches!(parse_proxy("socks5://127.0.0.1"), Err(ServerUrlError::MissingPort { .. })));
+        assert!(matches!(
+            parse_proxy("127.0.0.1:9050"),
+            Err(ServerUrlError::Scheme { .. })
+        ));
+        assert!(matches!(
+            parse_proxy("socks5://127.0.0.1"),
+            Err(ServerUrlError::MissingPort { .. })
+        ));
     }
 }
