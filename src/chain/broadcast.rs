@@ -100,7 +100,8 @@ mod tests {
     #[test]
     fn knows_the_node_s_words() {
         use BroadcastError::*;
-        let cases: [(&str, fn(&Result<(), BroadcastError>) -> bool); 12] = [
+        type Check = fn(&Result<(), BroadcastError>) -> bool;
+        let cases: [(&str, Check); 12] = [
             ("txn-already-in-mempool", |r| r.is_ok()),
             ("Transaction already in block chain", |r| r.is_ok()),
             ("Transaction outputs already in utxo set", |r| r.is_ok()),

@@ -130,7 +130,7 @@ impl ElectrumChain {
                 proxy,
                 timing,
                 commands,
-                unanswered: None,
+                asking: None,
             };
             let guard = ended_guard.clone();
             thread::Builder::new()

@@ -8,8 +8,8 @@ const MAX_SAT_PER_KVB: f64 = 10_000_000.0;
 /// `None` for what says nothing: −1 (no estimate), zero, not a number, absurdly much.
 pub(super) fn from_btc_per_kvb(btc_per_kvb: f64) -> Option<FeeRate> {
     let sat_per_kvb = (btc_per_kvb * 100_000_000.0).round();
-    // A comparison with NaN is false.
-    if !(sat_per_kvb >= 1.0 && sat_per_kvb <= MAX_SAT_PER_KVB) {
+    // NaN is in no range.
+    if !(1.0..=MAX_SAT_PER_KVB).contains(&sat_per_kvb) {
         return None;
     }
     // In range, so the conversion is exact. Rounded up: below a relay minimum is not relayed.

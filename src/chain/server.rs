@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
+use bitcoin::Transaction;
 use electrum_client::Socks5Config;
 use electrum_client::raw_client::RawClient;
 
@@ -21,8 +22,16 @@ pub(super) struct Worker {
     pub(super) proxy: Option<Socks5Proxy>,
     pub(super) timing: Timing,
     pub(super) commands: Receiver<Command>,
-    /// A command whose answer a broken connection lost; it can be asked again.
-    pub(super) unanswered: Option<Command>,
+    /// What is being asked. A connection that breaks meanwhile leaves it here.
+    pub(super) asking: Option<Asking>,
+}
+
+/// A question that must be answered, whatever happens.
+pub(super) enum Asking {
+    /// Can be asked again: nothing happens if the server has it already.
+    Broadcast(Arc<Transaction>),
+    /// Can't: the request is used up.
+    Sync,
 }
 
 impl Worker {
@@ -33,6 +42,10 @@ impl Worker {
             let started = Instant::now();
             let end = self.attempt();
             let lived = started.elapsed() >= self.timing.settled;
+            if let Some(Asking::Sync) = self.asking {
+                self.asking = None;
+                self.sync_failed("the connection broke".to_owned());
+            }
             let why = match end {
                 End::Stopped => return,
                 // A notification electrum-client can't read broke the connection, not the server: once
@@ -102,8 +115,10 @@ impl Worker {
     /// nothing asked in between waits in the queue.
     fn give_up(&mut self, why: UnreachableReason) {
         self.shared.lock().unreachable(self.index, why);
-        let unanswered = self.unanswered.take();
-        let queued: Vec<Command> = unanswered.into_iter().chain(self.commands.try_iter()).collect();
+        if let Some(Asking::Broadcast(tx)) = self.asking.take() {
+            self.refuse(Command::Broadcast(tx));
+        }
+        let queued: Vec<Command> = self.commands.try_iter().collect();
         queued.into_iter().for_each(|command| self.refuse(command));
     }
 

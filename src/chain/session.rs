@@ -20,7 +20,7 @@ use electrum_client::{ElectrumApi, Error, HeaderNotification};
 
 use super::broadcast::{classify, words_of};
 use super::involvement::involves;
-use super::server::Worker;
+use super::server::{Asking, Worker};
 use super::state::{Command, View};
 use super::{Tip, UnreachableReason, WalletRequest, fee};
 
@@ -113,8 +113,8 @@ impl<S: Read + Write> Session<'_, S> {
         self.check_network()?;
         let tip = to_tip(self.client.inner.block_headers_subscribe().map_err(end_by)?)?;
         self.worker.shared.lock().reachable(self.worker.index, tip);
-        if let Some(command) = self.worker.unanswered.take() {
-            self.execute(command)?;
+        if let Some(Asking::Broadcast(tx)) = self.worker.asking.take() {
+            self.broadcast(tx)?;
         }
         let watched = self.worker.shared.lock().watched();
         for script in watched {
@@ -273,14 +273,13 @@ impl<S: Read + Write> Session<'_, S> {
 
     fn broadcast(&mut self, tx: Arc<Transaction>) -> Result<(), End> {
         let txid = tx.compute_txid();
+        self.worker.asking = Some(Asking::Broadcast(Arc::clone(&tx)));
         let answer = match self.client.inner.transaction_broadcast(&tx) {
             Ok(_) => Ok(()),
             Err(Error::Protocol(error)) => classify(&words_of(&error)),
-            Err(error) => {
-                self.worker.unanswered = Some(Command::Broadcast(tx));
-                return Err(end_by(error));
-            }
+            Err(error) => return Err(end_by(error)),
         };
+        self.worker.asking = None;
         self.worker
             .shared
             .lock()
@@ -289,6 +288,7 @@ impl<S: Read + Write> Session<'_, S> {
     }
 
     fn sync(&mut self, request: WalletRequest) -> Result<(), End> {
+        self.worker.asking = Some(Asking::Sync);
         let answer = match request {
             WalletRequest::Sync(request) => self
                 .client

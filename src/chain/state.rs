@@ -140,8 +140,13 @@ impl State {
         for &index in &asked {
             self.command(index, Command::Broadcast(Arc::clone(&tx)));
         }
-        // Handed out twice at once, it is answered once.
-        self.broadcasts.entry(txid).or_default().awaited.extend(asked);
+        // Handed out twice at once it is answered once; after its answer, though some may still be silent,
+        // it is a new question.
+        let pending = self.broadcasts.entry(txid).or_default();
+        if pending.accepted {
+            *pending = Pending::default();
+        }
+        pending.awaited.extend(asked);
     }
 
     pub(super) fn sync_wallet(&mut self, request: WalletRequest) {

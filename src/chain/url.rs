@@ -217,7 +217,8 @@ mod tests {
     #[test]
     fn says_what_is_wrong() {
         use ServerUrlError::*;
-        let cases: [(&str, fn(&ServerUrlError) -> bool); 12] = [
+        type Check = fn(&ServerUrlError) -> bool;
+        let cases: [(&str, Check); 12] = [
             ("", |e| matches!(e, Empty)),
             (" ,; ", |e| matches!(e, Empty)),
             ("a.example:50001", |e| matches!(e, Scheme { .. })),
