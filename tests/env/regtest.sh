@@ -106,7 +106,8 @@ CONF
   chmod 600 "$dir/node/bitcoin.conf"
 }
 
-node_answers() { cli getblockchaininfo >/dev/null 2>&1; }
+# Not for long: on a port that was taken, who listens there may never answer.
+node_answers() { cli -rpcclienttimeout=2 getblockchaininfo >/dev/null 2>&1; }
 
 # Fails when the node ended; what it said is in its log.
 launch_node() {
@@ -160,12 +161,12 @@ mine_to_spendable() {
 
 launch_electrum() {
   : >"$dir/electrumx.log"
-  # It asks the node for news instead of being told: often enough that no test waits for it.
+  # It asks the node for news instead of being told: every 100 ms, or each block costs a test five seconds.
   start_process "$dir/electrumx.log" env \
     COIN=Bitcoin NET=regtest DB_ENGINE=leveldb DB_DIRECTORY="$dir/electrumx" \
     DAEMON_URL="http://$rpc_user:$rpc_password@127.0.0.1:$rpc_port" \
     SERVICES="tcp://127.0.0.1:$electrum_port" \
-    DAEMON_POLL_INTERVAL_BLOCKS_MSEC=100 DAEMON_POLL_INTERVAL_MEMPOOL_MSEC=100 \
+    DAEMON_POLL_INTERVAL_BLOCKS=100 DAEMON_POLL_INTERVAL_MEMPOOL=100 \
     COST_SOFT_LIMIT=0 COST_HARD_LIMIT=0 PEER_DISCOVERY=off ALLOW_ROOT=1 \
     "$electrumx"
   electrum_pid=$!
