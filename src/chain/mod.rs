@@ -1,1 +1,160 @@
+//! The Bitcoin chain, behind one trait.
+//!
+//! [`Chain`] is what the rest of the plugin knows of the chain: scripts to follow, transactions to hand out,
+//! a wallet to sync, a tip and a fee rate. No call waits for the network; what comes of it arrives as a
+//! [`ChainEvent`]. [`ElectrumChain`] does it with any number of Electrum servers.
+//!
+//! # What is believed
+//!
+//! A server can't make up a transaction: each one is checked against its txid, and must involve the script
+//! it is reported for. Where a server *can* lie today is the height it gives for a script's transaction (no
+//! merkle proof is asked for yet; a wallet sync does check them) and what it leaves out, which nothing can
+//! prove. So use servers of different operators, and let deadlines take [`Tip::estimated_height`] too.
 
+mod broadcast;
+mod electrum;
+mod fee;
+mod involvement;
+mod server;
+mod session;
+mod state;
+mod tip;
+mod url;
+
+use std::sync::Arc;
+
+use bdk_wallet::KeychainKind;
+use bdk_wallet::chain::spk_client::{FullScanRequest, SyncRequest};
+use bitcoin::{BlockHash, FeeRate, Script, ScriptBuf, Transaction, Txid};
+
+pub use broadcast::BroadcastError;
+pub use electrum::{ChainStartError, ElectrumChain, Timing};
+pub use tip::Tip;
+pub use url::{ElectrumUrl, ServerUrlError, Socks5Proxy, Transport, parse_proxy, parse_servers};
+
+/// The chain. No method blocks on the network, and each may be called from any thread.
+pub trait Chain: Send + Sync {
+    /// Follows a script until [`Chain::unwatch`], also across reconnects.
+    ///
+    /// A [`ChainEvent::Script`] comes as soon as one server has answered (with no transactions, if there are
+    /// none) and then at each change. Watching a script again repeats what is known.
+    fn watch(&self, script: &Script);
+
+    /// Stops following a script. An event already on its way may still arrive.
+    fn unwatch(&self, script: &Script);
+
+    /// Hands a transaction to every server. One [`ChainEvent::Broadcast`] answers.
+    ///
+    /// A server out of reach now does not get it later: who needs the transaction confirmed hands it out
+    /// again, which does no harm.
+    fn broadcast(&self, tx: &Transaction);
+
+    /// Syncs a wallet. One [`ChainEvent::WalletSynced`] or [`ChainEvent::WalletSyncFailed`] answers.
+    fn sync_wallet(&self, request: WalletRequest);
+
+    /// The best tip known, however old: see [`Tip::is_stale`].
+    fn tip(&self) -> Option<Tip>;
+
+    /// The fee rate for confirmation within 6 blocks, as last estimated, never below what servers relay.
+    /// Where servers can't estimate (regtest, a fresh node) it is the lowest rate they relay.
+    fn fee_rate(&self) -> Option<FeeRate>;
+
+    /// Ends all work. Returns within about a second, even when a server hangs; no event comes afterwards,
+    /// except one whose handler is running at that moment.
+    fn stop(&self);
+}
+
+/// What became known of the chain.
+#[derive(Debug)]
+pub enum ChainEvent {
+    /// The best tip changed.
+    Tip(Tip),
+    /// What is known of a watched script: everything, not only what changed.
+    Script {
+        script: ScriptBuf,
+        transactions: Vec<ScriptTransaction>,
+    },
+    /// The answer to [`Chain::broadcast`]: `Ok` when a server took it or has it already.
+    Broadcast {
+        txid: Txid,
+        result: Result<(), BroadcastError>,
+    },
+    /// The answer to [`Chain::sync_wallet`], to be given to the wallet.
+    WalletSynced(Box<bdk_wallet::Update>),
+    /// The other answer to [`Chain::sync_wallet`]. The request is used up: build a new one.
+    WalletSyncFailed(SyncError),
+    /// The fee rate changed.
+    FeeRate(FeeRate),
+    /// A server answers. Comes once per change.
+    Reachable { server: ElectrumUrl },
+    /// A server does not answer, or can't be used. Comes once per change.
+    Unreachable {
+        server: ElectrumUrl,
+        why: UnreachableReason,
+    },
+}
+
+/// Receives the events, one at a time and in order, in a thread of the chain's own.
+pub type EventHandler = Box<dyn Fn(ChainEvent) + Send + Sync>;
+
+/// A transaction that pays to a script or spends from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptTransaction {
+    pub txid: Txid,
+    pub tx: Arc<Transaction>,
+    /// The block it is in; `None` while unconfirmed.
+    pub height: Option<u32>,
+}
+
+impl ScriptTransaction {
+    /// How many blocks confirm it when `tip_height` is the best: 0 while unconfirmed, 1 in the tip itself.
+    pub fn confirmations(&self, tip_height: u32) -> u32 {
+        self.height
+            .map_or(0, |height| (tip_height + 1).saturating_sub(height))
+    }
+}
+
+/// What a wallet asks the chain for; `crate::wallet::Wallet::sync_request` makes it.
+pub enum WalletRequest {
+    /// The scripts the wallet has handed out.
+    Sync(SyncRequest<(KeychainKind, u32)>),
+    /// A search for scripts used before: for a seed that has a past.
+    FullScan(FullScanRequest<KeychainKind>),
+}
+
+impl std::fmt::Debug for WalletRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Sync(_) => "Sync",
+            Self::FullScan(_) => "FullScan",
+        })
+    }
+}
+
+/// Why a wallet could not be synced.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SyncError {
+    /// No server can be reached now. A [`ChainEvent::Reachable`] says when to try again.
+    #[error("no Electrum server can be reached")]
+    NoServer,
+    /// The server asked did not answer as it should.
+    #[error("{server}: {words}")]
+    Server { server: ElectrumUrl, words: String },
+}
+
+/// Why a server is not used at the moment, or at all.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UnreachableReason {
+    /// No connection, or one that broke. It is tried again.
+    #[error("no connection: {words}")]
+    Connection { words: String },
+    /// No answer in time. It is tried again.
+    #[error("no answer in time")]
+    TimedOut,
+    /// It follows another chain. It is not used any more.
+    #[error("the server follows another network: its first block is {found}, not {expected}")]
+    WrongNetwork { expected: BlockHash, found: BlockHash },
+    /// It said something that can't be true, or that can't be read. It is tried again.
+    #[error("the server's answer is wrong: {words}")]
+    WrongAnswer { words: String },
+}

@@ -1,0 +1,6 @@
+//! What integration tests share: `mod common;`.
+
+// Each test binary compiles this anew and uses a part of it.
+#![allow(dead_code)]
+
+pub mod regtest;
