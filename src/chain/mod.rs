@@ -15,6 +15,7 @@ mod broadcast;
 mod electrum;
 mod fee;
 mod involvement;
+mod outpoint;
 mod server;
 mod session;
 mod state;
@@ -29,6 +30,7 @@ use bitcoin::{BlockHash, FeeRate, Script, ScriptBuf, Transaction, Txid};
 
 pub use broadcast::BroadcastError;
 pub use electrum::{ChainStartError, ElectrumChain, Timing};
+pub use outpoint::{OutpointStatus, Spend};
 pub use tip::Tip;
 pub use url::{ElectrumUrl, ServerUrlError, Socks5Proxy, Transport, parse_proxy, parse_servers};
 

@@ -1,1 +1,81 @@
+//! Sessions: what joins the state machines of `streamium-channel` to data channels, chain, wallet and store.
+//!
+//! One driver thread a side owns all of it: every input arrives as an event on one queue, every effect is carried
+//! out in order by that thread, and what must be durable is durable before what follows it happens. Nothing
+//! here knows GStreamer: the elements hand in a [`ProviderPeer`] or [`ConsumerPeer`] for each connection, and take
+//! [`Report`]s.
 
+pub mod consumer;
+mod keys;
+pub mod provider;
+mod report;
+
+pub use report::{Field, Report, Severity, sats, span};
+
+use std::time::Duration;
+
+use streamium_channel::consumer::Arrivals;
+use streamium_channel::handshake::{Bytes32, Certificates, Nonce};
+use streamium_channel::terms::Track;
+
+use crate::chain::{ElectrumUrl, Socks5Proxy};
+
+/// How the chain is reached.
+#[derive(Clone, Debug)]
+pub struct ChainConfig {
+    pub network: bitcoin::Network,
+    pub servers: Vec<ElectrumUrl>,
+    pub proxy: Option<Socks5Proxy>,
+}
+
+/// A connection with the other side, as far as both elements have the same.
+pub trait Peer: Send {
+    /// Sends a message; the words say why it could not be.
+    fn send(&self, message: &str) -> Result<(), String>;
+    /// The certificates of the transport, once the data channel is open.
+    fn certificates(&self) -> Result<Certificates, String>;
+    /// Ends the connection.
+    fn end(&self);
+}
+
+/// A consumer's connection, for the provider.
+pub trait ProviderPeer: Peer {
+    /// Opens or closes the gate; takes effect for the next buffer.
+    fn set_gate(&self, open: bool);
+    /// What was negotiated.
+    fn tracks(&self) -> Vec<Track>;
+}
+
+/// The connection to a provider, for the consumer.
+pub trait ConsumerPeer: Peer {
+    /// When media last arrived.
+    fn arrivals(&self) -> Arrivals;
+    /// This was not the link's provider: look for another of the same name.
+    fn try_next(&self);
+}
+
+/// What happens on a data channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PeerEvent {
+    Open,
+    Text(String),
+    /// Something that is no text message.
+    NotText,
+    Closed,
+}
+
+/// Takes the reports. Called from the driver thread.
+pub type ReportHandler = Box<dyn Fn(Report) + Send>;
+
+/// Gives the time on a clock that neither jumps nor stops ([`crate::boottime`]).
+pub type Clock = fn() -> Duration;
+
+/// Payments and accounts are written together this often (see the channel crate's `SaveAccount`).
+const GROUP_COMMIT: Duration = Duration::from_millis(250);
+
+/// Fresh random bytes.
+fn nonce() -> Result<Nonce, String> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| format!("no random numbers: {error}"))?;
+    Ok(Bytes32::new(bytes))
+}

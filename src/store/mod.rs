@@ -1,1 +1,163 @@
+//! What must survive: channels, payments, settlements, key indices. One SQLite file in the data folder,
+//! `channels.sqlite`, readable with `sqlite3` while it is in use.
+//!
+//! Every call is durable when it returns (`synchronous=FULL`, write-ahead log). Nothing is ever deleted. What is
+//! read back is parsed and checked like anything else from outside; a row that makes no sense is reported, and
+//! does not keep the others from being settled or refunded.
 
+mod consumer;
+mod lease;
+mod provider;
+mod rows;
+
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bitcoin::OutPoint;
+use rusqlite::{Connection, TransactionBehavior, params};
+
+pub use consumer::{ConsumerChannelState, StoredConsumerChannel};
+pub use lease::{Lease, Role};
+pub use provider::{AccountUpdate, ProviderChannelState, StoredProviderChannel};
+
+/// The file's name in the data folder.
+pub const STORE_FILE: &str = "channels.sqlite";
+
+/// Raised with every change of the tables.
+const SCHEMA_VERSION: i64 = 1;
+
+const SCHEMA: &str = "
+    CREATE TABLE key_index (
+        role TEXT PRIMARY KEY NOT NULL,       -- provider, consumer
+        next INTEGER NOT NULL                 -- the first index never given out
+    ) STRICT;
+    CREATE TABLE provider_channel (
+        outpoint TEXT PRIMARY KEY NOT NULL,   -- txid:vout of the commitment's output
+        opened_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
+        stream TEXT NOT NULL,
+        rate_msat_per_s INTEGER NOT NULL,
+        consumer_key TEXT NOT NULL,
+        provider_key TEXT NOT NULL,
+        key_index INTEGER NOT NULL,
+        refund_delay_blocks INTEGER NOT NULL,
+        capacity_sat INTEGER NOT NULL,
+        change_script TEXT NOT NULL,
+        commitment TEXT NOT NULL,             -- the transaction in hexadecimal
+        balance_sat INTEGER NOT NULL DEFAULT 0,
+        signature TEXT,                       -- of the best payment
+        consumed_msat INTEGER NOT NULL DEFAULT 0,
+        state TEXT NOT NULL DEFAULT 'open',   -- open, due, settling, settled, unpaid, lost
+        spent_by TEXT                         -- txid of what spent it on the chain
+    ) STRICT;
+    CREATE TABLE settlement (
+        txid TEXT PRIMARY KEY NOT NULL,
+        outpoint TEXT NOT NULL REFERENCES provider_channel (outpoint),
+        made_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
+        kind TEXT NOT NULL,                   -- settlement, cooperative
+        payout_sat INTEGER NOT NULL,
+        fee_sat INTEGER NOT NULL,
+        tx TEXT NOT NULL                      -- in hexadecimal
+    ) STRICT;
+    CREATE TABLE consumer_channel (
+        outpoint TEXT PRIMARY KEY NOT NULL,
+        opened_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
+        link TEXT NOT NULL,
+        consumer_key TEXT NOT NULL,
+        provider_key TEXT NOT NULL,
+        key_index INTEGER NOT NULL,
+        refund_delay_blocks INTEGER NOT NULL,
+        capacity_sat INTEGER NOT NULL,
+        change_script TEXT NOT NULL,
+        descriptor TEXT NOT NULL,             -- for import in any descriptor wallet
+        commitment TEXT NOT NULL,
+        paid_sat INTEGER NOT NULL DEFAULT 0,
+        state TEXT NOT NULL DEFAULT 'open',   -- open, refunding, spent
+        refund TEXT,                          -- the refund transaction in hexadecimal
+        spent_by TEXT
+    ) STRICT;";
+
+/// Why the store could not be opened, read or written. What the failed call was to record is not recorded.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The folder or file can't be used.
+    #[error("{path}: {source}", path = path.display())]
+    Io { path: PathBuf, source: std::io::Error },
+    /// Another process, or another element of this one, works on the folder.
+    #[error("{path} is in use by another {role}: give each its own data-dir", path = path.display())]
+    InUse { path: PathBuf, role: Role },
+    /// The file was written by a later version.
+    #[error("the store has version {found}; this is a program for version {SCHEMA_VERSION}: update it")]
+    Newer { found: i64 },
+    /// A disk that is full or can't be written, or a file that is no database.
+    #[error("the store can't be used: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// No such channel.
+    #[error("channel {0} is not on record")]
+    Unknown(OutPoint),
+    /// A number that no column holds. It can't come from valid money.
+    #[error("a number is out of range")]
+    Range,
+    /// No key index is left.
+    #[error("all key indices are used up")]
+    KeysUsedUp,
+}
+
+/// The open store. One thread uses it.
+#[derive(Debug)]
+pub struct Store {
+    db: Connection,
+}
+
+impl Store {
+    /// Opens the store of a data folder, or makes it (folder 0700, file 0600).
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        lease::make_folder(dir)?;
+        let path = dir.join(STORE_FILE);
+        // SQLite would make it readable by all; its journals take the mode of the file.
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+            Ok(_) => (),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => (),
+            Err(source) => return Err(StoreError::Io { path, source }),
+        }
+        let mut db = Connection::open(&path)?;
+        db.busy_timeout(Duration::from_secs(5))?;
+        db.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")?;
+        migrate(&mut db)?;
+        Ok(Self { db })
+    }
+
+    /// Reserves a channel key index for ever, also against other processes.
+    pub fn next_key_index(&mut self, role: Role) -> Result<u32, StoreError> {
+        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let name = role.name();
+        transaction.execute("INSERT OR IGNORE INTO key_index (role, next) VALUES (?1, 0)", [name])?;
+        let index: i64 =
+            transaction.query_row("SELECT next FROM key_index WHERE role = ?1", [name], |row| row.get(0))?;
+        // BIP32: hardened indices are below 2^31.
+        let index = u32::try_from(index).ok().filter(|index| *index < 1 << 31).ok_or(StoreError::KeysUsedUp)?;
+        transaction
+            .execute("UPDATE key_index SET next = ?2 WHERE role = ?1", params![name, i64::from(index) + 1])?;
+        transaction.commit()?;
+        Ok(index)
+    }
+}
+
+fn migrate(db: &mut Connection) -> Result<(), StoreError> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    match found {
+        0 => {
+            transaction.execute_batch(SCHEMA)?;
+            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+        }
+        SCHEMA_VERSION => (),
+        found => return Err(StoreError::Newer { found }),
+    }
+    Ok(transaction.commit()?)
+}
+
+#[cfg(test)]
+mod tests;

@@ -113,13 +113,19 @@ impl ProviderSession {
         self.config.rate.is_free() || self.account.balance() > Amount::ZERO
     }
 
-    /// What of the balance counts although the commitment is not confirmed, in sat.
-    pub fn unconfirmed_credit(&self) -> Amount {
+    /// What of the balance may count although the commitment is not confirmed yet.
+    pub fn unconfirmed_limit(&self) -> Amount {
         match &self.state {
-            State::Open(open) if open.confirmations < self.min_confirmations() => {
-                self.account.balance().min(self.config.unconfirmed_limit)
-            }
+            State::Open(open) if open.confirmations < self.min_confirmations() => self.config.unconfirmed_limit,
             _ => Amount::ZERO,
+        }
+    }
+
+    /// Lowers that limit, when other sessions have taken what may be unconfirmed over all of them.
+    pub fn lower_unconfirmed_limit(&mut self, limit: Amount) {
+        self.config.unconfirmed_limit = self.config.unconfirmed_limit.min(limit);
+        if self.unconfirmed_limit() > Amount::ZERO || limit == Amount::ZERO {
+            self.account.set_limit(Some(self.config.unconfirmed_limit));
         }
     }
 

@@ -1,0 +1,197 @@
+//! The provider's channels and settlements.
+
+use bitcoin::{Amount, OutPoint, Transaction, Txid};
+use rusqlite::{Row, named_params, params};
+use streamium_channel::money::{Msat, Rate};
+use streamium_channel::record::{PaymentRecord, ProviderRecord};
+
+use super::rows::{
+    amount, hex, integer, read_amount, read_contract, read_index, read_optional, read_text, read_transaction,
+    read_u64,
+};
+use super::{Store, StoreError};
+
+/// How far a channel is with its provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProviderChannelState {
+    /// A session pays through it, or did when the process died: then it is due as well.
+    Open,
+    /// To be settled.
+    Due,
+    /// A settlement has been made and is handed out again until it is buried.
+    Settling,
+    /// The settlement is buried.
+    Settled,
+    /// Nothing was ever paid: there is nothing to settle.
+    Unpaid,
+    /// Something else spent it, buried: a refund, or a commitment that never was.
+    Lost,
+}
+
+impl ProviderChannelState {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Due => "due",
+            Self::Settling => "settling",
+            Self::Settled => "settled",
+            Self::Unpaid => "unpaid",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// A channel that may still move money, with the settlements made for it, the newest last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredProviderChannel {
+    pub record: ProviderRecord,
+    pub settlements: Vec<Transaction>,
+}
+
+/// Payment and account of a channel, to be written with others in one go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccountUpdate {
+    pub outpoint: OutPoint,
+    pub best: Option<PaymentRecord>,
+    pub consumed: Msat,
+}
+
+impl Store {
+    /// Records a new channel.
+    pub fn insert_provider_channel(&mut self, record: &ProviderRecord) -> Result<(), StoreError> {
+        let contract = &record.contract;
+        self.db.execute(
+            "INSERT INTO provider_channel (outpoint, stream, rate_msat_per_s, consumer_key, provider_key,
+                key_index, refund_delay_blocks, capacity_sat, change_script, commitment)
+             VALUES (:outpoint, :stream, :rate, :consumer_key, :provider_key, :key_index, :delay, :capacity,
+                :change, :commitment)",
+            named_params! {
+                ":outpoint": record.outpoint.to_string(),
+                ":stream": record.stream,
+                ":rate": integer(record.rate.msat_per_s())?,
+                ":consumer_key": contract.keys().consumer().to_string(),
+                ":provider_key": contract.keys().provider().to_string(),
+                ":key_index": record.key_index,
+                ":delay": contract.delay().blocks(),
+                ":capacity": amount(contract.capacity())?,
+                ":change": contract.change().script().to_hex_string(),
+                ":commitment": hex(&record.commitment),
+            },
+        )?;
+        Ok(())
+    }
+
+    /// Records payments and accounts, all or none. A balance or a count that is lower than what is on record
+    /// changes nothing: neither ever goes back.
+    pub fn save_accounts(&mut self, updates: &[AccountUpdate]) -> Result<(), StoreError> {
+        let transaction = self.db.transaction()?;
+        for update in updates {
+            let consumed = integer(update.consumed.to_msat())?;
+            let outpoint = update.outpoint.to_string();
+            let known = transaction.execute(
+                "UPDATE provider_channel SET consumed_msat = max(consumed_msat, ?2) WHERE outpoint = ?1",
+                params![outpoint, consumed],
+            )?;
+            if known == 0 {
+                return Err(StoreError::Unknown(update.outpoint));
+            }
+            if let Some(best) = update.best {
+                transaction.execute(
+                    "UPDATE provider_channel SET balance_sat = ?2, signature = ?3
+                     WHERE outpoint = ?1 AND balance_sat < ?2",
+                    params![outpoint, amount(best.cumulative)?, best.signature.to_string()],
+                )?;
+            }
+        }
+        Ok(transaction.commit()?)
+    }
+
+    /// Records how far a channel is, and what spent it.
+    pub fn set_provider_state(
+        &mut self,
+        outpoint: OutPoint,
+        state: ProviderChannelState,
+        spent_by: Option<Txid>,
+    ) -> Result<(), StoreError> {
+        let known = self.db.execute(
+            "UPDATE provider_channel SET state = ?2, spent_by = coalesce(?3, spent_by) WHERE outpoint = ?1",
+            params![outpoint.to_string(), state.name(), spent_by.map(|txid| txid.to_string())],
+        )?;
+        if known == 0 { Err(StoreError::Unknown(outpoint)) } else { Ok(()) }
+    }
+
+    /// Records a settlement or a cooperative close before it is broadcast. Every variant is kept.
+    pub fn insert_settlement(
+        &mut self,
+        outpoint: OutPoint,
+        kind: &'static str,
+        tx: &Transaction,
+        payout: Amount,
+        fee: Amount,
+    ) -> Result<(), StoreError> {
+        let transaction = self.db.transaction()?;
+        transaction.execute(
+            "INSERT OR IGNORE INTO settlement (txid, outpoint, kind, payout_sat, fee_sat, tx)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                tx.compute_txid().to_string(),
+                outpoint.to_string(),
+                kind,
+                amount(payout)?,
+                amount(fee)?,
+                hex(tx)
+            ],
+        )?;
+        transaction.execute(
+            "UPDATE provider_channel SET state = 'settling' WHERE outpoint = ?1",
+            [outpoint.to_string()],
+        )?;
+        Ok(transaction.commit()?)
+    }
+
+    /// All channels that may still move money, and the outpoints of rows that can't be read.
+    pub fn unsettled(&self) -> Result<(Vec<StoredProviderChannel>, Vec<String>), StoreError> {
+        let mut statement = self.db.prepare(
+            "SELECT * FROM provider_channel WHERE state IN ('open', 'due', 'settling') ORDER BY opened_at",
+        )?;
+        let mut rows = statement.query([])?;
+        let (mut channels, mut damaged) = (Vec::new(), Vec::new());
+        while let Some(row) = rows.next()? {
+            match read_record(row).and_then(|record| Ok((self.settlements(record.outpoint)?, record))) {
+                Ok((settlements, record)) => channels.push(StoredProviderChannel { record, settlements }),
+                Err(_) => damaged.push(row.get("outpoint").unwrap_or_default()),
+            }
+        }
+        Ok((channels, damaged))
+    }
+
+    /// All that was ever paid to this provider, fees not deducted.
+    pub fn earned(&self) -> Result<Amount, StoreError> {
+        let sum = self.db.query_row(
+            "SELECT coalesce(sum(balance_sat), 0) FROM provider_channel WHERE state != 'lost'",
+            [],
+            |row| row.get::<_, i64>(0),
+        )?;
+        u64::try_from(sum).map(Amount::from_sat).map_err(|_| StoreError::Range)
+    }
+
+    fn settlements(&self, outpoint: OutPoint) -> rusqlite::Result<Vec<Transaction>> {
+        let mut statement = self.db.prepare("SELECT tx FROM settlement WHERE outpoint = ?1 ORDER BY made_at, rowid")?;
+        statement.query_map([outpoint.to_string()], |row| read_transaction(row, "tx"))?.collect()
+    }
+}
+
+fn read_record(row: &Row<'_>) -> rusqlite::Result<ProviderRecord> {
+    let cumulative = read_amount(row, "balance_sat")?;
+    let best = read_optional(row, "signature")?.map(|signature| PaymentRecord { cumulative, signature });
+    Ok(ProviderRecord {
+        contract: read_contract(row)?,
+        outpoint: read_text(row, "outpoint")?,
+        key_index: read_index(row)?,
+        stream: row.get("stream")?,
+        rate: Rate::new(read_u64(row, "rate_msat_per_s")?),
+        commitment: read_transaction(row, "commitment")?,
+        best,
+        consumed: Msat::new(read_u64(row, "consumed_msat")?),
+    })
+}
