@@ -52,6 +52,9 @@ recent_enough() { # cargo program
   [ -n "$version" ] && printf '%s\n%s\n' "$(rust_version_wanted)" "$version" | sort -V -C
 }
 
+# Where rustup's own script installs it and cargo, and not every shell looks. Last, so that it shadows nothing.
+PATH="$PATH:${CARGO_HOME:-${HOME:-}/.cargo}/bin"
+
 # Puts a cargo that is new enough first on PATH; fails where there is none. A distribution's older one may
 # stand before it, so each known place is asked.
 use_cargo() {

@@ -25,7 +25,7 @@ make_folder() { # [DIR]
     mkdir -p "$1"
     dir=$(cd "$1" && pwd)
   else
-    dir=$(mktemp -d "${TMPDIR:-/tmp}/streamium-regtest.XXXXXX")
+    dir=$(mktemp -d -t streamium-regtest.XXXXXX)
     temporary=yes
   fi
   mkdir -p "$dir/node" "$dir/electrumx"

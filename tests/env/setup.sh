@@ -19,8 +19,9 @@ packages=(
   ca-certificates curl jq
 )
 
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+scratch=$(mktemp -d)
+log="$scratch/log"
+trap 'rm -rf "$scratch"' EXIT
 
 # Runs a command whose output is of interest only when it fails.
 quietly() {
@@ -79,10 +80,9 @@ install_rustup() {
     install_toolchain
   else
     say "installing Rust with the script of sh.rustup.rs"
-    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs -o "$log.sh" ||
+    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs -o "$scratch/rustup.sh" ||
       die "could not download from sh.rustup.rs: install Rust $(rust_version_wanted) or later, see https://rustup.rs"
-    quietly sh "$log.sh" -y --no-modify-path --profile default || die "the script of sh.rustup.rs failed"
-    rm -f "$log.sh"
+    quietly sh "$scratch/rustup.sh" -y --no-modify-path --profile default || die "the script of sh.rustup.rs failed"
   fi
 }
 
