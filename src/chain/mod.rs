@@ -112,7 +112,7 @@ impl ScriptTransaction {
     /// How many blocks confirm it when `tip_height` is the best: 0 while unconfirmed, 1 in the tip itself.
     pub fn confirmations(&self, tip_height: u32) -> u32 {
         self.height
-            .map_or(0, |height| (tip_height + 1).saturating_sub(height))
+            .map_or(0, |height| tip_height.saturating_add(1).saturating_sub(height))
     }
 }
 

@@ -38,6 +38,7 @@ impl Worker {
     /// Runs until the chain is stopped, or the server turns out to follow another network.
     pub(super) fn run(mut self) {
         let mut back_off = self.timing.first_retry;
+        let mut excused = false;
         while !self.shared.is_stopping() {
             let started = Instant::now();
             let end = self.attempt();
@@ -49,8 +50,9 @@ impl Worker {
             let why = match end {
                 End::Stopped => return,
                 // A notification electrum-client can't read broke the connection, not the server: once
-                // more at once, without a word to anyone.
-                End::Unreadable { .. } if lived => {
+                // more at once, without a word to anyone. Not again and again, though.
+                End::Unreadable { .. } if lived || !excused => {
+                    excused = true;
                     self.shared.lock().forget(self.index);
                     continue;
                 }
@@ -64,6 +66,7 @@ impl Worker {
             }
             if lived {
                 back_off = self.timing.first_retry;
+                excused = false;
             }
             self.wait(back_off);
             back_off = (back_off * 2).min(self.timing.last_retry);

@@ -13,6 +13,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant, SystemTime};
 
 use bdk_electrum::BdkElectrumClient;
+use bitcoin::absolute::Height;
 use bitcoin::constants::genesis_block;
 use bitcoin::{Script, ScriptBuf, Transaction, Txid};
 use electrum_client::raw_client::RawClient;
@@ -225,25 +226,29 @@ impl<S: Read + Write> Session<'_, S> {
             }
             Err(error) => return Err(end_by(error)),
         };
+        // Held here until they are in a view: whatever is in none is dropped from the common store.
+        let mut found = Vec::new();
         let mut view = View::new();
         for entry in history {
-            if self.fetch_transaction(entry.tx_hash)? {
-                // 0 and −1 mean unconfirmed.
-                view.push((
-                    entry.tx_hash,
-                    u32::try_from(entry.height).ok().filter(|&height| height > 0),
-                ));
-            } else {
+            let Some(tx) = self.fetch_transaction(entry.tx_hash)? else {
                 self.incomplete.insert(script.to_owned());
-            }
+                continue;
+            };
+            found.push((entry.tx_hash, tx));
+            // 0 and −1 mean unconfirmed.
+            view.push((
+                entry.tx_hash,
+                u32::try_from(entry.height).ok().filter(|&height| height > 0),
+            ));
         }
         let mut state = self.worker.shared.lock();
-        let is_involved = |(txid, _): &(Txid, _)| {
-            state
-                .transaction(txid)
-                .is_some_and(|tx| involves(&tx, script, state.transactions()))
-        };
-        if let Some((txid, _)) = view.iter().find(|entry| !is_involved(entry)) {
+        for (txid, tx) in &found {
+            state.add_transaction(*txid, Arc::clone(tx));
+        }
+        if let Some((txid, _)) = found
+            .iter()
+            .find(|(_, tx)| !involves(tx, script, state.transactions()))
+        {
             return Err(wrong(format!(
                 "{txid} has nothing to do with the script it is listed for"
             )));
@@ -252,23 +257,22 @@ impl<S: Read + Write> Session<'_, S> {
         Ok(())
     }
 
-    /// Makes sure that the transaction is known; `false` if the server does not give it (any more).
-    fn fetch_transaction(&self, txid: Txid) -> Result<bool, End> {
-        if self.worker.shared.lock().transaction(&txid).is_some() {
-            return Ok(true);
+    /// The transaction with that txid; `None` if the server does not give it (any more).
+    fn fetch_transaction(&self, txid: Txid) -> Result<Option<Arc<Transaction>>, End> {
+        if let Some(tx) = self.worker.shared.lock().transaction(&txid) {
+            return Ok(Some(tx));
         }
-        let tx: Transaction = match self.client.inner.transaction_get(&txid) {
+        let tx = match self.client.inner.transaction_get(&txid) {
             Ok(tx) => tx,
             // Replaced or evicted since it was listed; a notification follows.
-            Err(Error::Protocol(_)) => return Ok(false),
+            Err(Error::Protocol(_)) => return Ok(None),
             Err(error) => return Err(end_by(error)),
         };
-        let found = tx.compute_txid();
-        if found != txid {
-            return Err(wrong(format!("asked for {txid}, it sent {found}")));
+        let sent = tx.compute_txid();
+        if sent != txid {
+            return Err(wrong(format!("asked for {txid}, it sent {sent}")));
         }
-        self.worker.shared.lock().add_transaction(txid, Arc::new(tx));
-        Ok(true)
+        Ok(Some(Arc::new(tx)))
     }
 
     fn broadcast(&mut self, tx: Arc<Transaction>) -> Result<(), End> {
@@ -341,9 +345,11 @@ impl<S: Read + Write> Session<'_, S> {
 }
 
 fn to_tip(notification: HeaderNotification) -> Result<Tip, End> {
-    let height = u32::try_from(notification.height).map_err(|_| wrong("a tip height beyond 32 bits"))?;
+    let height = u32::try_from(notification.height)
+        .ok()
+        .filter(|height| Height::from_consensus(*height).is_ok());
     Ok(Tip {
-        height,
+        height: height.ok_or_else(|| wrong("a height no block can have"))?,
         hash: notification.header.block_hash(),
         header_time: SystemTime::UNIX_EPOCH + Duration::from_secs(notification.header.time.into()),
         learnt: SystemTime::now(),

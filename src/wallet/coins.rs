@@ -84,7 +84,8 @@ impl Wallet {
         match position {
             ChainPosition::Confirmed { anchor, .. } => {
                 let tip = self.inner.latest_checkpoint().height();
-                (tip + 1).saturating_sub(anchor.confirmation_height_upper_bound())
+                tip.saturating_add(1)
+                    .saturating_sub(anchor.confirmation_height_upper_bound())
             }
             ChainPosition::Unconfirmed { .. } => 0,
         }

@@ -38,6 +38,9 @@ pub enum WalletError {
     /// A sync's result does not fit the chain known so far. The next one may.
     #[error("the server's chain does not connect to the one known: {0}")]
     Disconnected(#[from] CannotConnectError),
+    /// A sync's result would make the wallet unusable for good: no block can have that height.
+    #[error("the server told of a block at height {height}")]
+    ImpossibleHeight { height: u32 },
 }
 
 /// Why no transaction was built. Nothing is reserved then.

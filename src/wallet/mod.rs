@@ -16,6 +16,7 @@ use bdk_wallet::chain::rusqlite::Transaction as DbTransaction;
 use bdk_wallet::rusqlite::{self, Connection};
 use bdk_wallet::signer::SignersContainer;
 use bdk_wallet::{KeychainKind, Update};
+use bitcoin::absolute::Height;
 use bitcoin::{Address, Amount, Denomination, Network, ScriptBuf};
 
 use crate::chain::WalletRequest;
@@ -116,6 +117,12 @@ impl Wallet {
 
     /// Takes the result of a sync, and frees coins of transactions that can't confirm any more.
     pub fn apply(&mut self, update: Update) -> Result<(), WalletError> {
+        // bdk would take it, write it down, and panic at each transaction it builds from then on.
+        if let Some(height) = update.chain.as_ref().map(|tip| tip.height())
+            && Height::from_consensus(height).is_err()
+        {
+            return Err(WalletError::ImpossibleHeight { height });
+        }
         self.inner.apply_update(update)?;
         let settled = self.settled_reservations()?;
         for (_, coin) in &settled {

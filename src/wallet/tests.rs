@@ -392,6 +392,25 @@ fn a_wallet_is_refused_where_it_does_not_belong() {
 }
 
 #[test]
+fn a_height_no_block_can_have_is_not_taken() {
+    let dir = TempDir::new().unwrap();
+    let mut wallet = open(&dir);
+    let chain = Some(wallet.inner.latest_checkpoint().insert(block(500_000_000)));
+    let update = Update {
+        chain,
+        ..Update::default()
+    };
+    assert!(matches!(
+        wallet.apply(update),
+        Err(WalletError::ImpossibleHeight { height: 500_000_000 })
+    ));
+    receive(&mut wallet, 60_000);
+    wallet
+        .build_commitment(&channel(1), Amount::from_sat(50_000), RATE)
+        .unwrap();
+}
+
+#[test]
 fn writes_payment_requests() {
     let address = Address::from_script(&channel(7), Network::Regtest).unwrap();
     let uri = bip21(&address, Amount::from_sat(51_234));

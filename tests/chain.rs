@@ -1,0 +1,713 @@
+//! The chain through Electrum servers: a real one, and some that hang, vanish or lie.
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use bitcoin::consensus::encode::serialize_hex;
+use bitcoin::constants::genesis_block;
+use bitcoin::hashes::Hash;
+use bitcoin::{Address, Amount, FeeRate, Network, Script, ScriptBuf, Txid};
+use common::regtest::Regtest;
+use gststreamiumpay::chain::{
+    BroadcastError, Chain, ChainEvent, ElectrumChain, ElectrumUrl, ScriptTransaction, SyncError, Timing,
+    UnreachableReason, WalletRequest, parse_proxy, parse_servers,
+};
+use serde_json::{Value, json};
+
+/// The longest a test waits for something that should come.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A chain and what it tells.
+struct Watcher {
+    chain: ElectrumChain,
+    events: Receiver<ChainEvent>,
+}
+
+fn quick() -> Timing {
+    Timing {
+        request_timeout: Duration::from_secs(2),
+        pump: Duration::from_millis(50),
+        first_retry: Duration::from_millis(50),
+        last_retry: Duration::from_millis(200),
+        ..Timing::default()
+    }
+}
+
+impl Watcher {
+    fn start(servers: &str) -> Self {
+        Self::start_with(servers, "", quick())
+    }
+
+    fn start_with(servers: &str, proxy: &str, timing: Timing) -> Self {
+        let (sender, events) = mpsc::channel();
+        let sender = Mutex::new(sender);
+        let handler = Box::new(move |event| drop(sender.lock().unwrap().send(event)));
+        let servers = parse_servers(servers).unwrap();
+        let proxy = parse_proxy(proxy).unwrap();
+        let chain = ElectrumChain::start_with(servers, proxy, Network::Regtest, handler, timing).unwrap();
+        Self { chain, events }
+    }
+
+    /// Waits for an event of which `pick` makes something; others are passed over.
+    fn wait<T>(&self, what: &str, mut pick: impl FnMut(ChainEvent) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let event = self
+                .events
+                .recv_timeout(left)
+                .unwrap_or_else(|_| panic!("no {what}"));
+            if let Some(found) = pick(event) {
+                return found;
+            }
+        }
+    }
+
+    fn reachable(&self) -> ElectrumUrl {
+        self.wait("reachable server", |event| match event {
+            ChainEvent::Reachable { server } => Some(server),
+            _ => None,
+        })
+    }
+
+    fn unreachable(&self) -> (ElectrumUrl, UnreachableReason) {
+        self.wait("unreachable server", |event| match event {
+            ChainEvent::Unreachable { server, why } => Some((server, why)),
+            _ => None,
+        })
+    }
+
+    /// Waits until the script's transactions are as `expected` says.
+    fn script(
+        &self,
+        script: &Script,
+        expected: impl Fn(&[ScriptTransaction]) -> bool,
+    ) -> Vec<ScriptTransaction> {
+        self.wait("such transactions", |event| match event {
+            ChainEvent::Script {
+                script: of,
+                transactions,
+            } if *of == *script && expected(&transactions) => Some(transactions),
+            _ => None,
+        })
+    }
+
+    fn broadcast_result(&self, txid: Txid) -> Result<(), BroadcastError> {
+        self.wait("answer to a broadcast", |event| match event {
+            ChainEvent::Broadcast { txid: of, result } if of == txid => Some(result),
+            _ => None,
+        })
+    }
+
+    fn sync_error(&self) -> SyncError {
+        self.wait("failed sync", |event| match event {
+            ChainEvent::WalletSyncFailed(error) => Some(error),
+            _ => None,
+        })
+    }
+}
+
+fn new_address(regtest: &Regtest) -> Address {
+    let address = regtest.cli(&["-rpcwallet=miner", "getnewaddress", "", "bech32m"]);
+    address.parse::<Address<_>>().unwrap().assume_checked()
+}
+
+/// A server that accepts connections and never says a word.
+fn silent_server() -> (String, TcpListener) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // The kernel completes connections up to the backlog; nobody has to accept them.
+    (format!("tcp://{}", listener.local_addr().unwrap()), listener)
+}
+
+/// Stands between us and a server, to cut or freeze connections.
+struct Relay {
+    address: SocketAddr,
+    open: Arc<Mutex<Vec<TcpStream>>>,
+    /// New connections are closed at once.
+    cut: Arc<AtomicBool>,
+    /// Nothing passes, nothing is closed.
+    frozen: Arc<AtomicBool>,
+}
+
+impl Relay {
+    fn before(upstream: &str) -> Self {
+        let upstream: SocketAddr = upstream.trim_start_matches("tcp://").parse().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let relay = Relay {
+            address: listener.local_addr().unwrap(),
+            open: Arc::default(),
+            cut: Arc::default(),
+            frozen: Arc::default(),
+        };
+        let (open, cut, frozen) = (
+            Arc::clone(&relay.open),
+            Arc::clone(&relay.cut),
+            Arc::clone(&relay.frozen),
+        );
+        thread::spawn(move || {
+            for near in listener.incoming() {
+                let near = near.unwrap();
+                if cut.load(Ordering::SeqCst) {
+                    continue;
+                }
+                let far = TcpStream::connect(upstream).unwrap();
+                for (from, to) in [(&near, &far), (&far, &near)] {
+                    let (from, to, frozen) = (
+                        from.try_clone().unwrap(),
+                        to.try_clone().unwrap(),
+                        Arc::clone(&frozen),
+                    );
+                    thread::spawn(move || pass_on(from, to, &frozen));
+                }
+                open.lock().unwrap().extend([near, far]);
+            }
+        });
+        relay
+    }
+
+    fn url(&self) -> String {
+        format!("tcp://{}", self.address)
+    }
+
+    fn cut(&self) {
+        self.cut.store(true, Ordering::SeqCst);
+        for stream in self.open.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn restore(&self) {
+        self.cut.store(false, Ordering::SeqCst);
+        self.frozen.store(false, Ordering::SeqCst);
+    }
+}
+
+fn pass_on(mut from: TcpStream, mut to: TcpStream, frozen: &AtomicBool) {
+    let mut buffer = [0; 16 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        // What arrives while frozen is lost, as behind a router that forgot the connection.
+        if !frozen.load(Ordering::SeqCst) && to.write_all(&buffer[..length]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
+}
+
+/// A server of our own making: what is not in `answers` (by method) it answers as a quiet regtest server. An
+/// answer with an `error` is sent as one.
+fn lying_server(answers: impl Fn(&str, &Value) -> Option<Value> + Send + Sync + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("tcp://{}", listener.local_addr().unwrap());
+    let answers = Arc::new(answers);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (stream, answers) = (stream.unwrap(), Arc::clone(&answers));
+            thread::spawn(move || {
+                let mut writer = stream.try_clone().unwrap();
+                for line in BufReader::new(stream).lines() {
+                    let Ok(line) = line else { return };
+                    let request: Value = serde_json::from_str(&line).unwrap();
+                    let (method, params) = (request["method"].as_str().unwrap(), &request["params"]);
+                    let result = answers(method, params).unwrap_or_else(|| honest(method));
+                    let answer = match result.get("error") {
+                        Some(error) => json!({"jsonrpc": "2.0", "id": request["id"], "error": error}),
+                        None => json!({"jsonrpc": "2.0", "id": request["id"], "result": result}),
+                    };
+                    if writeln!(writer, "{answer}").is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    url
+}
+
+fn honest(method: &str) -> Value {
+    let genesis = serialize_hex(&genesis_block(Network::Regtest).header);
+    match method {
+        "server.version" => json!(["test", "1.4"]),
+        "blockchain.block.header" => json!(genesis),
+        "blockchain.headers.subscribe" => json!({"height": 0, "hex": genesis}),
+        "blockchain.estimatefee" => json!(-1),
+        "mempool.get_info" => {
+            json!({"mempoolminfee": 0.00001, "minrelaytxfee": 0.00001, "incrementalrelayfee": 0.00001})
+        }
+        _ => Value::Null,
+    }
+}
+
+/// A transaction of the chain that has nothing to do with anything here.
+fn unrelated_tx() -> bitcoin::Transaction {
+    genesis_block(Network::Regtest).txdata[0].clone()
+}
+
+/// Answers that list `txid` for every script, and `tx` for every txid.
+fn listing(txid: Txid, tx: bitcoin::Transaction) -> impl Fn(&str, &Value) -> Option<Value> {
+    move |method, _| match method {
+        "blockchain.scripthash.subscribe" => Some(json!("00".repeat(32))),
+        "blockchain.scripthash.get_history" => Some(json!([{"tx_hash": txid, "height": 1}])),
+        "blockchain.transaction.get" => Some(json!(serialize_hex(&tx))),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_watched_script_is_told_empty_then_unconfirmed_then_confirmed() {
+    let regtest = Regtest::shared();
+    let watcher = Watcher::start(regtest.electrum_url());
+    let address = new_address(regtest);
+    let script = address.script_pubkey();
+    watcher.chain.watch(&script);
+    watcher.script(&script, |transactions| transactions.is_empty());
+
+    let txid = regtest.fund(&address, Amount::from_sat(50_000));
+    let seen = watcher.script(&script, |transactions| !transactions.is_empty());
+    assert_eq!((seen.len(), seen[0].txid, seen[0].height), (1, txid, None));
+    assert_eq!(*seen[0].tx, regtest.raw_tx(txid));
+
+    regtest.mine(1);
+    let seen = watcher.script(&script, |transactions| transactions[0].height.is_some());
+    let height = seen[0].height.unwrap();
+    let tip = watcher
+        .chain
+        .tip()
+        .filter(|tip| tip.height >= height)
+        .unwrap_or_else(|| {
+            watcher.wait("tip", |event| match event {
+                ChainEvent::Tip(tip) if tip.height >= height => Some(tip),
+                _ => None,
+            })
+        });
+    assert!(seen[0].confirmations(tip.height) >= 1);
+    assert!(!tip.is_stale(std::time::SystemTime::now()));
+
+    // Watched again, it is told again.
+    watcher.chain.watch(&script);
+    watcher.script(&script, |transactions| transactions.len() == 1);
+}
+
+#[test]
+fn a_payment_that_is_taken_back_disappears() {
+    let regtest = Regtest::start();
+    let watcher = Watcher::start(regtest.electrum_url());
+    let address = new_address(&regtest);
+    let script = address.script_pubkey();
+    watcher.chain.watch(&script);
+    let txid = regtest.fund(&address, Amount::from_sat(50_000));
+    watcher.script(&script, |transactions| transactions.len() == 1);
+
+    // The same coins to somewhere else. The server then says that the script's status is null, which
+    // electrum-client can't read.
+    let outputs = json!({"outputs": [{new_address(&regtest).to_string(): 0.0005}], "fee_rate": 100});
+    regtest.cli(&[
+        "-rpcwallet=miner",
+        "bumpfee",
+        &txid.to_string(),
+        &outputs.to_string(),
+    ]);
+    watcher.script(&script, |transactions| transactions.is_empty());
+}
+
+#[test]
+fn broadcasts_are_answered() {
+    let regtest = Regtest::shared();
+    let watcher = Watcher::start(regtest.electrum_url());
+    let tx = signed_payment(regtest, "0.0004", 1.0);
+    let txid = tx.compute_txid();
+    for _ in 0..2 {
+        watcher.chain.broadcast(&tx);
+        assert_eq!(
+            watcher.broadcast_result(txid),
+            Ok(()),
+            "known already is as good as accepted"
+        );
+    }
+    regtest.mine(1);
+    watcher.chain.broadcast(&tx);
+    assert_eq!(watcher.broadcast_result(txid), Ok(()), "also in a block");
+
+    let mut missing = tx.clone();
+    missing.input[0].previous_output.txid = Txid::all_zeros();
+    watcher.chain.broadcast(&missing);
+    let result = watcher.broadcast_result(missing.compute_txid());
+    assert!(
+        matches!(result, Err(BroadcastError::MissingOrSpentInputs { .. })),
+        "{result:?}"
+    );
+
+    let mut unsigned = signed_payment(regtest, "0.0005", 1.0);
+    unsigned.input[0].witness.clear();
+    unsigned.input[0].script_sig = ScriptBuf::new();
+    watcher.chain.broadcast(&unsigned);
+    let result = watcher.broadcast_result(unsigned.compute_txid());
+    assert!(
+        matches!(result, Err(BroadcastError::Rejected { .. })),
+        "{result:?}"
+    );
+
+    let mut early = signed_payment(regtest, "0.0006", 1.0);
+    early.lock_time = bitcoin::absolute::LockTime::from_height(1_000_000).unwrap();
+    watcher.chain.broadcast(&early);
+    let result = watcher.broadcast_result(early.compute_txid());
+    assert!(
+        matches!(result, Err(BroadcastError::NotFinal { .. })),
+        "{result:?}"
+    );
+
+    let result_of = |tx: &bitcoin::Transaction| {
+        watcher.chain.broadcast(tx);
+        watcher.broadcast_result(tx.compute_txid())
+    };
+    let cheap = signed_payment(regtest, "0.0007", 0.01);
+    let result = result_of(&cheap);
+    assert!(
+        matches!(result, Err(BroadcastError::FeeTooLow { .. })),
+        "{result:?}"
+    );
+}
+
+/// A payment by the miner's wallet that is not handed out; sat/vB.
+fn signed_payment(regtest: &Regtest, amount_btc: &str, fee_rate: f64) -> bitcoin::Transaction {
+    let address = new_address(regtest).to_string();
+    let raw = regtest.cli(&[
+        "createrawtransaction",
+        "[]",
+        &json!([{address: amount_btc}]).to_string(),
+    ]);
+    let options = json!({"feeRate": format!("{:.8}", fee_rate / 100_000.0)}).to_string();
+    // The wallet does not go below what its node relays, so less is asked for by leaving the change out.
+    let funded = match fee_rate < 1.0 {
+        false => regtest.cli(&["-rpcwallet=miner", "fundrawtransaction", &raw, &options]),
+        true => regtest.cli(&["-rpcwallet=miner", "fundrawtransaction", &raw]),
+    };
+    let funded: Value = serde_json::from_str(&funded).unwrap();
+    let mut tx: bitcoin::Transaction =
+        bitcoin::consensus::encode::deserialize_hex(funded["hex"].as_str().unwrap()).unwrap();
+    if fee_rate < 1.0 {
+        let fee = Amount::from_btc(funded["fee"].as_f64().unwrap()).unwrap();
+        let change = funded["changepos"].as_u64().unwrap() as usize;
+        tx.output[change].value += fee - Amount::from_sat(1);
+    }
+    let signed = regtest.cli(&[
+        "-rpcwallet=miner",
+        "signrawtransactionwithwallet",
+        &serialize_hex(&tx),
+    ]);
+    let signed: Value = serde_json::from_str(&signed).unwrap();
+    bitcoin::consensus::encode::deserialize_hex(signed["hex"].as_str().unwrap()).unwrap()
+}
+
+#[test]
+fn a_silent_server_delays_nothing() {
+    let regtest = Regtest::shared();
+    let (silent, _listener) = silent_server();
+    // With its usual patience it would be silent for longer than this test may take.
+    let timing = Timing {
+        request_timeout: Duration::from_secs(3600),
+        ..quick()
+    };
+    let watcher = Watcher::start_with(&format!("{silent} {}", regtest.electrum_url()), "", timing);
+    let address = new_address(regtest);
+    let script = address.script_pubkey();
+    watcher.chain.watch(&script);
+    watcher.chain.sync_wallet(empty_sync());
+    watcher.script(&script, |transactions| transactions.is_empty());
+    let txid = regtest.fund(&address, Amount::from_sat(50_000));
+    watcher.script(&script, |transactions| {
+        transactions.iter().any(|tx| tx.txid == txid)
+    });
+    let tx = signed_payment(regtest, "0.0004", 1.0);
+    watcher.chain.broadcast(&tx);
+    assert_eq!(watcher.broadcast_result(tx.compute_txid()), Ok(()));
+
+    let started = Instant::now();
+    watcher.chain.stop();
+    assert!(
+        started.elapsed() < Duration::from_secs(2),
+        "a stop does not wait for it"
+    );
+}
+
+fn empty_sync() -> WalletRequest {
+    WalletRequest::Sync(bdk_wallet::chain::spk_client::SyncRequest::builder_at(0).build())
+}
+
+#[test]
+fn a_sync_is_answered_beside_a_silent_server() {
+    let regtest = Regtest::shared();
+    let (silent, _listener) = silent_server();
+    let timing = Timing {
+        request_timeout: Duration::from_secs(3600),
+        ..quick()
+    };
+    let watcher = Watcher::start_with(&format!("{silent} {}", regtest.electrum_url()), "", timing);
+    watcher.chain.sync_wallet(empty_sync());
+    watcher.wait("sync", |event| {
+        matches!(event, ChainEvent::WalletSynced(_)).then_some(())
+    });
+}
+
+#[test]
+fn a_silent_server_is_said_to_be_out_of_reach() {
+    let (silent, _listener) = silent_server();
+    let timing = Timing {
+        request_timeout: Duration::from_millis(300),
+        ..quick()
+    };
+    let watcher = Watcher::start_with(&silent, "", timing);
+    watcher.chain.sync_wallet(empty_sync());
+    let (server, why) = watcher.unreachable();
+    assert_eq!((server.to_string(), why), (silent, UnreachableReason::TimedOut));
+    assert_eq!(watcher.sync_error(), SyncError::NoServer);
+    watcher.chain.broadcast(&unrelated_tx());
+    let txid = unrelated_tx().compute_txid();
+    assert_eq!(watcher.broadcast_result(txid), Err(BroadcastError::Unreachable));
+}
+
+#[test]
+fn a_server_that_comes_back_is_subscribed_again() {
+    let regtest = Regtest::shared();
+    let relay = Relay::before(regtest.electrum_url());
+    let watcher = Watcher::start(&relay.url());
+    let address = new_address(regtest);
+    let script = address.script_pubkey();
+    watcher.chain.watch(&script);
+    watcher.script(&script, |transactions| transactions.is_empty());
+
+    relay.cut();
+    assert!(matches!(
+        watcher.unreachable().1,
+        UnreachableReason::Connection { .. }
+    ));
+    let txid = regtest.fund(&address, Amount::from_sat(50_000));
+    relay.restore();
+    watcher.reachable();
+    let seen = watcher.script(&script, |transactions| transactions.len() == 1);
+    assert_eq!(seen[0].txid, txid, "what happened meanwhile");
+    let second = regtest.fund(&address, Amount::from_sat(60_000));
+    let seen = watcher.script(&script, |transactions| transactions.len() == 2);
+    assert!(
+        seen.iter().any(|tx| tx.txid == second),
+        "what happens from now on"
+    );
+}
+
+#[test]
+fn a_real_server_may_be_restarted() {
+    let regtest = Regtest::start();
+    let watcher = Watcher::start(regtest.electrum_url());
+    let address = new_address(&regtest);
+    let script = address.script_pubkey();
+    watcher.chain.watch(&script);
+    watcher.script(&script, |transactions| transactions.is_empty());
+    regtest.stop_electrum();
+    watcher.unreachable();
+    let txid = regtest.fund(&address, Amount::from_sat(50_000));
+    regtest.start_electrum();
+    watcher.reachable();
+    let seen = watcher.script(&script, |transactions| transactions.len() == 1);
+    assert_eq!(seen[0].txid, txid);
+}
+
+#[test]
+fn a_half_open_connection_is_noticed() {
+    let regtest = Regtest::shared();
+    let relay = Relay::before(regtest.electrum_url());
+    let timing = Timing {
+        request_timeout: Duration::from_millis(500),
+        ..quick()
+    };
+    let watcher = Watcher::start_with(&relay.url(), "", timing);
+    watcher.reachable();
+    relay.frozen.store(true, Ordering::SeqCst);
+    assert_eq!(watcher.unreachable().1, UnreachableReason::TimedOut);
+    relay.restore();
+    watcher.reachable();
+}
+
+#[test]
+fn out_of_reach_is_said_once() {
+    let port = {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let watcher = Watcher::start(&format!("tcp://127.0.0.1:{port}"));
+    assert!(matches!(
+        watcher.unreachable().1,
+        UnreachableReason::Connection { .. }
+    ));
+    // Several attempts later...
+    let more = watcher.events.recv_timeout(Duration::from_secs(1));
+    assert!(more.is_err(), "{more:?}");
+}
+
+#[test]
+fn a_server_of_another_network_is_not_used() {
+    let asked_again = Arc::new(Mutex::new(0));
+    let asked = Arc::clone(&asked_again);
+    let url = lying_server(move |method, _| {
+        if method != "blockchain.block.header" {
+            return None;
+        }
+        *asked.lock().unwrap() += 1;
+        Some(json!(serialize_hex(&genesis_block(Network::Bitcoin).header)))
+    });
+    let regtest = Regtest::shared();
+    let watcher = Watcher::start(&format!("{url};{}", regtest.electrum_url()));
+    let (server, why) = watcher.unreachable();
+    assert_eq!(server.to_string(), url);
+    let UnreachableReason::WrongNetwork { expected, found } = why else {
+        panic!("{why:?}")
+    };
+    assert_eq!(expected, genesis_block(Network::Regtest).block_hash());
+    assert_eq!(found, genesis_block(Network::Bitcoin).block_hash());
+    // The other one works, and this one is left alone.
+    watcher.chain.sync_wallet(empty_sync());
+    watcher.wait("sync", |event| {
+        matches!(event, ChainEvent::WalletSynced(_)).then_some(())
+    });
+    assert_eq!(*asked_again.lock().unwrap(), 1);
+}
+
+#[test]
+fn a_transaction_other_than_asked_for_is_not_believed() {
+    let url = lying_server(listing(Txid::all_zeros(), unrelated_tx()));
+    let watcher = Watcher::start(&url);
+    watcher.chain.watch(&ScriptBuf::new_op_return([1]));
+    let (_, why) = watcher.unreachable();
+    assert!(matches!(why, UnreachableReason::WrongAnswer { .. }), "{why:?}");
+}
+
+#[test]
+fn a_transaction_that_has_nothing_to_do_with_the_script_is_not_believed() {
+    let tx = unrelated_tx();
+    let own_script = tx.output[0].script_pubkey.clone();
+    let url = lying_server(listing(tx.compute_txid(), tx));
+    let watcher = Watcher::start(&url);
+    watcher.chain.watch(&own_script);
+    watcher.script(&own_script, |transactions| transactions.len() == 1);
+    watcher.chain.watch(&ScriptBuf::new_op_return([1]));
+    let (_, why) = watcher.unreachable();
+    assert!(matches!(why, UnreachableReason::WrongAnswer { .. }), "{why:?}");
+}
+
+#[test]
+fn an_answer_that_makes_the_library_panic_costs_a_connection_only() {
+    // Eight headers announced, none sent.
+    let url = lying_server(|method, _| match method {
+        "blockchain.block.headers" => Some(json!({"count": 8, "hex": "", "max": 2016})),
+        _ => None,
+    });
+    let watcher = Watcher::start(&url);
+    watcher.reachable();
+    let chain = bdk_wallet::chain::local_chain::LocalChain::from_genesis_hash(
+        genesis_block(Network::Regtest).block_hash(),
+    );
+    let request = bdk_wallet::chain::spk_client::SyncRequest::builder_at(0)
+        .chain_tip(chain.0.tip())
+        .build();
+    watcher.chain.sync_wallet(WalletRequest::Sync(request));
+    assert!(matches!(watcher.sync_error(), SyncError::Server { .. }));
+    assert!(matches!(
+        watcher.unreachable().1,
+        UnreachableReason::WrongAnswer { .. }
+    ));
+    watcher.reachable();
+}
+
+#[test]
+fn the_fee_rate_falls_back_to_what_is_relayed() {
+    let regtest = Regtest::shared();
+    let watcher = Watcher::start(regtest.electrum_url());
+    let rate = watcher.wait("fee rate", |event| match event {
+        ChainEvent::FeeRate(rate) => Some(rate),
+        _ => None,
+    });
+    assert!(
+        rate >= FeeRate::from_sat_per_kwu(1) && rate <= FeeRate::from_sat_per_vb_u32(1),
+        "{rate}"
+    );
+    assert_eq!(watcher.chain.fee_rate(), Some(rate));
+
+    // A server of protocol 1.4 that has no estimate and no `mempool.get_info`; one with an estimate.
+    let old = lying_server(|method, _| match method {
+        "mempool.get_info" => Some(json!({"error": {"code": -32601, "message": "unknown method"}})),
+        "blockchain.relayfee" => Some(json!(0.00003)),
+        _ => None,
+    });
+    let good = lying_server(|method, _| (method == "blockchain.estimatefee").then(|| json!(0.0001)));
+    for (url, sat_per_vb) in [(old, 3), (good, 10)] {
+        let watcher = Watcher::start(&url);
+        let rate = watcher.wait("fee rate", |event| match event {
+            ChainEvent::FeeRate(rate) => Some(rate),
+            _ => None,
+        });
+        assert_eq!(rate, FeeRate::from_sat_per_vb_u32(sat_per_vb));
+    }
+}
+
+#[test]
+fn nothing_comes_after_the_stop() {
+    let regtest = Regtest::shared();
+    let watcher = Watcher::start(regtest.electrum_url());
+    watcher.reachable();
+    watcher.chain.stop();
+    while watcher.events.try_recv().is_ok() {}
+    watcher.chain.watch(&new_address(regtest).script_pubkey());
+    watcher.chain.broadcast(&unrelated_tx());
+    watcher.chain.stop();
+    let event = watcher.events.recv_timeout(Duration::from_millis(500));
+    assert!(event.is_err(), "{event:?}");
+}
+
+#[test]
+fn a_proxy_carries_the_connection() {
+    let regtest = Regtest::shared();
+    let (proxy, used) = socks5_proxy();
+    let watcher = Watcher::start_with(regtest.electrum_url(), &proxy, quick());
+    watcher.reachable();
+    assert!(used.load(Ordering::SeqCst));
+    let watcher = Watcher::start_with(regtest.electrum_url(), "socks5://127.0.0.1:1", quick());
+    assert!(matches!(
+        watcher.unreachable().1,
+        UnreachableReason::Connection { .. }
+    ));
+}
+
+/// A SOCKS 5 proxy (RFC 1928) for IPv4 addresses and no authentication.
+fn socks5_proxy() -> (String, Arc<AtomicBool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("socks5://{}", listener.local_addr().unwrap());
+    let used = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&used);
+    thread::spawn(move || {
+        for near in listener.incoming() {
+            let mut near = near.unwrap();
+            let mut greeting = [0; 2];
+            near.read_exact(&mut greeting).unwrap();
+            near.read_exact(&mut vec![0; greeting[1].into()]).unwrap();
+            near.write_all(&[5, 0]).unwrap();
+            let mut request = [0; 10];
+            near.read_exact(&mut request).unwrap();
+            assert_eq!(request[..4], [5, 1, 0, 1], "connect to an IPv4 address");
+            let address: [u8; 4] = request[4..8].try_into().unwrap();
+            let port = u16::from_be_bytes([request[8], request[9]]);
+            let far = TcpStream::connect(SocketAddr::from((address, port))).unwrap();
+            near.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
+            flag.store(true, Ordering::SeqCst);
+            for (from, to) in [(&near, &far), (&far, &near)] {
+                let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+                thread::spawn(move || pass_on(from, to, &AtomicBool::new(false)));
+            }
+        }
+    });
+    (url, used)
+}
