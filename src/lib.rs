@@ -7,6 +7,7 @@ pub mod gate;
 pub mod inner;
 pub mod paysink;
 pub mod paysrc;
+pub mod refund;
 pub mod session;
 pub mod settle;
 pub mod store;

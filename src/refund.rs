@@ -49,7 +49,9 @@ impl OpenChannel {
                 false => Step::Pending(spend.txid),
             };
         }
-        let Some(confirmations) = status.made else { return Step::Recommit };
+        let Some(confirmations) = status.made else {
+            return Step::Recommit;
+        };
         // The next block's transactions see one confirmation more than there are now.
         let delay = u32::from(self.channel.contract().delay().blocks());
         match delay.saturating_sub(confirmations) {

@@ -70,7 +70,11 @@ impl DueChannel {
             (Some(_), Some(made), _) => Step::Rebroadcast(made.clone()),
             (Some(_), None, None) => Step::Wait,
             (Some(_), None, Some(payment)) => {
-                let claim = Claim { channel: &self.channel, payment, key: &self.key };
+                let claim = Claim {
+                    channel: &self.channel,
+                    payment,
+                    key: &self.key,
+                };
                 match Settlement::new(&[claim], payout, fee_rate) {
                     Ok(settlement) => Step::Settle(settlement),
                     Err(error) => Step::Stuck(error),

@@ -40,6 +40,12 @@ pub struct RefundDelay(u16);
 pub struct RefundDelayError(pub u32);
 
 impl RefundDelay {
+    /// [`MIN_REFUND_DELAY`].
+    pub const SHORTEST: Self = Self(MIN_REFUND_DELAY);
+
+    /// [`MAX_REFUND_DELAY`].
+    pub const LONGEST: Self = Self(MAX_REFUND_DELAY);
+
     /// Checks the range.
     ///
     /// # Errors

@@ -25,11 +25,16 @@ impl OutpointStatus {
     /// Reads it out of all transactions of the output's script. Of several spends the deepest counts.
     pub fn of(outpoint: OutPoint, transactions: &[ScriptTransaction], tip_height: u32) -> Self {
         let made = transactions.iter().find(|tx| tx.txid == outpoint.txid);
-        let spends = transactions.iter().filter(|tx| tx.tx.input.iter().any(|i| i.previous_output == outpoint));
+        let spends = transactions
+            .iter()
+            .filter(|tx| tx.tx.input.iter().any(|i| i.previous_output == outpoint));
         Self {
             made: made.map(|tx| tx.confirmations(tip_height)),
             spend: spends
-                .map(|tx| Spend { txid: tx.txid, confirmations: tx.confirmations(tip_height) })
+                .map(|tx| Spend {
+                    txid: tx.txid,
+                    confirmations: tx.confirmations(tip_height),
+                })
                 .max_by_key(|spend| spend.confirmations),
         }
     }

@@ -9,6 +9,7 @@ pub mod consumer;
 mod keys;
 pub mod provider;
 mod report;
+mod watched;
 
 pub use report::{Field, Report, Severity, sats, span};
 

@@ -34,7 +34,12 @@ pub enum Severity {
 
 impl Report {
     pub fn new(name: &'static str) -> Self {
-        Self { name, text: None, fields: Vec::new(), severity: Severity::Info }
+        Self {
+            name,
+            text: None,
+            fields: Vec::new(),
+            severity: Severity::Info,
+        }
     }
 
     pub fn say(mut self, text: impl Into<String>) -> Self {
@@ -97,7 +102,12 @@ mod tests {
 
     #[test]
     fn figures_are_readable() {
-        for (sat, text) in [(0, "0 sat"), (999, "999 sat"), (1_000, "1,000 sat"), (1_234_567, "1,234,567 sat")] {
+        for (sat, text) in [
+            (0, "0 sat"),
+            (999, "999 sat"),
+            (1_000, "1,000 sat"),
+            (1_234_567, "1,234,567 sat"),
+        ] {
             assert_eq!(sats(Amount::from_sat(sat)), text);
         }
         assert_eq!(span(Duration::from_secs(14)), "14 s");

@@ -38,7 +38,11 @@ pub struct StoredConsumerChannel {
 
 impl Store {
     /// Records a new channel, before its commitment is sent to anybody.
-    pub fn insert_consumer_channel(&mut self, record: &ConsumerRecord, descriptor: &str) -> Result<(), StoreError> {
+    pub fn insert_consumer_channel(
+        &mut self,
+        record: &ConsumerRecord,
+        descriptor: &str,
+    ) -> Result<(), StoreError> {
         let contract = &record.contract;
         self.db.execute(
             "INSERT INTO consumer_channel (outpoint, link, consumer_key, provider_key, key_index,
@@ -67,7 +71,11 @@ impl Store {
             "UPDATE consumer_channel SET paid_sat = max(paid_sat, ?2) WHERE outpoint = ?1",
             params![outpoint.to_string(), amount(paid)?],
         )?;
-        if known == 0 { Err(StoreError::Unknown(outpoint)) } else { Ok(()) }
+        if known == 0 {
+            Err(StoreError::Unknown(outpoint))
+        } else {
+            Ok(())
+        }
     }
 
     /// Records a refund before it is broadcast.
@@ -76,7 +84,11 @@ impl Store {
             "UPDATE consumer_channel SET refund = ?2, state = 'refunding' WHERE outpoint = ?1",
             params![outpoint.to_string(), hex(refund)],
         )?;
-        if known == 0 { Err(StoreError::Unknown(outpoint)) } else { Ok(()) }
+        if known == 0 {
+            Err(StoreError::Unknown(outpoint))
+        } else {
+            Ok(())
+        }
     }
 
     /// Records how far a channel is, and what spent it.
@@ -88,15 +100,24 @@ impl Store {
     ) -> Result<(), StoreError> {
         let known = self.db.execute(
             "UPDATE consumer_channel SET state = ?2, spent_by = coalesce(?3, spent_by) WHERE outpoint = ?1",
-            params![outpoint.to_string(), state.name(), spent_by.map(|txid| txid.to_string())],
+            params![
+                outpoint.to_string(),
+                state.name(),
+                spent_by.map(|txid| txid.to_string())
+            ],
         )?;
-        if known == 0 { Err(StoreError::Unknown(outpoint)) } else { Ok(()) }
+        if known == 0 {
+            Err(StoreError::Unknown(outpoint))
+        } else {
+            Ok(())
+        }
     }
 
     /// All channels that may still hold our money, and the outpoints of rows that can't be read.
     pub fn unspent(&self) -> Result<(Vec<StoredConsumerChannel>, Vec<String>), StoreError> {
-        let mut statement =
-            self.db.prepare("SELECT * FROM consumer_channel WHERE state != 'spent' ORDER BY opened_at")?;
+        let mut statement = self
+            .db
+            .prepare("SELECT * FROM consumer_channel WHERE state != 'spent' ORDER BY opened_at")?;
         let mut rows = statement.query([])?;
         let (mut channels, mut damaged) = (Vec::new(), Vec::new());
         while let Some(row) = rows.next()? {

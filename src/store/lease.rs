@@ -40,11 +40,22 @@ impl Lease {
     pub fn take(dir: &Path, role: Role) -> Result<Self, StoreError> {
         make_folder(dir)?;
         let path = dir.join(format!("{role}.lock"));
-        let opened = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let file = opened.map_err(|source| StoreError::Io { path: path.clone(), source })?;
+        let opened = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path);
+        let file = opened.map_err(|source| StoreError::Io {
+            path: path.clone(),
+            source,
+        })?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path: dir.to_owned(), role }),
+            Err(TryLockError::WouldBlock) => Err(StoreError::InUse {
+                path: dir.to_owned(),
+                role,
+            }),
             Err(TryLockError::Error(source)) => Err(StoreError::Io { path, source }),
         }
     }
@@ -52,5 +63,8 @@ impl Lease {
 
 pub(super) fn make_folder(dir: &Path) -> Result<(), StoreError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.map_err(|source| StoreError::Io { path: dir.to_owned(), source })
+    made.map_err(|source| StoreError::Io {
+        path: dir.to_owned(),
+        source,
+    })
 }

@@ -117,7 +117,12 @@ impl Store {
         lease::make_folder(dir)?;
         let path = dir.join(STORE_FILE);
         // SQLite would make it readable by all; its journals take the mode of the file.
-        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+        match OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+        {
             Ok(_) => (),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => (),
             Err(source) => return Err(StoreError::Io { path, source }),
@@ -131,15 +136,27 @@ impl Store {
 
     /// Reserves a channel key index for ever, also against other processes.
     pub fn next_key_index(&mut self, role: Role) -> Result<u32, StoreError> {
-        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let transaction = self
+            .db
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
         let name = role.name();
-        transaction.execute("INSERT OR IGNORE INTO key_index (role, next) VALUES (?1, 0)", [name])?;
+        transaction.execute(
+            "INSERT OR IGNORE INTO key_index (role, next) VALUES (?1, 0)",
+            [name],
+        )?;
         let index: i64 =
-            transaction.query_row("SELECT next FROM key_index WHERE role = ?1", [name], |row| row.get(0))?;
+            transaction.query_row("SELECT next FROM key_index WHERE role = ?1", [name], |row| {
+                row.get(0)
+            })?;
         // BIP32: hardened indices are below 2^31.
-        let index = u32::try_from(index).ok().filter(|index| *index < 1 << 31).ok_or(StoreError::KeysUsedUp)?;
-        transaction
-            .execute("UPDATE key_index SET next = ?2 WHERE role = ?1", params![name, i64::from(index) + 1])?;
+        let index = u32::try_from(index)
+            .ok()
+            .filter(|index| *index < 1 << 31)
+            .ok_or(StoreError::KeysUsedUp)?;
+        transaction.execute(
+            "UPDATE key_index SET next = ?2 WHERE role = ?1",
+            params![name, i64::from(index) + 1],
+        )?;
         transaction.commit()?;
         Ok(index)
     }

@@ -115,9 +115,17 @@ impl Store {
     ) -> Result<(), StoreError> {
         let known = self.db.execute(
             "UPDATE provider_channel SET state = ?2, spent_by = coalesce(?3, spent_by) WHERE outpoint = ?1",
-            params![outpoint.to_string(), state.name(), spent_by.map(|txid| txid.to_string())],
+            params![
+                outpoint.to_string(),
+                state.name(),
+                spent_by.map(|txid| txid.to_string())
+            ],
         )?;
-        if known == 0 { Err(StoreError::Unknown(outpoint)) } else { Ok(()) }
+        if known == 0 {
+            Err(StoreError::Unknown(outpoint))
+        } else {
+            Ok(())
+        }
     }
 
     /// Records a settlement or a cooperative close before it is broadcast. Every variant is kept.
@@ -172,18 +180,27 @@ impl Store {
             [],
             |row| row.get::<_, i64>(0),
         )?;
-        u64::try_from(sum).map(Amount::from_sat).map_err(|_| StoreError::Range)
+        u64::try_from(sum)
+            .map(Amount::from_sat)
+            .map_err(|_| StoreError::Range)
     }
 
     fn settlements(&self, outpoint: OutPoint) -> rusqlite::Result<Vec<Transaction>> {
-        let mut statement = self.db.prepare("SELECT tx FROM settlement WHERE outpoint = ?1 ORDER BY made_at, rowid")?;
-        statement.query_map([outpoint.to_string()], |row| read_transaction(row, "tx"))?.collect()
+        let mut statement = self
+            .db
+            .prepare("SELECT tx FROM settlement WHERE outpoint = ?1 ORDER BY made_at, rowid")?;
+        statement
+            .query_map([outpoint.to_string()], |row| read_transaction(row, "tx"))?
+            .collect()
     }
 }
 
 fn read_record(row: &Row<'_>) -> rusqlite::Result<ProviderRecord> {
     let cumulative = read_amount(row, "balance_sat")?;
-    let best = read_optional(row, "signature")?.map(|signature| PaymentRecord { cumulative, signature });
+    let best = read_optional(row, "signature")?.map(|signature| PaymentRecord {
+        cumulative,
+        signature,
+    });
     Ok(ProviderRecord {
         contract: read_contract(row)?,
         outpoint: read_text(row, "outpoint")?,

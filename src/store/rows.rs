@@ -59,7 +59,8 @@ where
     T::Err: std::error::Error + Send + Sync + 'static,
 {
     let text = row.get::<_, Option<String>>(column)?;
-    text.map(|text| text.parse().map_err(damaged(Type::Text))).transpose()
+    text.map(|text| text.parse().map_err(damaged(Type::Text)))
+        .transpose()
 }
 
 pub(super) fn read_transaction(row: &Row<'_>, column: &str) -> Result<Transaction> {

@@ -116,7 +116,9 @@ impl ProviderSession {
     /// What of the balance may count although the commitment is not confirmed yet.
     pub fn unconfirmed_limit(&self) -> Amount {
         match &self.state {
-            State::Open(open) if open.confirmations < self.min_confirmations() => self.config.unconfirmed_limit,
+            State::Open(open) if open.confirmations < self.min_confirmations() => {
+                self.config.unconfirmed_limit
+            }
             _ => Amount::ZERO,
         }
     }

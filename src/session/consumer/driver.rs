@@ -1,0 +1,386 @@
+//! The loop: events in, effects out, in order.
+
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use bitcoin::Amount;
+use streamium_channel::consumer::{
+    ConsumerEffect as Effect, ConsumerEnd, ConsumerIdentity, ConsumerNotice, ConsumerSession,
+};
+use streamium_channel::fault::Fault;
+use streamium_channel::handshake::Bytes32;
+use streamium_channel::message::{GateState, encode};
+use streamium_channel::money::Rate;
+use streamium_channel::script::ChangeScript;
+
+use super::money::Money;
+use super::notices;
+use super::{ConsumerOptions, ConsumerStartError, ConsumerStatus, Event, StatusHandler};
+use crate::session::{Clock, ConsumerPeer, PeerEvent, Report, ReportHandler, Severity, keys, nonce};
+use crate::store::{Role, Store};
+use crate::wallet::Wallet;
+
+/// While a session runs, arriving media is looked at this often.
+const MEDIA_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Without a session the loop looks around this often.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// At the end the provider's word of its settlement is waited for no longer than this.
+const STOP_LIMIT: Duration = Duration::from_millis(1_500);
+
+/// What was paid is said to people no more often than this; programs get each payment.
+const PAID_TEXT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A connection and its session.
+struct Live {
+    id: String,
+    peer: Box<dyn ConsumerPeer>,
+    session: Option<ConsumerSession>,
+}
+
+pub struct Driver {
+    pub(super) options: ConsumerOptions,
+    pub(super) store: Store,
+    pub(super) money: Money,
+    live: Option<Live>,
+    /// The rate of the running session, for words about it.
+    rate: Rate,
+    playing: bool,
+    /// Paid in sessions that are over.
+    paid_before: Amount,
+    paid_now: Amount,
+    paid_said: Option<Duration>,
+    clock: Clock,
+    report: ReportHandler,
+    status: StatusHandler,
+    stopping: Option<(Sender<()>, Duration)>,
+}
+
+impl Driver {
+    pub fn new(
+        options: ConsumerOptions,
+        wallet: Wallet,
+        store: Store,
+        events: &Sender<Event>,
+        clock: Clock,
+        report: ReportHandler,
+        status: StatusHandler,
+    ) -> Result<Self, ConsumerStartError> {
+        let money = Money::start(&options.chain, wallet, events.clone())?;
+        Ok(Self {
+            options,
+            store,
+            money,
+            live: None,
+            rate: Rate::default(),
+            playing: true,
+            paid_before: Amount::ZERO,
+            paid_now: Amount::ZERO,
+            paid_said: None,
+            clock,
+            report,
+            status,
+            stopping: None,
+        })
+    }
+
+    /// Takes up what earlier runs left to be refunded, and syncs the wallet.
+    pub fn start(&mut self) {
+        self.recover();
+        self.watch_funding();
+    }
+
+    pub fn now(&self) -> Duration {
+        (self.clock)()
+    }
+
+    pub fn say(&self, report: Report) {
+        (self.report)(report);
+    }
+
+    pub fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    pub fn set_status(&self, status: ConsumerStatus) {
+        (self.status)(status);
+    }
+
+    /// True once the session is over or has been waited for long enough.
+    pub fn has_stopped(&self) -> bool {
+        let now = self.now();
+        let idle = self
+            .live
+            .as_ref()
+            .is_none_or(|live| live.session.as_ref().is_none_or(ConsumerSession::has_ended));
+        self.stopping
+            .as_ref()
+            .is_some_and(|(_, until)| idle || now >= *until)
+    }
+
+    /// The last words.
+    pub fn finish(&mut self) {
+        self.money.chain.stop();
+        if let Some((done, _)) = self.stopping.take() {
+            let _ = done.send(());
+        }
+    }
+
+    /// How long to wait for the next event.
+    pub fn wait(&self) -> Duration {
+        let Some(session) = self.live.as_ref().and_then(|live| live.session.as_ref()) else {
+            return IDLE;
+        };
+        let now = self.now();
+        let next = session.next(now).unwrap_or(Duration::MAX);
+        next.saturating_sub(now).min(MEDIA_INTERVAL)
+    }
+
+    pub fn event(&mut self, event: Event) {
+        let now = self.now();
+        match event {
+            Event::Connected { id, peer } => self.connected(id, peer),
+            Event::Peer { id, event } => self.peer_event(&id, event),
+            Event::Disconnected { id } => {
+                if self.live.as_ref().is_some_and(|live| live.id == id) {
+                    self.with_session(|session| session.disconnected(now));
+                    self.live = None;
+                }
+            }
+            Event::Playing(playing) => {
+                self.playing = playing;
+                self.with_session(|session| session.set_playing(playing, now));
+            }
+            Event::Budget(budget) => {
+                self.options.policy.budget = budget;
+                self.with_session(|session| session.set_budget(budget, now));
+            }
+            Event::Chain(event) => self.chain_event(event),
+            Event::Stop { done } => {
+                self.stopping = Some((done, now.saturating_add(STOP_LIMIT)));
+                self.with_session(|session| session.close(ConsumerEnd::Stopped, now));
+            }
+        }
+    }
+
+    pub fn tick(&mut self) {
+        let now = self.now();
+        if let Some(live) = &mut self.live
+            && let Some(session) = &mut live.session
+        {
+            session.media(live.peer.arrivals());
+            let effects = session.tick(now);
+            self.carry_out(effects);
+        }
+    }
+
+    /// Does something with the session, if there is one, and carries out what follows.
+    pub(super) fn with_session(&mut self, act: impl FnOnce(&mut ConsumerSession) -> Vec<Effect>) {
+        if let Some(session) = self.live.as_mut().and_then(|live| live.session.as_mut()) {
+            let effects = act(session);
+            self.carry_out(effects);
+        }
+    }
+
+    fn connected(&mut self, id: String, peer: Box<dyn ConsumerPeer>) {
+        if self.stopping.is_some() {
+            peer.end();
+            return;
+        }
+        self.live = Some(Live {
+            id,
+            peer,
+            session: None,
+        });
+        self.set_status(ConsumerStatus::State("connecting"));
+    }
+
+    fn peer_event(&mut self, id: &str, event: PeerEvent) {
+        let now = self.now();
+        if self.live.as_ref().is_none_or(|live| live.id != id) {
+            return;
+        }
+        match event {
+            PeerEvent::Open => self.begin(),
+            PeerEvent::Text(text) => self.with_session(|session| session.text(&text, now)),
+            PeerEvent::NotText => self.with_session(|session| session.not_text(now)),
+            PeerEvent::Closed => self.with_session(|session| session.disconnected(now)),
+        }
+    }
+
+    /// Starts the state machine once the data channel is open.
+    fn begin(&mut self) {
+        match self.make_session() {
+            Ok(session) => {
+                let effects = session.start();
+                if let Some(live) = &mut self.live {
+                    live.session = Some(session);
+                }
+                self.set_status(ConsumerStatus::State("awaiting-terms"));
+                self.carry_out(effects);
+            }
+            Err(words) => self.fail(&words),
+        }
+    }
+
+    fn make_session(&mut self) -> Result<ConsumerSession, String> {
+        let live = self.live.as_ref().ok_or("the connection is gone")?;
+        let certificates = live.peer.certificates()?;
+        let index = self
+            .store
+            .next_key_index(Role::Consumer)
+            .map_err(|error| error.to_string())?;
+        let seed = self.money.wallet.seed();
+        let channel_key = keys::channel(seed, self.options.network, Role::Consumer, index)
+            .map_err(|error| error.to_string())?;
+        let change = self
+            .money
+            .wallet
+            .fresh_change_script()
+            .map_err(|error| error.to_string())?;
+        let identity = ConsumerIdentity {
+            link: self.options.link.clone(),
+            chain: Bytes32::genesis(self.options.network),
+            channel_key,
+            channel_key_index: index,
+            change: ChangeScript::new(change).map_err(|error| error.to_string())?,
+            nonce: nonce()?,
+            certificates,
+        };
+        let suggested = self.money.chain.fee_rate();
+        let mut session = ConsumerSession::new(self.options.policy, identity, suggested, self.now());
+        let _ = session.set_playing(self.playing, self.now());
+        Ok(session)
+    }
+
+    /// An own failure: nothing has been locked that is not on record.
+    pub(super) fn fail(&mut self, words: &str) {
+        self.say(notices::ended(&ConsumerEnd::Failed(words.to_owned())));
+        if let Some(live) = self.live.take() {
+            live.peer.end();
+        }
+        self.set_status(ConsumerStatus::State("stopped"));
+    }
+
+    /// Carries effects out in order; the first that fails ends the session, and none after it happens.
+    pub(super) fn carry_out(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            if let Err(words) = self.effect(effect) {
+                self.fail(&words);
+                return;
+            }
+        }
+    }
+
+    fn effect(&mut self, effect: Effect) -> Result<(), String> {
+        match effect {
+            Effect::Send(message) => {
+                let text = encode(&message).map_err(|error| error.to_string())?;
+                // A provider that can't be reached is noticed by its silence; nothing depends on the message.
+                if let Some(live) = &self.live {
+                    let _ = live.peer.send(&text);
+                }
+            }
+            Effect::AwaitFunds { capacity, fee_rate } => self.await_funds(capacity, fee_rate)?,
+            Effect::BuildCommitment {
+                contract,
+                script,
+                fee_rate,
+            } => {
+                self.build_commitment(&contract, &script, fee_rate);
+            }
+            Effect::SaveChannel(record) => self.save_channel(&record)?,
+            Effect::SavePaid { outpoint, paid } => {
+                self.store
+                    .save_paid(outpoint, paid)
+                    .map_err(|error| error.to_string())?;
+            }
+            // The record is watched from the moment it is saved.
+            Effect::Watch { .. } => (),
+            Effect::Broadcast(transaction) => self.money.chain.broadcast(&transaction),
+            Effect::Notice(notice) => self.notice(&notice),
+            Effect::End(end) => self.ended(end),
+        }
+        Ok(())
+    }
+
+    fn notice(&mut self, notice: &ConsumerNotice) {
+        match notice {
+            ConsumerNotice::Terms(terms) => {
+                self.rate = terms.rate;
+                if terms.rate.is_free() {
+                    self.set_status(ConsumerStatus::State("playing"));
+                }
+            }
+            ConsumerNotice::Opening { .. } => self.set_status(ConsumerStatus::State("opening")),
+            ConsumerNotice::Paid { paid, .. } => {
+                self.paid_now = *paid;
+                let total = self
+                    .paid_before
+                    .checked_add(self.paid_now)
+                    .unwrap_or(Amount::MAX_MONEY);
+                self.set_status(ConsumerStatus::Paid(total));
+            }
+            ConsumerNotice::Gate { state } => {
+                self.set_status(ConsumerStatus::State(match state {
+                    GateState::Open => "playing",
+                    GateState::Paused => "paused",
+                    GateState::Unpaid | GateState::Unconfirmed => "opening",
+                    GateState::Starved | GateState::Silent => "starved",
+                    GateState::Closed => "stopped",
+                }));
+            }
+            _ => (),
+        }
+        let now = self.now();
+        let is_payment = matches!(notice, ConsumerNotice::Paid { .. });
+        let due = self
+            .paid_said
+            .is_none_or(|last| now >= last.saturating_add(PAID_TEXT_INTERVAL));
+        if is_payment && due {
+            self.paid_said = Some(now);
+        }
+        let budget = self.options.policy.budget;
+        self.say(notices::report(
+            &self.options.link,
+            notice,
+            self.rate,
+            budget,
+            !is_payment || due,
+        ));
+    }
+
+    fn ended(&mut self, end: ConsumerEnd) {
+        self.paid_before = self
+            .paid_before
+            .checked_add(self.paid_now)
+            .unwrap_or(Amount::MAX_MONEY);
+        self.paid_now = Amount::ZERO;
+        self.money.release_session();
+        let not_the_provider = matches!(end, ConsumerEnd::Fault(Fault::Terms(_)));
+        if not_the_provider {
+            let name = &self.options.link.stream;
+            let report = Report::new("refused")
+                .text_field("reason", &end)
+                .severity(Severity::Warning);
+            self.say(report.say(format!(
+                "Not the provider of \"{name}\" in the link, nothing was paid: {end}."
+            )));
+        } else {
+            self.say(notices::ended(&end));
+        }
+        if let Some(live) = &self.live {
+            if not_the_provider {
+                live.peer.try_next();
+            } else {
+                live.peer.end();
+            }
+        }
+        self.set_status(ConsumerStatus::State(if not_the_provider {
+            "resolving"
+        } else {
+            "stopped"
+        }));
+    }
+}

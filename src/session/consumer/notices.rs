@@ -1,0 +1,112 @@
+//! What the consumer's side says, in words and fields.
+
+use bitcoin::Amount;
+use streamium_channel::consumer::{ConsumerEnd, ConsumerNotice, Exhausted};
+use streamium_channel::link::Link;
+use streamium_channel::message::GateState;
+use streamium_channel::money::Rate;
+use streamium_channel::terms::Terms;
+
+use crate::session::{Report, Severity, sats};
+
+pub fn report(link: &Link, notice: &ConsumerNotice, rate: Rate, budget: Amount, say_paid: bool) -> Report {
+    match notice {
+        ConsumerNotice::Terms(terms) => self::terms(link, terms),
+        ConsumerNotice::Opening { capacity } => Report::new("opening")
+            .sat("capacity-sat", *capacity)
+            .say(format!("Opening a channel of {}.", sats(*capacity))),
+        ConsumerNotice::Committed { outpoint, capacity, descriptor } => Report::new("channel")
+            .text_field("outpoint", outpoint)
+            .sat("capacity-sat", *capacity)
+            .text_field("descriptor", descriptor)
+            .number("confirmations", 0)
+            .say(format!(
+                "Committed {} in {outpoint}. Should the provider vanish, they come back by themselves; any descriptor wallet finds them with {descriptor}",
+                sats(*capacity)
+            )),
+        ConsumerNotice::Channel { outpoint, confirmations } => Report::new("channel")
+            .text_field("outpoint", outpoint)
+            .number("confirmations", u64::from(*confirmations))
+            .say(match confirmations {
+                0 => "The provider has seen the channel.".to_owned(),
+                n => format!("The channel is open, {n} confirmation{}.", if *n == 1 { "" } else { "s" }),
+            }),
+        ConsumerNotice::Paid { outpoint, paid, added, consumed } => {
+            let report = Report::new("payment")
+                .text_field("outpoint", outpoint)
+                .sat("paid-sat", *paid)
+                .sat("added-sat", *added)
+                .number("consumed-msat", consumed.to_msat());
+            let text = format!("Paid {} so far, of a budget of {}.", sats(*paid), sats(budget));
+            if say_paid { report.say(text) } else { report }
+        }
+        ConsumerNotice::Gate { state } => gate(*state, rate),
+        ConsumerNotice::Exhausted(why) => {
+            let (what, amount, hint) = match why {
+                Exhausted::Budget(amount) => ("budget", *amount, "set a higher budget to go on"),
+                Exhausted::Capacity(amount) => ("channel", *amount, "start again to go on"),
+            };
+            Report::new("exhausted")
+                .text_field("what", what)
+                .sat("amount-sat", amount)
+                .say(format!("The {what} of {} is used up: no more is paid ({hint}).", sats(amount)))
+        }
+        ConsumerNotice::Settled { outpoint, txid } => Report::new("settled")
+            .text_field("outpoint", outpoint)
+            .text_field("txid", txid)
+            .say(format!("The provider settles in {txid}; the rest is yours again.")),
+        ConsumerNotice::Fault(fault) => Report::new("fault")
+            .text_field("reason", fault)
+            .say(format!("The provider did something wrong: {fault}.")),
+    }
+}
+
+fn terms(link: &Link, terms: &Terms) -> Report {
+    let name = &link.stream;
+    let report = Report::new("terms")
+        .text_field("stream", name)
+        .text_field("public-key", link.key)
+        .number("rate-msat-per-s", terms.rate.msat_per_s())
+        .sat("opening-sat", terms.opening)
+        .number("window-ms", u64::from(terms.window_ms));
+    if terms.rate.is_free() {
+        return report.say(format!("\"{name}\" is free. Provider key {}.", link.key));
+    }
+    let key = link.key;
+    let minute = sats(terms.rate.cost(std::time::Duration::from_secs(60)).ceil_sat());
+    report.say(format!(
+        "\"{name}\" costs {minute} a minute ({} an hour); the first payment is {}. Provider key {key}.",
+        sats(terms.rate.per_hour()),
+        sats(terms.opening)
+    ))
+}
+
+fn gate(state: GateState, rate: Rate) -> Report {
+    let (name, text) = match state {
+        GateState::Open => (
+            "open",
+            format!("Playing, at {} msat a second.", rate.msat_per_s()),
+        ),
+        GateState::Unpaid => ("unpaid", "Waiting for the first payment.".to_owned()),
+        GateState::Starved => ("starved", "Stopped: what was paid is used up.".to_owned()),
+        GateState::Unconfirmed => (
+            "unconfirmed",
+            "Waiting for the channel's first confirmation.".to_owned(),
+        ),
+        GateState::Paused => ("paused", "Paused: nothing is paid.".to_owned()),
+        GateState::Silent => ("silent", "Stopped: the provider did not hear from us.".to_owned()),
+        GateState::Closed => ("closed", "Stopped by the provider.".to_owned()),
+    };
+    Report::new("gate").text_field("state", name).say(text)
+}
+
+pub fn ended(end: &ConsumerEnd) -> Report {
+    let report = Report::new("ended").text_field("reason", end);
+    match end {
+        ConsumerEnd::Refused(_) => report
+            .severity(Severity::Error)
+            .say(format!("Refused, nothing was paid: {end}.")),
+        ConsumerEnd::Failed(_) => report.severity(Severity::Error).say(format!("Stopped: {end}.")),
+        _ => report.say(format!("The session ended: {end}.")),
+    }
+}

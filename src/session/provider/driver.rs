@@ -1,0 +1,484 @@
+//! The loop: events in, effects out, in order.
+
+use std::collections::HashMap;
+use std::sync::mpsc::Sender;
+use std::time::Duration;
+
+use bitcoin::Amount;
+use bitcoin::secp256k1::Keypair;
+use streamium_channel::handshake::Bytes32;
+use streamium_channel::message::{GateState, encode};
+use streamium_channel::provider::{
+    EndReason, ProviderConfig, ProviderEffect as Effect, ProviderIdentity, ProviderNotice, ProviderSession,
+};
+use streamium_channel::record::ProviderRecord;
+
+use super::live::{CONNECT_TIMEOUT, LINGER, Live, MAX_EARLY, Phase};
+use super::money::Money;
+use super::{Event, ProviderOptions, ProviderStartError, notices};
+use crate::session::{
+    Clock, GROUP_COMMIT, PeerEvent, ProviderPeer, Report, ReportHandler, Severity, keys, nonce,
+};
+use crate::store::{AccountUpdate, Role, Store};
+use crate::wallet::Seed;
+
+/// At the end the chain's answers are waited for no longer than this.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+/// Without anything to do the loop looks around this often.
+const IDLE: Duration = Duration::from_secs(1);
+
+pub struct Driver {
+    pub(super) options: ProviderOptions,
+    identity: Keypair,
+    pub(super) seed: Seed,
+    pub(super) store: Store,
+    /// Chain and settlements; `None` for a free stream.
+    pub(super) money: Option<Money>,
+    pub(super) sessions: HashMap<String, Live>,
+    /// Payments and accounts that wait for the next group commit, and since when.
+    accounts: Vec<AccountUpdate>,
+    accounts_since: Option<Duration>,
+    clock: Clock,
+    report: ReportHandler,
+    /// Who waits for the end, and until when at most.
+    stopping: Option<(Sender<()>, Duration)>,
+}
+
+impl Driver {
+    pub fn new(
+        options: ProviderOptions,
+        identity: Keypair,
+        seed: Seed,
+        store: Store,
+        events: Sender<Event>,
+        clock: Clock,
+        report: ReportHandler,
+    ) -> Result<Self, ProviderStartError> {
+        let money = match &options.paid {
+            Some(paid) => Some(Money::start(paid, events)?),
+            None => None,
+        };
+        Ok(Self {
+            options,
+            identity,
+            seed,
+            store,
+            money,
+            sessions: HashMap::new(),
+            accounts: Vec::new(),
+            accounts_since: None,
+            clock,
+            report,
+            stopping: None,
+        })
+    }
+
+    /// Takes up what an earlier run left to be settled.
+    pub fn start(&mut self) {
+        self.recover();
+    }
+
+    pub fn now(&self) -> Duration {
+        (self.clock)()
+    }
+
+    pub fn say(&self, report: Report) {
+        (self.report)(report);
+    }
+
+    /// True once everything that can be done at the end has been done.
+    pub fn has_stopped(&self) -> bool {
+        let now = self.now();
+        self.stopping
+            .as_ref()
+            .is_some_and(|(_, until)| now >= *until || self.is_settled_for_now())
+    }
+
+    /// The last words.
+    pub fn finish(&mut self) {
+        self.commit_accounts();
+        if let Some(money) = &self.money {
+            money.chain.stop();
+        }
+        for (_, live) in self.sessions.drain() {
+            live.peer.end();
+        }
+        if let Some((done, _)) = self.stopping.take() {
+            let _ = done.send(());
+        }
+    }
+
+    /// How long to wait for the next event.
+    pub fn wait(&self) -> Duration {
+        let now = self.now();
+        let sessions = self.sessions.values().filter_map(|live| live.next(now));
+        let commit = self
+            .accounts_since
+            .map(|since| since.saturating_add(GROUP_COMMIT));
+        let next = sessions.chain(commit).min().unwrap_or(Duration::MAX);
+        next.saturating_sub(now).min(IDLE)
+    }
+
+    pub fn event(&mut self, event: Event) {
+        match event {
+            Event::Added { id, peer } => self.added(id, peer),
+            Event::Peer { id, event } => self.peer_event(&id, event),
+            Event::Removed { id } => self.removed(&id),
+            Event::Chain(event) => self.chain_event(event),
+            Event::Stop { done } => self.stop(done),
+        }
+    }
+
+    pub fn tick(&mut self) {
+        let now = self.now();
+        let due: Vec<String> = self
+            .sessions
+            .iter()
+            .filter(|(_, live)| live.next(now).is_some_and(|at| at <= now))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in due {
+            self.tick_session(&id, now);
+        }
+        if self
+            .accounts_since
+            .is_some_and(|since| now >= since.saturating_add(GROUP_COMMIT))
+        {
+            self.commit_accounts();
+        }
+    }
+
+    fn tick_session(&mut self, id: &str, now: Duration) {
+        let Some(live) = self.sessions.get_mut(id) else {
+            return;
+        };
+        match &mut live.phase {
+            Phase::Running(session) => {
+                let effects = session.tick(now);
+                self.carry_out(id, effects);
+            }
+            Phase::Connecting | Phase::Waiting(_) if now >= live.since.saturating_add(CONNECT_TIMEOUT) => {
+                live.peer.end();
+                self.sessions.remove(id);
+            }
+            Phase::Lingering { until } if now >= *until => {
+                live.peer.end();
+                self.sessions.remove(id);
+            }
+            _ => (),
+        }
+    }
+
+    fn added(&mut self, id: String, peer: Box<dyn ProviderPeer>) {
+        if self.stopping.is_some() {
+            peer.end();
+            return;
+        }
+        let free = self.options.paid.is_none();
+        if let Some(paid) = &self.options.paid
+            && self.sessions.values().filter(|live| live.is_unpaid()).count() >= paid.max_unpaid_consumers
+        {
+            self.evict_idle();
+        }
+        peer.set_gate(free);
+        self.sessions.insert(id, Live::new(peer, self.now()));
+    }
+
+    /// Makes room among those that have not paid: the one that has been here longest goes.
+    fn evict_idle(&mut self) {
+        let idle = self.sessions.iter().filter(|(_, live)| live.is_unpaid());
+        let Some(id) = idle.min_by_key(|(_, live)| live.since).map(|(id, _)| id.clone()) else {
+            return;
+        };
+        self.close_session(&id, EndReason::Busy);
+        if let Some(live) = self.sessions.get(&id)
+            && matches!(live.phase, Phase::Connecting | Phase::Waiting(_))
+        {
+            live.peer.end();
+            self.sessions.remove(&id);
+        }
+    }
+
+    fn peer_event(&mut self, id: &str, event: PeerEvent) {
+        let now = self.now();
+        let Some(live) = self.sessions.get_mut(id) else {
+            return;
+        };
+        match (event, &mut live.phase) {
+            (PeerEvent::Open, Phase::Connecting) => {
+                live.phase = Phase::Waiting(Vec::new());
+                self.begin(id);
+            }
+            (PeerEvent::Text(text), Phase::Waiting(early)) if early.len() < MAX_EARLY => early.push(text),
+            (PeerEvent::Text(text), Phase::Running(session)) => {
+                let effects = session.text(&text, now);
+                self.carry_out(id, effects);
+            }
+            (PeerEvent::NotText, Phase::Running(session)) => {
+                let effects = session.not_text(now);
+                self.carry_out(id, effects);
+            }
+            (PeerEvent::Closed, Phase::Running(session)) => {
+                let effects = session.disconnected(now);
+                self.carry_out(id, effects);
+            }
+            _ => (),
+        }
+    }
+
+    fn removed(&mut self, id: &str) {
+        let now = self.now();
+        if let Some(session) = self.sessions.get_mut(id).and_then(Live::session) {
+            let effects = session.disconnected(now);
+            self.carry_out(id, effects);
+        }
+        self.sessions.remove(id);
+    }
+
+    /// Starts the state machine of an open data channel, as soon as the chain has been heard of.
+    pub(super) fn begin(&mut self, id: &str) {
+        let ready = self
+            .money
+            .as_ref()
+            .is_none_or(|money| money.chain.tip().is_some());
+        let Some(live) = self.sessions.get_mut(id) else {
+            return;
+        };
+        let Phase::Waiting(early) = &mut live.phase else {
+            return;
+        };
+        if !ready {
+            return;
+        }
+        let early = std::mem::take(early);
+        match self.make_session(id) {
+            Ok(session) => {
+                let effects = session.start();
+                if let Some(live) = self.sessions.get_mut(id) {
+                    live.phase = Phase::Running(Box::new(session));
+                }
+                self.carry_out(id, effects);
+                for text in early {
+                    self.peer_event(id, PeerEvent::Text(text));
+                }
+            }
+            Err(words) => {
+                self.say(notices::failed(id, &words));
+                if let Some(live) = self.sessions.remove(id) {
+                    live.peer.end();
+                }
+            }
+        }
+    }
+
+    fn make_session(&mut self, id: &str) -> Result<ProviderSession, String> {
+        let live = self.sessions.get(id).ok_or("the connection is gone")?;
+        let (certificates, tracks) = (live.peer.certificates()?, live.peer.tracks());
+        let network = self.options.network;
+        // A free stream opens no channels, so its terms name a key that is never used.
+        let index = match self.options.paid {
+            Some(_) => self
+                .store
+                .next_key_index(Role::Provider)
+                .map_err(|error| error.to_string())?,
+            None => 0,
+        };
+        let channel_key =
+            keys::channel(&self.seed, network, Role::Provider, index).map_err(|error| error.to_string())?;
+        let identity = ProviderIdentity {
+            identity: self.identity,
+            channel_key,
+            channel_key_index: index,
+            nonce: nonce()?,
+            certificates,
+        };
+        let mut session = ProviderSession::new(self.config(tracks), identity, self.now());
+        if let Some(tip) = self.money.as_ref().and_then(|money| money.chain.tip()) {
+            session.tip(tip.height);
+        }
+        Ok(session)
+    }
+
+    fn config(&self, tracks: Vec<streamium_channel::terms::Track>) -> ProviderConfig {
+        let chain = Bytes32::genesis(self.options.network);
+        let stream = self.options.stream.clone();
+        match (&self.options.paid, &self.money) {
+            (Some(paid), Some(money)) => money.config(paid, chain, stream, tracks),
+            _ => notices::free_config(chain, stream, tracks),
+        }
+    }
+
+    /// Carries effects out in order; the first that fails ends the session, and none after it happens.
+    pub(super) fn carry_out(&mut self, id: &str, effects: Vec<Effect>) {
+        for effect in effects {
+            if let Err(words) = self.effect(id, effect) {
+                self.say(notices::failed(id, &words));
+                self.close_session(id, EndReason::Failed(words));
+                return;
+            }
+        }
+    }
+
+    fn effect(&mut self, id: &str, effect: Effect) -> Result<(), String> {
+        match effect {
+            Effect::Send(message) => {
+                let text = encode(&message).map_err(|error| error.to_string())?;
+                // A peer that can't be reached is noticed by its silence; nothing depends on the message.
+                if let Some(live) = self.sessions.get(id) {
+                    let _ = live.peer.send(&text);
+                }
+            }
+            Effect::SaveChannel(record) => self.save_channel(id, &record)?,
+            Effect::SaveAccount {
+                outpoint,
+                best,
+                consumed,
+            } => {
+                self.accounts.push(AccountUpdate {
+                    outpoint,
+                    best,
+                    consumed,
+                });
+                self.accounts_since.get_or_insert((self.clock)());
+            }
+            Effect::Watch { outpoint, script } => {
+                if let Some(money) = &mut self.money {
+                    money.watched.add(&*money.chain, outpoint, script);
+                }
+            }
+            Effect::Broadcast(transaction) => {
+                if let Some(money) = &self.money {
+                    money.chain.broadcast(&transaction);
+                }
+            }
+            Effect::Gate(state) => {
+                if let Some(live) = self.sessions.get(id) {
+                    live.peer.set_gate(state == GateState::Open);
+                }
+            }
+            Effect::Settle(outpoint) => {
+                self.commit_accounts();
+                self.channel_due(outpoint)?;
+            }
+            Effect::CloseCooperatively {
+                outpoint,
+                transaction,
+            } => self.cooperative(outpoint, &transaction)?,
+            Effect::Notice(notice) => self.notice(id, notice),
+            Effect::End(reason) => self.ended(id, &reason),
+        }
+        Ok(())
+    }
+
+    /// Durable before the commitment is broadcast or acknowledged.
+    fn save_channel(&mut self, id: &str, record: &ProviderRecord) -> Result<(), String> {
+        self.store
+            .insert_provider_channel(record)
+            .map_err(|error| error.to_string())?;
+        let taken: Amount = self
+            .sessions
+            .values_mut()
+            .filter_map(Live::session)
+            .map(|session| session.unconfirmed_limit())
+            .sum();
+        if let (Some(paid), Some(session)) = (
+            &self.options.paid,
+            self.sessions.get_mut(id).and_then(Live::session),
+        ) {
+            let others = taken
+                .checked_sub(session.unconfirmed_limit())
+                .unwrap_or(Amount::ZERO);
+            let left = paid.unconfirmed_total.checked_sub(others).unwrap_or(Amount::ZERO);
+            session.lower_unconfirmed_limit(left);
+        }
+        if let Some(money) = &mut self.money {
+            money.sessions.insert(record.outpoint, id.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Writes what waits. If that fails media stops: rather no stream than lost money.
+    pub(super) fn commit_accounts(&mut self) {
+        self.accounts_since = None;
+        if self.accounts.is_empty() {
+            return;
+        }
+        // Later ones of a channel include the earlier ones.
+        let mut latest: HashMap<_, AccountUpdate> = HashMap::new();
+        for update in self.accounts.drain(..) {
+            latest.insert(update.outpoint, update);
+        }
+        let updates: Vec<_> = latest.into_values().collect();
+        if let Err(error) = self.store.save_accounts(&updates) {
+            let words = format!("payments can't be recorded, so all media stops: {error}");
+            self.say(Report::new("store-failed").say(&words).severity(Severity::Error));
+            let ids: Vec<_> = self.sessions.keys().cloned().collect();
+            for id in ids {
+                self.close_session(&id, EndReason::Failed(words.clone()));
+            }
+        }
+    }
+
+    pub(super) fn close_session(&mut self, id: &str, reason: EndReason) {
+        let now = self.now();
+        if let Some(session) = self.sessions.get_mut(id).and_then(Live::session) {
+            let effects = session.close(reason, now);
+            // Not through `carry_out`: a failure here must not close it again.
+            for effect in effects {
+                if let Err(words) = self.effect(id, effect) {
+                    self.say(notices::failed(id, &words));
+                }
+            }
+        }
+    }
+
+    fn ended(&mut self, id: &str, reason: &EndReason) {
+        self.say(notices::ended(id, reason));
+        self.release_unpaid(id);
+        let until = self.now().saturating_add(LINGER);
+        if let Some(live) = self.sessions.get_mut(id) {
+            live.peer.set_gate(false);
+            live.phase = Phase::Lingering { until };
+        }
+    }
+
+    fn notice(&mut self, id: &str, notice: ProviderNotice) {
+        let now = self.now();
+        let rate = self
+            .options
+            .paid
+            .as_ref()
+            .map(|paid| paid.rate)
+            .unwrap_or_default();
+        let Some(live) = self.sessions.get_mut(id) else {
+            return;
+        };
+        let say_paid = live.may_say_paid(&notice, now);
+        let report = notices::report(id, &notice, rate, say_paid);
+        self.say(report);
+    }
+
+    fn stop(&mut self, done: Sender<()>) {
+        self.stopping = Some((done, self.now().saturating_add(STOP_LIMIT)));
+        let ids: Vec<_> = self.sessions.keys().cloned().collect();
+        for id in ids {
+            self.close_session(&id, EndReason::Stopping);
+        }
+        self.commit_accounts();
+    }
+}
+
+impl Live {
+    fn may_say_paid(&mut self, notice: &ProviderNotice, now: Duration) -> bool {
+        if !matches!(notice, ProviderNotice::Paid { .. }) {
+            return true;
+        }
+        let last = self.paid_said;
+        let due = last.is_none_or(|last| now >= last.saturating_add(super::live::PAID_TEXT_INTERVAL));
+        if due {
+            self.paid_said = Some(now);
+        }
+        due
+    }
+}

@@ -1,0 +1,80 @@
+//! One connection as the driver holds it.
+
+use std::time::Duration;
+
+use streamium_channel::provider::{EndReason, ProviderSession};
+
+use crate::session::ProviderPeer;
+
+/// How long a connection may take until its data channel is open.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// After a session's end its last messages need a moment to get out before the connection is cut.
+pub const LINGER: Duration = Duration::from_secs(2);
+
+/// A peer that talks before we are ready may say this much.
+pub const MAX_EARLY: usize = 8;
+
+/// A consumer's payments are said to people no more often than this; programs get each.
+pub const PAID_TEXT_INTERVAL: Duration = Duration::from_secs(5);
+
+/// A connection and its session.
+pub struct Live {
+    pub peer: Box<dyn ProviderPeer>,
+    pub since: Duration,
+    pub phase: Phase,
+    pub paid_said: Option<Duration>,
+}
+
+/// How far the connection is.
+pub enum Phase {
+    /// The data channel is not open yet.
+    Connecting,
+    /// It is, but the chain has not been heard of yet. What the peer says waits.
+    Waiting(Vec<String>),
+    /// The state machine runs.
+    Running(Box<ProviderSession>),
+    /// The session is over; the connection ends at this time.
+    Lingering { until: Duration },
+}
+
+impl Live {
+    pub fn new(peer: Box<dyn ProviderPeer>, now: Duration) -> Self {
+        Self {
+            peer,
+            since: now,
+            phase: Phase::Connecting,
+            paid_said: None,
+        }
+    }
+
+    pub fn session(&mut self) -> Option<&mut ProviderSession> {
+        match &mut self.phase {
+            Phase::Running(session) => Some(session),
+            _ => None,
+        }
+    }
+
+    /// When something has to be done about it.
+    pub fn next(&self, now: Duration) -> Option<Duration> {
+        match &self.phase {
+            Phase::Connecting | Phase::Waiting(_) => Some(self.since.saturating_add(CONNECT_TIMEOUT)),
+            Phase::Running(session) => session.next(now),
+            Phase::Lingering { until } => Some(*until),
+        }
+    }
+
+    /// True if it counts among those that have not paid.
+    pub fn is_unpaid(&self) -> bool {
+        match &self.phase {
+            Phase::Connecting | Phase::Waiting(_) => true,
+            Phase::Running(session) => !session.has_paid(),
+            Phase::Lingering { .. } => false,
+        }
+    }
+}
+
+/// True for ends that only say that a viewer never paid: nothing for people to read.
+pub fn is_quiet(reason: &EndReason) -> bool {
+    matches!(reason, EndReason::TimedOut("saying hello"))
+}

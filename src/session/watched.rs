@@ -1,0 +1,61 @@
+//! The outputs a driver follows, and the last word on each.
+
+use std::collections::HashMap;
+
+use bitcoin::{OutPoint, Script, ScriptBuf};
+
+use crate::chain::{Chain, OutpointStatus, ScriptTransaction};
+
+/// Outputs by their script. Each channel has a script of its own, since its keys are fresh.
+#[derive(Default)]
+pub struct Watched {
+    outputs: HashMap<ScriptBuf, Output>,
+}
+
+struct Output {
+    outpoint: OutPoint,
+    /// `None` until a server has answered: nothing may be concluded from silence.
+    transactions: Option<Vec<ScriptTransaction>>,
+}
+
+impl Watched {
+    /// Follows an output.
+    pub fn add(&mut self, chain: &dyn Chain, outpoint: OutPoint, script: ScriptBuf) {
+        chain.watch(&script);
+        self.outputs.insert(
+            script,
+            Output {
+                outpoint,
+                transactions: None,
+            },
+        );
+    }
+
+    /// Lets an output go.
+    pub fn remove(&mut self, chain: &dyn Chain, outpoint: OutPoint) {
+        self.outputs.retain(|script, output| {
+            let keep = output.outpoint != outpoint;
+            if !keep {
+                chain.unwatch(script);
+            }
+            keep
+        });
+    }
+
+    /// Takes a chain event; answers the output if it is one of ours.
+    pub fn update(&mut self, script: &Script, transactions: Vec<ScriptTransaction>) -> Option<OutPoint> {
+        let output = self.outputs.get_mut(script)?;
+        output.transactions = Some(transactions);
+        Some(output.outpoint)
+    }
+
+    /// What is known of an output; `None` while no server has answered.
+    pub fn status(&self, outpoint: OutPoint, tip_height: u32) -> Option<OutpointStatus> {
+        let output = self.outputs.values().find(|output| output.outpoint == outpoint)?;
+        Some(OutpointStatus::of(
+            outpoint,
+            output.transactions.as_ref()?,
+            tip_height,
+        ))
+    }
+}
