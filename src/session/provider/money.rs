@@ -294,7 +294,8 @@ impl Driver {
         let waiting: Vec<String> = self
             .sessions
             .iter()
-            .filter_map(|(id, live)| matches!(live.phase, Phase::Waiting(_)).then(|| id.clone()))
+            .filter(|(_, live)| matches!(live.phase, Phase::Waiting(_)))
+            .map(|(id, _)| id.clone())
             .collect();
         for session in self.sessions.values_mut().filter_map(Live::session) {
             session.tip(height);
