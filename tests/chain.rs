@@ -1,247 +1,39 @@
 //! The chain through Electrum servers: a real one, and some that hang, vanish or lie.
 
+#[path = "chain/servers.rs"]
+mod servers;
+#[path = "chain/watcher.rs"]
+mod watcher;
+
 mod common;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver};
-use std::sync::{Arc, Mutex};
-use std::thread;
+use std::net::TcpListener;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::constants::genesis_block;
 use bitcoin::hashes::Hash;
-use bitcoin::{Address, Amount, FeeRate, Network, Script, ScriptBuf, Txid};
+use bitcoin::{Address, Amount, FeeRate, Network, ScriptBuf, Txid};
 use common::regtest::Regtest;
 use gststreamiumpay::chain::{
-    BroadcastError, Chain, ChainEvent, ElectrumChain, ElectrumUrl, ScriptTransaction, SyncError, Timing,
-    UnreachableReason, WalletRequest, parse_proxy, parse_servers,
+    BroadcastError, Chain, ChainEvent, SyncError, Timing, UnreachableReason, WalletRequest,
 };
 use serde_json::{Value, json};
+use servers::{Relay, lying_server, silent_server, socks5_proxy};
+use watcher::{Watcher, quick};
 
-/// The longest a test waits for something that should come.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A chain and what it tells.
-struct Watcher {
-    chain: ElectrumChain,
-    events: Receiver<ChainEvent>,
-}
-
-fn quick() -> Timing {
-    Timing {
-        request_timeout: Duration::from_secs(2),
-        pump: Duration::from_millis(50),
-        first_retry: Duration::from_millis(50),
-        last_retry: Duration::from_millis(200),
-        ..Timing::default()
-    }
-}
-
-impl Watcher {
-    fn start(servers: &str) -> Self {
-        Self::start_with(servers, "", quick())
-    }
-
-    fn start_with(servers: &str, proxy: &str, timing: Timing) -> Self {
-        let (sender, events) = mpsc::channel();
-        let sender = Mutex::new(sender);
-        let handler = Box::new(move |event| drop(sender.lock().unwrap().send(event)));
-        let servers = parse_servers(servers).unwrap();
-        let proxy = parse_proxy(proxy).unwrap();
-        let chain = ElectrumChain::start_with(servers, proxy, Network::Regtest, handler, timing).unwrap();
-        Self { chain, events }
-    }
-
-    /// Waits for an event of which `pick` makes something; others are passed over.
-    fn wait<T>(&self, what: &str, mut pick: impl FnMut(ChainEvent) -> Option<T>) -> T {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let event = self
-                .events
-                .recv_timeout(left)
-                .unwrap_or_else(|_| panic!("no {what}"));
-            if let Some(found) = pick(event) {
-                return found;
-            }
-        }
-    }
-
-    fn reachable(&self) -> ElectrumUrl {
-        self.wait("reachable server", |event| match event {
-            ChainEvent::Reachable { server } => Some(server),
-            _ => None,
-        })
-    }
-
-    fn unreachable(&self) -> (ElectrumUrl, UnreachableReason) {
-        self.wait("unreachable server", |event| match event {
-            ChainEvent::Unreachable { server, why } => Some((server, why)),
-            _ => None,
-        })
-    }
-
-    /// Waits until the script's transactions are as `expected` says.
-    fn script(
-        &self,
-        script: &Script,
-        expected: impl Fn(&[ScriptTransaction]) -> bool,
-    ) -> Vec<ScriptTransaction> {
-        self.wait("such transactions", |event| match event {
-            ChainEvent::Script {
-                script: of,
-                transactions,
-            } if *of == *script && expected(&transactions) => Some(transactions),
-            _ => None,
-        })
-    }
-
-    fn broadcast_result(&self, txid: Txid) -> Result<(), BroadcastError> {
-        self.wait("answer to a broadcast", |event| match event {
-            ChainEvent::Broadcast { txid: of, result } if of == txid => Some(result),
-            _ => None,
-        })
-    }
-
-    fn sync_error(&self) -> SyncError {
-        self.wait("failed sync", |event| match event {
-            ChainEvent::WalletSyncFailed(error) => Some(error),
-            _ => None,
-        })
-    }
+/// One at a time: the wait for the Electrum server is for exactly the block just mined.
+fn mine(regtest: &Regtest, blocks: u32) {
+    static MINING: Mutex<()> = Mutex::new(());
+    let _one = MINING.lock().unwrap_or_else(PoisonError::into_inner);
+    regtest.mine(blocks);
 }
 
 fn new_address(regtest: &Regtest) -> Address {
     let address = regtest.cli(&["-rpcwallet=miner", "getnewaddress", "", "bech32m"]);
     address.parse::<Address<_>>().unwrap().assume_checked()
-}
-
-/// A server that accepts connections and never says a word.
-fn silent_server() -> (String, TcpListener) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    // The kernel completes connections up to the backlog; nobody has to accept them.
-    (format!("tcp://{}", listener.local_addr().unwrap()), listener)
-}
-
-/// Stands between us and a server, to cut or freeze connections.
-struct Relay {
-    address: SocketAddr,
-    open: Arc<Mutex<Vec<TcpStream>>>,
-    /// New connections are closed at once.
-    cut: Arc<AtomicBool>,
-    /// Nothing passes, nothing is closed.
-    frozen: Arc<AtomicBool>,
-}
-
-impl Relay {
-    fn before(upstream: &str) -> Self {
-        let upstream: SocketAddr = upstream.trim_start_matches("tcp://").parse().unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let relay = Relay {
-            address: listener.local_addr().unwrap(),
-            open: Arc::default(),
-            cut: Arc::default(),
-            frozen: Arc::default(),
-        };
-        let (open, cut, frozen) = (
-            Arc::clone(&relay.open),
-            Arc::clone(&relay.cut),
-            Arc::clone(&relay.frozen),
-        );
-        thread::spawn(move || {
-            for near in listener.incoming() {
-                let near = near.unwrap();
-                if cut.load(Ordering::SeqCst) {
-                    continue;
-                }
-                let far = TcpStream::connect(upstream).unwrap();
-                for (from, to) in [(&near, &far), (&far, &near)] {
-                    let (from, to, frozen) = (
-                        from.try_clone().unwrap(),
-                        to.try_clone().unwrap(),
-                        Arc::clone(&frozen),
-                    );
-                    thread::spawn(move || pass_on(from, to, &frozen));
-                }
-                open.lock().unwrap().extend([near, far]);
-            }
-        });
-        relay
-    }
-
-    fn url(&self) -> String {
-        format!("tcp://{}", self.address)
-    }
-
-    fn cut(&self) {
-        self.cut.store(true, Ordering::SeqCst);
-        for stream in self.open.lock().unwrap().drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-    }
-
-    fn restore(&self) {
-        self.cut.store(false, Ordering::SeqCst);
-        self.frozen.store(false, Ordering::SeqCst);
-    }
-}
-
-fn pass_on(mut from: TcpStream, mut to: TcpStream, frozen: &AtomicBool) {
-    let mut buffer = [0; 16 * 1024];
-    while let Ok(length @ 1..) = from.read(&mut buffer) {
-        // What arrives while frozen is lost, as behind a router that forgot the connection.
-        if !frozen.load(Ordering::SeqCst) && to.write_all(&buffer[..length]).is_err() {
-            break;
-        }
-    }
-    let _ = to.shutdown(Shutdown::Both);
-}
-
-/// A server of our own making: what is not in `answers` (by method) it answers as a quiet regtest server. An
-/// answer with an `error` is sent as one.
-fn lying_server(answers: impl Fn(&str, &Value) -> Option<Value> + Send + Sync + 'static) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("tcp://{}", listener.local_addr().unwrap());
-    let answers = Arc::new(answers);
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (stream, answers) = (stream.unwrap(), Arc::clone(&answers));
-            thread::spawn(move || {
-                let mut writer = stream.try_clone().unwrap();
-                for line in BufReader::new(stream).lines() {
-                    let Ok(line) = line else { return };
-                    let request: Value = serde_json::from_str(&line).unwrap();
-                    let (method, params) = (request["method"].as_str().unwrap(), &request["params"]);
-                    let result = answers(method, params).unwrap_or_else(|| honest(method));
-                    let answer = match result.get("error") {
-                        Some(error) => json!({"jsonrpc": "2.0", "id": request["id"], "error": error}),
-                        None => json!({"jsonrpc": "2.0", "id": request["id"], "result": result}),
-                    };
-                    if writeln!(writer, "{answer}").is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-    });
-    url
-}
-
-fn honest(method: &str) -> Value {
-    let genesis = serialize_hex(&genesis_block(Network::Regtest).header);
-    match method {
-        "server.version" => json!(["test", "1.4"]),
-        "blockchain.block.header" => json!(genesis),
-        "blockchain.headers.subscribe" => json!({"height": 0, "hex": genesis}),
-        "blockchain.estimatefee" => json!(-1),
-        "mempool.get_info" => {
-            json!({"mempoolminfee": 0.00001, "minrelaytxfee": 0.00001, "incrementalrelayfee": 0.00001})
-        }
-        _ => Value::Null,
-    }
 }
 
 /// A transaction of the chain that has nothing to do with anything here.
@@ -273,7 +65,7 @@ fn a_watched_script_is_told_empty_then_unconfirmed_then_confirmed() {
     assert_eq!((seen.len(), seen[0].txid, seen[0].height), (1, txid, None));
     assert_eq!(*seen[0].tx, regtest.raw_tx(txid));
 
-    regtest.mine(1);
+    mine(regtest, 1);
     let seen = watcher.script(&script, |transactions| transactions[0].height.is_some());
     let height = seen[0].height.unwrap();
     let tip = watcher
@@ -330,7 +122,7 @@ fn broadcasts_are_answered() {
             "known already is as good as accepted"
         );
     }
-    regtest.mine(1);
+    mine(regtest, 1);
     watcher.chain.broadcast(&tx);
     assert_eq!(watcher.broadcast_result(txid), Ok(()), "also in a block");
 
@@ -680,34 +472,4 @@ fn a_proxy_carries_the_connection() {
         watcher.unreachable().1,
         UnreachableReason::Connection { .. }
     ));
-}
-
-/// A SOCKS 5 proxy (RFC 1928) for IPv4 addresses and no authentication.
-fn socks5_proxy() -> (String, Arc<AtomicBool>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("socks5://{}", listener.local_addr().unwrap());
-    let used = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&used);
-    thread::spawn(move || {
-        for near in listener.incoming() {
-            let mut near = near.unwrap();
-            let mut greeting = [0; 2];
-            near.read_exact(&mut greeting).unwrap();
-            near.read_exact(&mut vec![0; greeting[1].into()]).unwrap();
-            near.write_all(&[5, 0]).unwrap();
-            let mut request = [0; 10];
-            near.read_exact(&mut request).unwrap();
-            assert_eq!(request[..4], [5, 1, 0, 1], "connect to an IPv4 address");
-            let address: [u8; 4] = request[4..8].try_into().unwrap();
-            let port = u16::from_be_bytes([request[8], request[9]]);
-            let far = TcpStream::connect(SocketAddr::from((address, port))).unwrap();
-            near.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
-            flag.store(true, Ordering::SeqCst);
-            for (from, to) in [(&near, &far), (&far, &near)] {
-                let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-                thread::spawn(move || pass_on(from, to, &AtomicBool::new(false)));
-            }
-        }
-    });
-    (url, used)
 }

@@ -2,8 +2,8 @@
 
 mod common;
 
-use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bitcoin::{Address, Amount, FeeRate, Network, ScriptBuf, Txid};
@@ -110,6 +110,13 @@ fn channel_output() -> ScriptBuf {
     ScriptBuf::from_hex("5120147c9c57132f6e7ecddba9800bb0c4449251c92a1e60371ee77557b6620f3ea3").unwrap()
 }
 
+/// One at a time: the wait for the Electrum server is for exactly the block just mined.
+fn mine(regtest: &Regtest, blocks: u32) {
+    static MINING: Mutex<()> = Mutex::new(());
+    let _one = MINING.lock().unwrap_or_else(PoisonError::into_inner);
+    regtest.mine(blocks);
+}
+
 fn somewhere(regtest: &Regtest) -> Address {
     let address = regtest.cli(&["-rpcwallet=miner", "getnewaddress", "", "bech32m"]);
     address.parse::<Address<_>>().unwrap().assume_checked()
@@ -141,7 +148,7 @@ fn a_viewer_funds_and_commits_without_waiting_for_a_block() {
     let change = commitment.tx.output[commitment.change.vout as usize].value;
     assert_eq!(consumer.wallet.spendable(), change);
 
-    regtest.mine(1);
+    mine(regtest, 1);
     consumer.sync();
     assert_eq!(consumer.wallet.balance().confirmed, change);
     assert!(matches!(regtest.tx_status(txid), TxStatus::Confirmed { .. }));
@@ -159,7 +166,7 @@ fn a_commitment_lost_from_the_mempool_keeps_its_coins() {
         .wallet
         .build_commitment(&channel_output(), CAPACITY, RATE)
         .unwrap();
-    regtest.mine(7);
+    mine(regtest, 7);
     consumer.sync();
     assert_eq!(consumer.wallet.balance().reserved, amount);
     assert!(
@@ -250,7 +257,7 @@ fn withdrawals_arrive() {
         .withdraw(&to, RATE, WithdrawalAmount::All)
         .unwrap();
     consumer.broadcast(&last.tx);
-    regtest.mine(1);
+    mine(regtest, 1);
     consumer.sync();
     assert_eq!(consumer.wallet.spendable(), Amount::ZERO);
     let received = regtest.cli(&["-rpcwallet=miner", "getreceivedbyaddress", &to.to_string()]);
