@@ -61,7 +61,7 @@ impl KeyFrameLimiter {
                 Verdict::After(wait) => probe.send_after(pad, event.clone(), wait),
                 Verdict::Covered => gst::trace!(CAT, obj = pad, "a later key frame request covers this one"),
             }
-            gst::PadProbeReturn::Drop
+            gst::PadProbeReturn::Handled
         });
         limiter
     }

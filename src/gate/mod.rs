@@ -203,7 +203,7 @@ impl Gate {
                 if self.admit(track, pad, buffer) {
                     gst::PadProbeReturn::Ok
                 } else {
-                    gst::PadProbeReturn::Drop
+                    gst::PadProbeReturn::Handled
                 }
             }
             Some(gst::PadProbeData::BufferList(list)) => {
@@ -212,7 +212,7 @@ impl Gate {
                     .filter_map(|mut buffer| self.admit(track, pad, &mut buffer).then_some(buffer))
                     .collect();
                 if admitted.is_empty() {
-                    return gst::PadProbeReturn::Drop;
+                    return gst::PadProbeReturn::Handled;
                 }
                 *list = admitted;
                 gst::PadProbeReturn::Ok
@@ -229,7 +229,7 @@ impl Gate {
             gst::EventView::CustomUpstream(_)
                 if !self.is_open() && gst_video::ForceKeyUnitEvent::is(event) =>
             {
-                return gst::PadProbeReturn::Drop;
+                return gst::PadProbeReturn::Handled;
             }
             _ => (),
         }

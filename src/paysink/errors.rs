@@ -8,6 +8,8 @@
 pub enum Fault {
     /// The broadcast can't go on: let the error through.
     Ours,
+    /// The connection to the signalling server is gone or can't be made.
+    Signaller,
     /// One consumer's, or a note of the signalling server's: say it, go on.
     Consumer,
     /// One consumer's, but webrtcsink's signaller has stopped listening over it: say it, connect anew.
@@ -27,7 +29,7 @@ pub fn classify(debug: &str) -> Fault {
     {
         Fault::Consumer
     } else {
-        Fault::Ours
+        Fault::Signaller
     }
 }
 

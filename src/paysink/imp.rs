@@ -3,6 +3,7 @@
 //! Lock order: `settings` before `status`, both before nothing else; neither is held while the inner element,
 //! a hook or the bus is called. `inner` is set once, in `constructed`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use gst::glib;
@@ -32,6 +33,8 @@ pub struct StreamiumPaySink {
     /// Hooks that somebody has set; else the rate decides.
     hooks: Mutex<Option<Arc<dyn ProviderHooks>>>,
     sessions: Sessions,
+    /// Going down: what the signaller complains of then is nobody's trouble.
+    stopping: AtomicBool,
 }
 
 #[glib::object_subclass]
@@ -153,6 +156,11 @@ impl ElementImpl for StreamiumPaySink {
                 gst::StateChangeError
             })?;
         }
+        match transition {
+            gst::StateChange::ReadyToPaused => self.stopping.store(false, Ordering::Relaxed),
+            gst::StateChange::PausedToReady => self.stopping.store(true, Ordering::Relaxed),
+            _ => (),
+        }
         let result = self.parent_change_state(transition);
         if transition == gst::StateChange::PausedToReady {
             self.sessions.clear();
@@ -167,7 +175,11 @@ impl BinImpl for StreamiumPaySink {
             gst::MessageView::Error(error) => classify(error.debug().as_deref().unwrap_or_default()),
             _ => Fault::Ours,
         };
-        if fault == Fault::Ours {
+        if fault == Fault::Signaller && self.stopping.load(Ordering::Relaxed) {
+            gst::debug!(CAT, imp = self, "while stopping: {message:?}");
+            return;
+        }
+        if matches!(fault, Fault::Ours | Fault::Signaller) {
             return self.parent_handle_message(message);
         }
         gst::warning!(CAT, imp = self, "{fault:?}: {message:?}");

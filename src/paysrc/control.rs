@@ -110,14 +110,13 @@ impl Control {
         }
     }
 
-    /// Stops, and waits until the inner element is gone.
-    pub fn stop(mut self) {
+    /// Begins to stop; the thread is to be waited for, without a lock that [`Control::failed`] needs.
+    pub fn begin_stop(&mut self) -> Option<JoinHandle<()>> {
         self.commander.send(Command::Stop);
-        let Some(thread) = self.thread.take() else { return };
         // The thread may hold the element's last reference: then it stops itself, and can't wait for that.
-        if thread.thread().id() != std::thread::current().id() && thread.join().is_err() {
-            gst::error!(CAT, "the control thread panicked");
-        }
+        self.thread
+            .take()
+            .filter(|thread| thread.thread().id() != std::thread::current().id())
     }
 }
 
@@ -181,8 +180,10 @@ impl Worker {
                 _ => gst::trace!(CAT, "nothing to do: of an earlier attempt"),
             }
         }
-        self.drop_attempt();
+        // In this order: a consumer that leaves is news to the listener, and a listener that gets news while it
+        // stops hangs for good (0.15.4 holds its state's lock over waiting for its own tasks).
         resolver.stop();
+        self.drop_attempt();
     }
 
     fn is_current(&self, attempt: u64) -> bool {
@@ -360,6 +361,8 @@ impl Worker {
             pads::detach(&element);
             let _ = element.remove(&attempt.inner);
         }
+        // Until now, so that what it says while going is not taken for an error of ours.
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let session = attempt
             .session
             .lock()

@@ -277,9 +277,12 @@ impl StreamiumPaySrc {
     }
 
     fn stop(&self) {
-        let control = lock(&self.control).take();
-        if let Some(control) = control {
-            control.stop();
+        // The control stays where it is until its thread is done: it takes the errors of what is being stopped.
+        let thread = lock(&self.control).as_mut().and_then(Control::begin_stop);
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            gst::error!(CAT, imp = self, "the control thread panicked");
+        }
+        if lock(&self.control).take().is_some() {
             self.update_status(|status| status.state = "idle".to_owned());
         }
     }

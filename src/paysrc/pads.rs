@@ -53,7 +53,7 @@ fn watch(ghost: &gst::GhostPad, kind: TrackKind, arrivals: &Arrivals) {
             if pad.is_linked() {
                 gst::PadProbeReturn::Ok
             } else {
-                gst::PadProbeReturn::Drop
+                gst::PadProbeReturn::Handled
             }
         },
     );
