@@ -1,14 +1,36 @@
 //! GStreamer elements for paid live streaming.
 
+use gst::glib;
+
 pub mod boottime;
 pub mod chain;
 pub mod data_channel;
 pub mod gate;
 pub mod inner;
+pub mod messages;
 pub mod paysink;
 pub mod paysrc;
 pub mod refund;
 pub mod session;
+pub mod settings;
 pub mod settle;
 pub mod store;
 pub mod wallet;
+
+/// Registers both elements. The types of webrtcsink and webrtcsrc must not be touched here, see [`inner`].
+fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    paysink::register(plugin)?;
+    paysrc::register(plugin)
+}
+
+gst::plugin_define!(
+    streamiumpay,
+    env!("CARGO_PKG_DESCRIPTION"),
+    plugin_init,
+    concat!(env!("CARGO_PKG_VERSION"), "-", env!("COMMIT_ID")),
+    "MIT/X11",
+    env!("CARGO_PKG_NAME"),
+    env!("CARGO_PKG_NAME"),
+    env!("CARGO_PKG_REPOSITORY"),
+    env!("BUILD_REL_DATE")
+);

@@ -1,0 +1,322 @@
+//! The subclass: a bin around webrtcsink.
+//!
+//! Lock order: `settings` before `status`, both before nothing else; neither is held while the inner element,
+//! a hook or the bus is called. `inner` is set once, in `constructed`.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+
+use super::errors::{Fault, classify};
+use super::properties::{self, Status};
+use super::sessions::{ClosedHooks, FreeHooks, ProviderHooks, Sessions};
+use super::settings::{Checked, Settings, validate};
+use super::{CAT, proxied, templates};
+use crate::gate::{KeyFrameLimiter, TrackKind};
+use crate::inner::{self, Signaller, named_meta};
+use crate::messages::{post_element, post_info};
+use crate::settings::SettingsError;
+
+/// The inner webrtcsink, or why there is none.
+type Inner = Result<(gst::Element, Signaller), String>;
+
+#[derive(Default)]
+pub struct StreamiumPaySink {
+    inner: OnceLock<Inner>,
+    settings: Mutex<Settings>,
+    status: Mutex<Status>,
+    /// What a proxied property could not take; reported when the element starts.
+    refused: Mutex<Option<(&'static str, String)>>,
+    /// Hooks that somebody has set; else the rate decides.
+    hooks: Mutex<Option<Arc<dyn ProviderHooks>>>,
+    sessions: Sessions,
+    /// Going down: what the signaller complains of then is nobody's trouble.
+    stopping: AtomicBool,
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for StreamiumPaySink {
+    const NAME: &'static str = "GstStreamiumPaySink";
+    type Type = super::StreamiumPaySink;
+    type ParentType = gst::Bin;
+    type Interfaces = (gst::ChildProxy,);
+}
+
+impl ObjectImpl for StreamiumPaySink {
+    fn properties() -> &'static [glib::ParamSpec] {
+        properties::specs()
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        let name = pspec.name();
+        if lock(&self.settings).set(name, value) {
+            if matches!(name, "meta" | "stream-name") {
+                self.update_meta();
+            }
+        } else if let Some(row) = proxied::TABLE.find(name)
+            && let Some(inner) = self.inner()
+        {
+            let refused = row.set(inner, value).err();
+            if let Some(reason) = &refused {
+                gst::warning!(CAT, imp = self, "{reason}");
+            }
+            let mut slot = lock(&self.refused);
+            match refused {
+                Some(reason) => *slot = Some((row.name, reason)),
+                None if slot.as_ref().is_some_and(|(name, _)| *name == row.name) => *slot = None,
+                None => (),
+            }
+        }
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        let name = pspec.name();
+        let own = lock(&self.settings)
+            .get(name)
+            .or_else(|| lock(&self.status).get(name));
+        own.or_else(|| proxied::TABLE.find(name).map(|row| row.get(self.inner())))
+            .unwrap_or_else(|| pspec.default_value().to_owned())
+    }
+
+    fn constructed(&self) {
+        self.parent_constructed();
+        let obj = self.obj();
+        obj.set_suppressed_flags(gst::ElementFlags::SINK | gst::ElementFlags::SOURCE);
+        obj.set_element_flags(gst::ElementFlags::SINK);
+        let made = self.make_inner();
+        if let Err(reason) = &made {
+            // A constructor can't fail: it is said again, as an error, when the element starts.
+            gst::warning!(CAT, imp = self, "{reason}");
+        }
+        let _ = self.inner.set(made);
+        self.update_meta();
+    }
+}
+
+impl GstObjectImpl for StreamiumPaySink {}
+
+impl ElementImpl for StreamiumPaySink {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: std::sync::LazyLock<gst::subclass::ElementMetadata> =
+            std::sync::LazyLock::new(|| {
+                gst::subclass::ElementMetadata::new(
+                    "Streamium paid stream sink",
+                    "Sink/Network/WebRTC",
+                    "Sends a live stream to consumers who pay for it second by second",
+                    env!("CARGO_PKG_AUTHORS"),
+                )
+            });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        templates::pad_templates()
+    }
+
+    fn request_new_pad(
+        &self,
+        templ: &gst::PadTemplate,
+        _name: Option<&str>,
+        _caps: Option<&gst::Caps>,
+    ) -> Option<gst::Pad> {
+        // webrtcsink names pads itself, by kind and in order.
+        let target = self.inner()?.request_pad_simple(templ.name_template())?;
+        let ghost = gst::GhostPad::builder_from_template_with_target(templ, &target)
+            .map_err(|error| gst::error!(CAT, imp = self, "no pad: {error}"))
+            .ok()?
+            .name(target.name())
+            .build();
+        KeyFrameLimiter::install(ghost.upcast_ref());
+        ghost.set_active(true).ok()?;
+        self.obj().add_pad(&ghost).ok()?;
+        Some(ghost.upcast())
+    }
+
+    fn release_pad(&self, pad: &gst::Pad) {
+        let target = pad
+            .downcast_ref::<gst::GhostPad>()
+            .and_then(|ghost| ghost.target());
+        let _ = pad.set_active(false);
+        let _ = self.obj().remove_pad(pad);
+        if let (Some(inner), Some(target)) = (self.inner(), target) {
+            inner.release_request_pad(&target);
+        }
+    }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        if transition == gst::StateChange::NullToReady {
+            self.prepare().map_err(|error| {
+                gst::element_imp_error!(self, gst::ResourceError::Settings, ("{error}"), ["{error}"]);
+                gst::StateChangeError
+            })?;
+        }
+        match transition {
+            gst::StateChange::ReadyToPaused => self.stopping.store(false, Ordering::Relaxed),
+            gst::StateChange::PausedToReady => self.stopping.store(true, Ordering::Relaxed),
+            _ => (),
+        }
+        let result = self.parent_change_state(transition);
+        if transition == gst::StateChange::PausedToReady {
+            self.sessions.clear();
+        }
+        result
+    }
+}
+
+impl BinImpl for StreamiumPaySink {
+    fn handle_message(&self, message: gst::Message) {
+        let fault = match message.view() {
+            gst::MessageView::Error(error) => classify(error.debug().as_deref().unwrap_or_default()),
+            _ => Fault::Ours,
+        };
+        if fault == Fault::Signaller && self.stopping.load(Ordering::Relaxed) {
+            gst::debug!(CAT, imp = self, "while stopping: {message:?}");
+            return;
+        }
+        if matches!(fault, Fault::Ours | Fault::Signaller) {
+            return self.parent_handle_message(message);
+        }
+        gst::warning!(CAT, imp = self, "{fault:?}: {message:?}");
+        let text = match message.view() {
+            gst::MessageView::Error(error) => error.debug().unwrap_or_default(),
+            _ => glib::GString::default(),
+        };
+        post_element(&*self.obj(), "consumer-error", &[("debug", text.to_send_value())]);
+        if fault == Fault::ConsumerStoppedSignaller
+            && let Some(Ok((_, signaller))) = self.inner.get()
+        {
+            // This runs in the signaller's runtime, which stopping waits for.
+            let signaller = signaller.clone();
+            self.obj().call_async(move |_| {
+                signaller.stop();
+                signaller.start();
+            });
+        }
+    }
+}
+
+impl ChildProxyImpl for StreamiumPaySink {
+    fn child_by_index(&self, index: u32) -> Option<glib::Object> {
+        let index = usize::try_from(index).ok()?;
+        self.obj()
+            .children()
+            .into_iter()
+            .nth(index)
+            .map(|child| child.upcast())
+    }
+
+    fn children_count(&self) -> u32 {
+        u32::try_from(self.obj().children().len()).unwrap_or(u32::MAX)
+    }
+
+    fn child_by_name(&self, name: &str) -> Option<glib::Object> {
+        if name == "signaller" {
+            return self
+                .inner
+                .get()?
+                .as_ref()
+                .ok()
+                .map(|(_, signaller)| signaller.object().clone());
+        }
+        // The pads, as webrtcsink has it, and what is in the bin, as any bin has it.
+        let pad = self
+            .obj()
+            .static_pad(name)
+            .map(|pad| pad.upcast::<glib::Object>());
+        pad.or_else(|| self.obj().by_name(name).map(|child| child.upcast()))
+    }
+}
+
+impl StreamiumPaySink {
+    pub fn set_hooks(&self, hooks: Arc<dyn ProviderHooks>) {
+        *lock(&self.hooks) = Some(hooks.clone());
+        self.sessions.set_hooks(hooks);
+    }
+
+    pub fn update_status(&self, change: impl FnOnce(&mut Status)) {
+        let (old, new) = {
+            let mut status = lock(&self.status);
+            let old = status.clone();
+            change(&mut status);
+            (old, status.clone())
+        };
+        let obj = self.obj();
+        if old.link != new.link {
+            obj.notify("link");
+        }
+        if old.public_key != new.public_key {
+            obj.notify("public-key");
+        }
+        if old.earned_sat != new.earned_sat {
+            obj.notify("earned");
+        }
+    }
+
+    fn inner(&self) -> Option<&gst::Element> {
+        self.inner.get()?.as_ref().ok().map(|(sink, _)| sink)
+    }
+
+    fn make_inner(&self) -> Inner {
+        let sink = inner::make_sink().map_err(|error| error.to_string())?;
+        let signaller = Signaller::of(&sink).ok_or("webrtcsink has no signaller")?;
+        let obj = self.obj();
+        obj.add(&sink).map_err(|error| error.to_string())?;
+        let weak = obj.downgrade();
+        self.sessions.watch(&sink, &signaller, move || {
+            let pads = weak.upgrade().map(|obj| obj.sink_pads()).unwrap_or_default();
+            pads.iter()
+                .filter_map(|pad| TrackKind::from_name(&pad.name()))
+                .collect()
+        });
+        Ok((sink, signaller))
+    }
+
+    fn update_meta(&self) {
+        let Some(inner) = self.inner() else { return };
+        let meta = {
+            let settings = lock(&self.settings);
+            named_meta(settings.meta.as_deref(), &settings.stream_name)
+        };
+        inner.set_property("meta", meta);
+    }
+
+    /// Checks what can be checked without asking anybody, and decides who drives the sessions.
+    fn prepare(&self) -> Result<(), SettingsError> {
+        if let Some(Err(reason)) = self.inner.get() {
+            return Err(SettingsError::Inner(reason.clone()));
+        }
+        if let Some((_, reason)) = lock(&self.refused).clone() {
+            return Err(SettingsError::BadProxied(reason));
+        }
+        let settings = lock(&self.settings).clone();
+        let checked = validate(&settings)?;
+        let hooks = lock(&self.hooks).clone();
+        self.sessions
+            .set_hooks(hooks.unwrap_or_else(|| default_hooks(&checked)));
+        if checked.paid.is_none() {
+            post_info(
+                &*self.obj(),
+                &format!("\"{}\" is a free stream.", settings.stream_name),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Nothing drives a paid stream here yet, so nothing may flow.
+fn default_hooks(checked: &Checked) -> Arc<dyn ProviderHooks> {
+    match checked.paid {
+        None => Arc::new(FreeHooks),
+        Some(_) => Arc::new(ClosedHooks),
+    }
+}
+
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,389 @@
+//! The properties of `streamiumpaysink`'s own. All can be set in NULL and READY, and count from the next READY
+//! on; those of the inner webrtcsink are in [`super::proxied`].
+
+// The doc blocks are for GStreamer's documentation, which takes them from expressions.
+#![allow(unused_doc_comments)]
+
+use std::sync::LazyLock;
+
+use gst::glib;
+use gst::prelude::*;
+
+use super::proxied;
+use super::settings::*;
+use crate::settings::DEFAULT_NETWORK;
+
+/// Read-only properties, which the session driver keeps up to date.
+#[derive(Debug, Default, Clone)]
+pub struct Status {
+    pub link: Option<String>,
+    pub public_key: Option<String>,
+    pub earned_sat: u64,
+}
+
+const WRITABLE: glib::ParamFlags = glib::ParamFlags::READWRITE.union(gst::PARAM_FLAG_MUTABLE_READY);
+
+fn text(name: &str, nick: &str, blurb: &str, default: Option<&str>) -> glib::ParamSpec {
+    glib::ParamSpecString::builder(name)
+        .nick(nick)
+        .blurb(blurb)
+        .default_value(default)
+        .flags(WRITABLE)
+        .build()
+}
+
+fn uint(name: &str, nick: &str, blurb: &str, (min, max): (u32, u32), default: u32) -> glib::ParamSpec {
+    glib::ParamSpecUInt::builder(name)
+        .nick(nick)
+        .blurb(blurb)
+        .minimum(min)
+        .maximum(max)
+        .default_value(default)
+        .flags(WRITABLE)
+        .build()
+}
+
+fn sat(name: &str, nick: &str, blurb: &str, default: u64) -> glib::ParamSpec {
+    uint64(name, nick, blurb, bitcoin::Amount::MAX_MONEY.to_sat(), default)
+}
+
+fn uint64(name: &str, nick: &str, blurb: &str, max: u64, default: u64) -> glib::ParamSpec {
+    glib::ParamSpecUInt64::builder(name)
+        .nick(nick)
+        .blurb(blurb)
+        .maximum(max)
+        .default_value(default)
+        .flags(WRITABLE)
+        .build()
+}
+
+pub fn specs() -> &'static [glib::ParamSpec] {
+    static SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+        let mut specs = stream_specs();
+        specs.extend(chain_specs());
+        specs.extend(channel_specs());
+        specs.extend(status_specs());
+        specs.extend(proxied::TABLE.param_specs());
+        specs
+    });
+    &SPECS
+}
+
+fn stream_specs() -> Vec<glib::ParamSpec> {
+    vec![
+        /**
+         * GstStreamiumPaySink:stream-name:
+         *
+         * What the stream is called at the signalling server and in its link. 1 to 200 bytes, no control
+         * characters; default "stream".
+         */
+        text(
+            "stream-name",
+            "Stream name",
+            "What the stream is called at the signalling server and in its link",
+            Some(DEFAULT_STREAM_NAME),
+        ),
+        /**
+         * GstStreamiumPaySink:rate:
+         *
+         * The price, in millisatoshi per second. 0, the default, is a free stream: then the element behaves as a
+         * plain webrtcsink. Above 0, #GstStreamiumPaySink:payout-address must be set too.
+         */
+        uint64("rate", "Rate", "The price in millisatoshi per second; 0 is a free stream", 1_000_000_000_000, 0),
+        /**
+         * GstStreamiumPaySink:payout-address:
+         *
+         * Where the earnings go: an address of #GstStreamiumPaySink:network. Not set by default, as a free stream
+         * needs none.
+         */
+        text("payout-address", "Payout address", "The address that the earnings go to", None),
+        /**
+         * GstStreamiumPaySink:link-address:
+         *
+         * The host in the stream's link, with a port or without: what consumers reach the signalling server
+         * by. Default: this machine's address, and the signalling server's port.
+         */
+        text("link-address", "Link address", "Host, or host:port, by which consumers reach the signalling server", None),
+        /**
+         * GstStreamiumPaySink:meta:
+         *
+         * Metadata about the producer for the signalling server, as of webrtcsink. The field "name" is always
+         * #GstStreamiumPaySink:stream-name.
+         */
+        glib::ParamSpecBoxed::builder::<gst::Structure>("meta")
+            .nick("Meta")
+            .blurb("Free form metadata about the producer; its field \"name\" is the stream's name")
+            .flags(WRITABLE)
+            .build(),
+        /**
+         * GstStreamiumPaySink:grace:
+         *
+         * How long media flows ahead of payment, in milliseconds. 0 to 60,000; default 500.
+         */
+        uint("grace", "Grace", "How long media flows ahead of payment, in ms", (0, 60_000), DEFAULT_GRACE_MS),
+        /**
+         * GstStreamiumPaySink:window:
+         *
+         * How far consumers are asked to pay ahead, in milliseconds. 1,000 to 600,000; default 5,000.
+         */
+        uint("window", "Window", "How far consumers pay ahead, in ms", (1_000, 600_000), DEFAULT_WINDOW_MS),
+        /**
+         * GstStreamiumPaySink:max-unpaid-consumers:
+         *
+         * How many consumers may be connected without having paid; the longest idle goes first. 1 to 100,000;
+         * default 32.
+         */
+        uint(
+            "max-unpaid-consumers",
+            "Maximal unpaid consumers",
+            "How many consumers may be connected without having paid",
+            (1, 100_000),
+            DEFAULT_MAX_UNPAID_CONSUMERS,
+        ),
+    ]
+}
+
+fn chain_specs() -> Vec<glib::ParamSpec> {
+    vec![
+        /**
+         * GstStreamiumPaySink:network:
+         *
+         * The Bitcoin network: testnet, testnet4, signet (default) or regtest. "bitcoin" is refused for now.
+         */
+        text("network", "Network", "testnet, testnet4, signet or regtest; bitcoin is refused for now", Some(DEFAULT_NETWORK)),
+        /**
+         * GstStreamiumPaySink:electrum-url:
+         *
+         * The Electrum server to follow the chain with: ssl://host:port or tcp://host:port. Default: one of the
+         * network's public servers.
+         */
+        text("electrum-url", "Electrum server", "ssl://host:port or tcp://host:port", None),
+        /**
+         * GstStreamiumPaySink:electrum-proxy:
+         *
+         * A SOCKS5 proxy to reach the Electrum server through, as host:port. Not set by default.
+         */
+        text("electrum-proxy", "Electrum proxy", "SOCKS5 proxy for the Electrum server, host:port", None),
+        /**
+         * GstStreamiumPaySink:data-dir:
+         *
+         * The folder with the store and the keys. Default: streamium-pay/NETWORK in the user's data folder.
+         */
+        text("data-dir", "Data folder", "The folder with the store and the keys", None),
+    ]
+}
+
+fn channel_specs() -> Vec<glib::ParamSpec> {
+    let (least, most) = (*REFUND_DELAY_BLOCKS.start(), *REFUND_DELAY_BLOCKS.end());
+    vec![
+        /**
+         * GstStreamiumPaySink:refund-delay:
+         *
+         * After how many blocks a consumer may take back a channel that was not settled. 144 to 4,032; default
+         * 288, two days.
+         */
+        uint(
+            "refund-delay",
+            "Refund delay",
+            "Blocks after which a consumer may take back an unsettled channel",
+            (least, most),
+            DEFAULT_REFUND_DELAY_BLOCKS,
+        ),
+        /**
+         * GstStreamiumPaySink:opening:
+         *
+         * The first payment, in satoshi. 0, the default: ten seconds of the rate, or what a settlement costs if
+         * that is more.
+         */
+        sat("opening", "Opening payment", "The first payment in satoshi; 0 computes it", 0),
+        /**
+         * GstStreamiumPaySink:min-capacity:
+         *
+         * The smallest channel to accept, in satoshi. Default 10,000.
+         */
+        sat("min-capacity", "Minimal capacity", "The smallest channel in satoshi", DEFAULT_MIN_CAPACITY_SAT),
+        /**
+         * GstStreamiumPaySink:max-capacity:
+         *
+         * The largest channel to accept, in satoshi. Default 1,000,000.
+         */
+        sat("max-capacity", "Maximal capacity", "The largest channel in satoshi", DEFAULT_MAX_CAPACITY_SAT),
+        /**
+         * GstStreamiumPaySink:min-confirmations:
+         *
+         * From how many confirmations on a channel's payments are trusted without
+         * #GstStreamiumPaySink:unconfirmed-limit. 0 to 100; default 1.
+         */
+        uint(
+            "min-confirmations",
+            "Minimal confirmations",
+            "Confirmations from which a channel is trusted in full",
+            (0, 100),
+            DEFAULT_MIN_CONFIRMATIONS,
+        ),
+        /**
+         * GstStreamiumPaySink:unconfirmed-limit:
+         *
+         * How much credit one unconfirmed channel gives at most, in satoshi. Default 1,000.
+         */
+        sat(
+            "unconfirmed-limit",
+            "Unconfirmed limit",
+            "Credit of one unconfirmed channel in satoshi",
+            DEFAULT_UNCONFIRMED_LIMIT_SAT,
+        ),
+        /**
+         * GstStreamiumPaySink:unconfirmed-total:
+         *
+         * How much credit all unconfirmed channels together give at most, in satoshi. Default 20,000.
+         */
+        sat(
+            "unconfirmed-total",
+            "Unconfirmed total",
+            "Credit of all unconfirmed channels together in satoshi",
+            DEFAULT_UNCONFIRMED_TOTAL_SAT,
+        ),
+        /**
+         * GstStreamiumPaySink:settle-delay:
+         *
+         * How long after a consumer has gone its channel is settled, in milliseconds; it may come back before.
+         * 0 to 86,400,000; default 60,000.
+         */
+        uint(
+            "settle-delay",
+            "Settle delay",
+            "How long after a consumer has gone its channel is settled, in ms",
+            (0, 86_400_000),
+            DEFAULT_SETTLE_DELAY_MS,
+        ),
+        /**
+         * GstStreamiumPaySink:funding-timeout:
+         *
+         * How long a consumer may take to fund a channel it asked for, in milliseconds. 1,000 to 86,400,000;
+         * default 3,600,000.
+         */
+        uint(
+            "funding-timeout",
+            "Funding timeout",
+            "How long a consumer may take to fund its channel, in ms",
+            (1_000, 86_400_000),
+            DEFAULT_FUNDING_TIMEOUT_MS,
+        ),
+    ]
+}
+
+fn status_specs() -> Vec<glib::ParamSpec> {
+    vec![
+        /**
+         * GstStreamiumPaySink:link:
+         *
+         * The link to give to consumers. Read-only; NULL until it is known.
+         */
+        glib::ParamSpecString::builder("link").nick("Link").blurb("The link to give to consumers").read_only().build(),
+        /**
+         * GstStreamiumPaySink:public-key:
+         *
+         * The provider's identity key, 64 hexadecimal digits, as it is in the link. Read-only; NULL until known.
+         */
+        glib::ParamSpecString::builder("public-key")
+            .nick("Public key")
+            .blurb("The provider's identity key in hexadecimal")
+            .read_only()
+            .build(),
+        /**
+         * GstStreamiumPaySink:earned:
+         *
+         * What consumers have paid since the element was made, in satoshi. Read-only.
+         */
+        glib::ParamSpecUInt64::builder("earned")
+            .nick("Earned")
+            .blurb("What consumers have paid, in satoshi")
+            .read_only()
+            .build(),
+    ]
+}
+
+/// An empty string is an unset one: gst-launch can't say NULL.
+fn optional(value: &glib::Value) -> Option<String> {
+    value
+        .get::<Option<String>>()
+        .ok()
+        .flatten()
+        .filter(|text| !text.is_empty())
+}
+
+impl Settings {
+    /// Sets the property of this name; false if it is none of ours.
+    pub fn set(&mut self, name: &str, value: &glib::Value) -> bool {
+        // GObject has checked the types; what is of another type is left as it was.
+        fn put<'v, T: glib::value::FromValue<'v>>(field: &mut T, value: &'v glib::Value) {
+            if let Ok(value) = value.get() {
+                *field = value;
+            }
+        }
+        match name {
+            "stream-name" => self.stream_name = optional(value).unwrap_or_default(),
+            "rate" => put(&mut self.rate_msat_per_s, value),
+            "payout-address" => self.payout_address = optional(value),
+            "network" => self.network = optional(value).unwrap_or_else(|| DEFAULT_NETWORK.to_owned()),
+            "electrum-url" => self.electrum_url = optional(value),
+            "electrum-proxy" => self.electrum_proxy = optional(value),
+            "data-dir" => self.data_dir = optional(value),
+            "link-address" => self.link_address = optional(value),
+            "refund-delay" => put(&mut self.refund_delay_blocks, value),
+            "grace" => put(&mut self.grace_ms, value),
+            "window" => put(&mut self.window_ms, value),
+            "opening" => put(&mut self.opening_sat, value),
+            "min-capacity" => put(&mut self.min_capacity_sat, value),
+            "max-capacity" => put(&mut self.max_capacity_sat, value),
+            "min-confirmations" => put(&mut self.min_confirmations, value),
+            "unconfirmed-limit" => put(&mut self.unconfirmed_limit_sat, value),
+            "unconfirmed-total" => put(&mut self.unconfirmed_total_sat, value),
+            "max-unpaid-consumers" => put(&mut self.max_unpaid_consumers, value),
+            "settle-delay" => put(&mut self.settle_delay_ms, value),
+            "funding-timeout" => put(&mut self.funding_timeout_ms, value),
+            "meta" => put(&mut self.meta, value),
+            _ => return false,
+        }
+        true
+    }
+
+    /// The value of the property of this name, if it is one of ours.
+    pub fn get(&self, name: &str) -> Option<glib::Value> {
+        Some(match name {
+            "stream-name" => self.stream_name.to_value(),
+            "rate" => self.rate_msat_per_s.to_value(),
+            "payout-address" => self.payout_address.to_value(),
+            "network" => self.network.to_value(),
+            "electrum-url" => self.electrum_url.to_value(),
+            "electrum-proxy" => self.electrum_proxy.to_value(),
+            "data-dir" => self.data_dir.to_value(),
+            "link-address" => self.link_address.to_value(),
+            "refund-delay" => self.refund_delay_blocks.to_value(),
+            "grace" => self.grace_ms.to_value(),
+            "window" => self.window_ms.to_value(),
+            "opening" => self.opening_sat.to_value(),
+            "min-capacity" => self.min_capacity_sat.to_value(),
+            "max-capacity" => self.max_capacity_sat.to_value(),
+            "min-confirmations" => self.min_confirmations.to_value(),
+            "unconfirmed-limit" => self.unconfirmed_limit_sat.to_value(),
+            "unconfirmed-total" => self.unconfirmed_total_sat.to_value(),
+            "max-unpaid-consumers" => self.max_unpaid_consumers.to_value(),
+            "settle-delay" => self.settle_delay_ms.to_value(),
+            "funding-timeout" => self.funding_timeout_ms.to_value(),
+            "meta" => self.meta.to_value(),
+            _ => return None,
+        })
+    }
+}
+
+impl Status {
+    pub fn get(&self, name: &str) -> Option<glib::Value> {
+        Some(match name {
+            "link" => self.link.to_value(),
+            "public-key" => self.public_key.to_value(),
+            "earned" => self.earned_sat.to_value(),
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,293 @@
+//! The subclass: a bin around a webrtcsrc, which comes and goes.
+//!
+//! Lock order: every mutex here is a leaf; none is held while the inner element, a hook or the bus is called.
+//! The control thread takes none of them but `status`, so that it can be joined with any state lock held.
+
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use gst::glib;
+use gst::prelude::*;
+use gst::subclass::prelude::*;
+
+use super::control::Control;
+use super::link::Link;
+use super::properties::{self, Status};
+use super::session::{ConsumerHooks, IdleHooks};
+use super::settings::{Settings, validate};
+use super::{CAT, pads, proxied, templates};
+use crate::inner::{self, Signaller};
+use crate::settings::SettingsError;
+
+#[derive(Default)]
+pub struct StreamiumPaySrc {
+    /// A webrtcsrc that never runs: it holds the proxied properties and the signaller's settings for those that
+    /// do, each of which serves one producer. Or why there is none.
+    template: OnceLock<Result<gst::Element, String>>,
+    settings: Mutex<Settings>,
+    status: Mutex<Status>,
+    /// What a proxied property could not take; reported when the element starts.
+    refused: Mutex<Option<(&'static str, String)>>,
+    hooks: Mutex<Option<Arc<dyn ConsumerHooks>>>,
+    link: Mutex<Option<Link>>,
+    control: Mutex<Option<Control>>,
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for StreamiumPaySrc {
+    const NAME: &'static str = "GstStreamiumPaySrc";
+    type Type = super::StreamiumPaySrc;
+    type ParentType = gst::Bin;
+    type Interfaces = (gst::ChildProxy, gst::URIHandler);
+}
+
+impl ObjectImpl for StreamiumPaySrc {
+    fn properties() -> &'static [glib::ParamSpec] {
+        properties::specs()
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        let name = pspec.name();
+        if lock(&self.settings).set(name, value) {
+            return;
+        }
+        if let (Some(row), Some(template)) = (proxied::TABLE.find(name), self.template()) {
+            let refused = row.set(template, value).err();
+            if let Some(reason) = &refused {
+                gst::warning!(CAT, imp = self, "{reason}");
+            }
+            let mut slot = lock(&self.refused);
+            match refused {
+                Some(reason) => *slot = Some((row.name, reason)),
+                None if slot.as_ref().is_some_and(|(name, _)| *name == row.name) => *slot = None,
+                None => (),
+            }
+        }
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        let name = pspec.name();
+        let own = lock(&self.settings)
+            .get(name)
+            .or_else(|| lock(&self.status).get(name));
+        own.or_else(|| proxied::TABLE.find(name).map(|row| row.get(self.template())))
+            .unwrap_or_else(|| pspec.default_value().to_owned())
+    }
+
+    fn constructed(&self) {
+        self.parent_constructed();
+        let obj = self.obj();
+        obj.set_suppressed_flags(gst::ElementFlags::SINK | gst::ElementFlags::SOURCE);
+        obj.set_element_flags(gst::ElementFlags::SOURCE);
+        let made = inner::make_src().map_err(|error| error.to_string());
+        if let Err(reason) = &made {
+            // A constructor can't fail: it is said again, as an error, when the element starts.
+            gst::warning!(CAT, imp = self, "{reason}");
+        }
+        let _ = self.template.set(made);
+    }
+
+    fn dispose(&self) {
+        self.stop();
+    }
+}
+
+impl GstObjectImpl for StreamiumPaySrc {}
+
+impl ElementImpl for StreamiumPaySrc {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "Streamium paid stream source",
+                "Source/Network/WebRTC",
+                "Plays a live stream and pays for it second by second",
+                env!("CARGO_PKG_AUTHORS"),
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        templates::pad_templates()
+    }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        match transition {
+            gst::StateChange::NullToReady => self.check().map_err(|error| {
+                gst::element_imp_error!(self, gst::ResourceError::Settings, ("{error}"), ["{error}"]);
+                gst::StateChangeError
+            })?,
+            // Before the bin looks at its children, or one might be added after that.
+            gst::StateChange::PausedToReady => self.stop(),
+            _ => (),
+        }
+        let success = self.parent_change_state(transition)?;
+        match transition {
+            gst::StateChange::PausedToPlaying => {
+                self.start()?;
+                Ok(success)
+            }
+            // Live, whether or not there is an inner element yet to say so.
+            gst::StateChange::ReadyToPaused | gst::StateChange::PlayingToPaused => {
+                Ok(gst::StateChangeSuccess::NoPreroll)
+            }
+            gst::StateChange::PausedToReady => {
+                pads::remove(&self.obj());
+                Ok(success)
+            }
+            _ => Ok(success),
+        }
+    }
+}
+
+impl BinImpl for StreamiumPaySrc {
+    /// An inner element that can't go on ends its session, not the pipeline: the next producer may do.
+    fn handle_message(&self, message: gst::Message) {
+        if let gst::MessageView::Error(error) = message.view()
+            && let Some(source) = message.src()
+        {
+            let reason = format!("{}: {}", error.error(), error.debug().unwrap_or_default());
+            if lock(&self.control)
+                .as_ref()
+                .is_some_and(|control| control.failed(source, &reason))
+            {
+                return;
+            }
+        }
+        self.parent_handle_message(message);
+    }
+}
+
+impl ChildProxyImpl for StreamiumPaySrc {
+    fn child_by_index(&self, index: u32) -> Option<glib::Object> {
+        (index == 0).then(|| self.signaller()).flatten()
+    }
+
+    fn children_count(&self) -> u32 {
+        1
+    }
+
+    fn child_by_name(&self, name: &str) -> Option<glib::Object> {
+        if name == "signaller" {
+            self.signaller()
+        } else {
+            None
+        }
+    }
+}
+
+impl URIHandlerImpl for StreamiumPaySrc {
+    const URI_TYPE: gst::URIType = gst::URIType::Src;
+
+    fn protocols() -> &'static [&'static str] {
+        &["streamium", "streamiums"]
+    }
+
+    fn uri(&self) -> Option<String> {
+        lock(&self.settings).uri.clone()
+    }
+
+    fn set_uri(&self, uri: &str) -> Result<(), glib::Error> {
+        if self.obj().current_state() > gst::State::Ready {
+            return Err(glib::Error::new(
+                gst::URIError::BadState,
+                "the link can't be changed while playing",
+            ));
+        }
+        Link::parse(uri).map_err(|reason| glib::Error::new(gst::URIError::BadUri, reason))?;
+        lock(&self.settings).uri = Some(uri.to_owned());
+        Ok(())
+    }
+}
+
+impl StreamiumPaySrc {
+    pub fn set_hooks(&self, hooks: Arc<dyn ConsumerHooks>) {
+        *lock(&self.hooks) = Some(hooks);
+    }
+
+    pub fn try_next_producer(&self) {
+        if let Some(control) = lock(&self.control).as_ref() {
+            control.try_next();
+        }
+    }
+
+    pub fn update_status(&self, change: impl FnOnce(&mut Status)) {
+        let (old, new) = {
+            let mut status = lock(&self.status);
+            let old = status.clone();
+            change(&mut status);
+            (old, status.clone())
+        };
+        let obj = self.obj();
+        if old.funding_address != new.funding_address {
+            obj.notify("funding-address");
+        }
+        if old.paid_sat != new.paid_sat {
+            obj.notify("paid");
+        }
+        if old.state != new.state {
+            obj.notify("state");
+        }
+    }
+
+    fn template(&self) -> Option<&gst::Element> {
+        self.template.get()?.as_ref().ok()
+    }
+
+    fn signaller(&self) -> Option<glib::Object> {
+        Signaller::of(self.template()?).map(|signaller| signaller.object().clone())
+    }
+
+    /// Checks what can be checked without asking anybody.
+    fn check(&self) -> Result<(), SettingsError> {
+        if let Some(Err(reason)) = self.template.get() {
+            return Err(SettingsError::Inner(reason.clone()));
+        }
+        if let Some((_, reason)) = lock(&self.refused).clone() {
+            return Err(SettingsError::BadProxied(reason));
+        }
+        let settings = lock(&self.settings).clone();
+        let checked = validate(&settings)?;
+        *lock(&self.link) = Some(checked.link);
+        Ok(())
+    }
+
+    fn start(&self) -> Result<(), gst::StateChangeError> {
+        // From PAUSED back to PLAYING it runs already.
+        if lock(&self.control).is_some() {
+            return Ok(());
+        }
+        let (Some(template), Some(link)) = (self.template(), lock(&self.link).clone()) else {
+            return Err(gst::StateChangeError);
+        };
+        let hooks = lock(&self.hooks).clone().unwrap_or_else(|| Arc::new(IdleHooks));
+        let control = Control::start(&self.obj(), template, &link, hooks).map_err(|reason| {
+            gst::element_imp_error!(
+                self,
+                gst::CoreError::Thread,
+                ("The source can't start."),
+                ["{reason}"]
+            );
+            gst::StateChangeError
+        })?;
+        *lock(&self.control) = Some(control);
+        Ok(())
+    }
+
+    fn stop(&self) {
+        // The control stays where it is until its thread is done: it takes the errors of what is being stopped.
+        let thread = lock(&self.control).as_mut().and_then(Control::begin_stop);
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            gst::error!(CAT, imp = self, "the control thread panicked");
+        }
+        if lock(&self.control).take().is_some() {
+            self.update_status(|status| status.state = "idle".to_owned());
+        }
+    }
+}
+
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

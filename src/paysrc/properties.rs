@@ -1,0 +1,310 @@
+//! The properties of `streamiumpaysrc`'s own. All can be set in NULL and READY; those of the inner webrtcsrc are
+//! in [`super::proxied`].
+
+// The doc blocks are for GStreamer's documentation, which takes them from expressions.
+#![allow(unused_doc_comments)]
+
+use std::sync::LazyLock;
+
+use gst::glib;
+use gst::prelude::*;
+
+use super::proxied;
+use super::settings::*;
+use crate::settings::DEFAULT_NETWORK;
+
+/// Read-only properties, which the session driver keeps up to date.
+#[derive(Debug, Clone)]
+pub struct Status {
+    pub funding_address: Option<String>,
+    pub paid_sat: u64,
+    pub state: String,
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        Self {
+            funding_address: None,
+            paid_sat: 0,
+            state: "idle".to_owned(),
+        }
+    }
+}
+
+const WRITABLE: glib::ParamFlags = glib::ParamFlags::READWRITE.union(gst::PARAM_FLAG_MUTABLE_READY);
+
+fn text(name: &str, nick: &str, blurb: &str, default: Option<&str>) -> glib::ParamSpec {
+    glib::ParamSpecString::builder(name)
+        .nick(nick)
+        .blurb(blurb)
+        .default_value(default)
+        .flags(WRITABLE)
+        .build()
+}
+
+fn uint(name: &str, nick: &str, blurb: &str, (min, max): (u32, u32), default: u32) -> glib::ParamSpec {
+    glib::ParamSpecUInt::builder(name)
+        .nick(nick)
+        .blurb(blurb)
+        .minimum(min)
+        .maximum(max)
+        .default_value(default)
+        .flags(WRITABLE)
+        .build()
+}
+
+fn sat(name: &str, nick: &str, blurb: &str, default: u64) -> glib::ParamSpec {
+    uint64(name, nick, blurb, bitcoin::Amount::MAX_MONEY.to_sat(), default)
+}
+
+fn uint64(name: &str, nick: &str, blurb: &str, max: u64, default: u64) -> glib::ParamSpec {
+    glib::ParamSpecUInt64::builder(name)
+        .nick(nick)
+        .blurb(blurb)
+        .maximum(max)
+        .default_value(default)
+        .flags(WRITABLE)
+        .build()
+}
+
+pub fn specs() -> &'static [glib::ParamSpec] {
+    static SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+        let mut specs = stream_specs();
+        specs.extend(limit_specs());
+        specs.extend(channel_specs());
+        specs.extend(status_specs());
+        specs.extend(proxied::TABLE.param_specs());
+        specs
+    });
+    &SPECS
+}
+
+fn stream_specs() -> Vec<glib::ParamSpec> {
+    vec![
+        /**
+         * GstStreamiumPaySrc:uri:
+         *
+         * The stream's link: streamium://HOST:PORT/NAME?key=HEX, or streamiums:// for a signalling server with
+         * TLS. Must be set; quote it in a shell.
+         */
+        text("uri", "Link", "The stream's link, streamium://HOST:PORT/NAME?key=HEX", None),
+        /**
+         * GstStreamiumPaySrc:network:
+         *
+         * The Bitcoin network: testnet, testnet4, signet (default) or regtest. "bitcoin" is refused for now.
+         */
+        text("network", "Network", "testnet, testnet4, signet or regtest; bitcoin is refused for now", Some(DEFAULT_NETWORK)),
+        /**
+         * GstStreamiumPaySrc:electrum-url:
+         *
+         * The Electrum server to follow the chain with: ssl://host:port or tcp://host:port. Default: one of the
+         * network's public servers.
+         */
+        text("electrum-url", "Electrum server", "ssl://host:port or tcp://host:port", None),
+        /**
+         * GstStreamiumPaySrc:electrum-proxy:
+         *
+         * A SOCKS5 proxy to reach the Electrum server through, as host:port. Not set by default.
+         */
+        text("electrum-proxy", "Electrum proxy", "SOCKS5 proxy for the Electrum server, host:port", None),
+        /**
+         * GstStreamiumPaySrc:data-dir:
+         *
+         * The folder with the wallet and the store. Default: streamium-pay/NETWORK in the user's data folder.
+         */
+        text("data-dir", "Data folder", "The folder with the wallet and the store", None),
+    ]
+}
+
+fn limit_specs() -> Vec<glib::ParamSpec> {
+    vec![
+        /**
+         * GstStreamiumPaySrc:max-rate:
+         *
+         * The highest price that is paid, in millisatoshi per second. Default 1,000. A dearer stream is refused.
+         */
+        uint64(
+            "max-rate",
+            "Maximal rate",
+            "The highest price that is paid, in millisatoshi per second",
+            1_000_000_000_000,
+            DEFAULT_MAX_RATE_MSAT_PER_S,
+        ),
+        /**
+         * GstStreamiumPaySrc:max-opening:
+         *
+         * The largest first payment, in satoshi; never more than a quarter of the capacity. Default 5,000.
+         */
+        sat("max-opening", "Maximal opening", "The largest first payment in satoshi", DEFAULT_MAX_OPENING_SAT),
+        /**
+         * GstStreamiumPaySrc:max-window:
+         *
+         * How far ahead is paid at most, in milliseconds. 1,000 to 600,000; default 30,000.
+         */
+        uint("max-window", "Maximal window", "How far ahead is paid at most, in ms", (1_000, 600_000), DEFAULT_MAX_WINDOW_MS),
+        /**
+         * GstStreamiumPaySrc:max-fee-rate:
+         *
+         * The highest fee rate of a commitment transaction, in satoshi per virtual byte. 1 to 10,000; default 50.
+         */
+        uint(
+            "max-fee-rate",
+            "Maximal fee rate",
+            "The highest fee rate of a commitment transaction, in sat/vB",
+            (1, 10_000),
+            DEFAULT_MAX_FEE_RATE_SAT_PER_VB,
+        ),
+        /**
+         * GstStreamiumPaySrc:budget:
+         *
+         * What is spent at most on this stream, in satoshi. 0, the default: #GstStreamiumPaySrc:capacity.
+         */
+        sat("budget", "Budget", "What is spent at most, in satoshi; 0 is the capacity", 0),
+    ]
+}
+
+fn channel_specs() -> Vec<glib::ParamSpec> {
+    vec![
+        /**
+         * GstStreamiumPaySrc:capacity:
+         *
+         * How much is locked in one channel, in satoshi. Default 50,000.
+         */
+        sat("capacity", "Capacity", "How much is locked in one channel, in satoshi", DEFAULT_CAPACITY_SAT),
+        /**
+         * GstStreamiumPaySrc:payment-interval:
+         *
+         * How often is paid, in milliseconds. 100 to 60,000; default 1,000.
+         */
+        uint("payment-interval", "Payment interval", "How often is paid, in ms", (100, 60_000), DEFAULT_PAYMENT_INTERVAL_MS),
+        /**
+         * GstStreamiumPaySrc:refund-delay:
+         *
+         * After how many blocks an unsettled channel can be taken back, if the provider agrees. 144 to 4,032;
+         * default 288, two days.
+         */
+        uint(
+            "refund-delay",
+            "Refund delay",
+            "Blocks after which an unsettled channel can be taken back",
+            (144, 4_032),
+            DEFAULT_REFUND_DELAY_BLOCKS,
+        ),
+        /**
+         * GstStreamiumPaySrc:max-refund-delay:
+         *
+         * The longest refund delay that a provider may ask for, in blocks. 144 to 4,032; default 1,008, a week.
+         */
+        uint(
+            "max-refund-delay",
+            "Maximal refund delay",
+            "The longest refund delay that a provider may ask for, in blocks",
+            (144, 4_032),
+            DEFAULT_MAX_REFUND_DELAY_BLOCKS,
+        ),
+    ]
+}
+
+fn status_specs() -> Vec<glib::ParamSpec> {
+    vec![
+        /**
+         * GstStreamiumPaySrc:funding-address:
+         *
+         * The address to fund the wallet at. Read-only; NULL until it is known.
+         */
+        glib::ParamSpecString::builder("funding-address")
+            .nick("Funding address")
+            .blurb("The address to fund the wallet at")
+            .read_only()
+            .build(),
+        /**
+         * GstStreamiumPaySrc:paid:
+         *
+         * What has been paid since the element was made, in satoshi. Read-only.
+         */
+        glib::ParamSpecUInt64::builder("paid").nick("Paid").blurb("What has been paid, in satoshi").read_only().build(),
+        /**
+         * GstStreamiumPaySrc:state:
+         *
+         * What the element is doing, in one word: idle, resolving, connecting, ended, or a word of the session
+         * driver's. Read-only.
+         */
+        glib::ParamSpecString::builder("state")
+            .nick("State")
+            .blurb("What the element is doing, in one word")
+            .default_value(Some("idle"))
+            .read_only()
+            .build(),
+    ]
+}
+
+/// An empty string is an unset one: gst-launch can't say NULL.
+fn optional(value: &glib::Value) -> Option<String> {
+    value
+        .get::<Option<String>>()
+        .ok()
+        .flatten()
+        .filter(|text| !text.is_empty())
+}
+
+impl Settings {
+    /// Sets the property of this name; false if it is none of ours.
+    pub fn set(&mut self, name: &str, value: &glib::Value) -> bool {
+        // GObject has checked the types; what is of another type is left as it was.
+        fn put<'v, T: glib::value::FromValue<'v>>(field: &mut T, value: &'v glib::Value) {
+            if let Ok(value) = value.get() {
+                *field = value;
+            }
+        }
+        match name {
+            "uri" => self.uri = optional(value),
+            "network" => self.network = optional(value).unwrap_or_else(|| DEFAULT_NETWORK.to_owned()),
+            "electrum-url" => self.electrum_url = optional(value),
+            "electrum-proxy" => self.electrum_proxy = optional(value),
+            "data-dir" => self.data_dir = optional(value),
+            "max-rate" => put(&mut self.max_rate_msat_per_s, value),
+            "max-opening" => put(&mut self.max_opening_sat, value),
+            "max-window" => put(&mut self.max_window_ms, value),
+            "max-fee-rate" => put(&mut self.max_fee_rate_sat_per_vb, value),
+            "budget" => put(&mut self.budget_sat, value),
+            "capacity" => put(&mut self.capacity_sat, value),
+            "payment-interval" => put(&mut self.payment_interval_ms, value),
+            "refund-delay" => put(&mut self.refund_delay_blocks, value),
+            "max-refund-delay" => put(&mut self.max_refund_delay_blocks, value),
+            _ => return false,
+        }
+        true
+    }
+
+    /// The value of the property of this name, if it is one of ours.
+    pub fn get(&self, name: &str) -> Option<glib::Value> {
+        Some(match name {
+            "uri" => self.uri.to_value(),
+            "network" => self.network.to_value(),
+            "electrum-url" => self.electrum_url.to_value(),
+            "electrum-proxy" => self.electrum_proxy.to_value(),
+            "data-dir" => self.data_dir.to_value(),
+            "max-rate" => self.max_rate_msat_per_s.to_value(),
+            "max-opening" => self.max_opening_sat.to_value(),
+            "max-window" => self.max_window_ms.to_value(),
+            "max-fee-rate" => self.max_fee_rate_sat_per_vb.to_value(),
+            "budget" => self.budget_sat.to_value(),
+            "capacity" => self.capacity_sat.to_value(),
+            "payment-interval" => self.payment_interval_ms.to_value(),
+            "refund-delay" => self.refund_delay_blocks.to_value(),
+            "max-refund-delay" => self.max_refund_delay_blocks.to_value(),
+            _ => return None,
+        })
+    }
+}
+
+impl Status {
+    pub fn get(&self, name: &str) -> Option<glib::Value> {
+        Some(match name {
+            "funding-address" => self.funding_address.to_value(),
+            "paid" => self.paid_sat.to_value(),
+            "state" => self.state.to_value(),
+            _ => return None,
+        })
+    }
+}

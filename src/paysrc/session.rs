@@ -1,0 +1,173 @@
+//! A consumer's session: what its driver is told, and what it may do.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use gst::glib;
+use gst::prelude::*;
+
+use super::control::Commander;
+use crate::boottime;
+use crate::data_channel::{
+    CertificateError, Certificates, DataChannel, DataChannelError, DataChannelEvent, certificates,
+};
+use crate::gate::TrackKind;
+
+/// What the source tells whoever drives its session. Every call must return at once: they run in webrtcsrc's
+/// callbacks, some with its locks or webrtcbin's held.
+///
+/// For one id the order is: `connected`, then `channel_event`s, then `disconnected`. There is one session at a
+/// time.
+pub trait ConsumerHooks: Send + Sync {
+    /// A session with a producer has begun; its data channel opens later, or never if the producer is not ours.
+    fn connected(&self, session: ConsumerSession);
+    fn channel_event(&self, id: &str, event: DataChannelEvent);
+    /// The handle still works after this, but does nothing.
+    fn disconnected(&self, id: &str);
+}
+
+/// The hooks of a source that nothing drives: it plays what comes, and pays nothing.
+pub struct IdleHooks;
+
+impl ConsumerHooks for IdleHooks {
+    fn connected(&self, _session: ConsumerSession) {}
+
+    fn channel_event(&self, _id: &str, _event: DataChannelEvent) {}
+
+    fn disconnected(&self, _id: &str) {}
+}
+
+/// What has arrived of one track.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    /// The pad's name.
+    pub track: String,
+    pub kind: TrackKind,
+    pub count: u64,
+    /// When the last buffer came, on [`boottime`]'s clock.
+    pub last: Option<Duration>,
+}
+
+/// The arrivals of all tracks. Cheap to clone; written once a buffer.
+#[derive(Clone, Default)]
+pub struct Arrivals(Arc<Mutex<Vec<Arc<TrackArrivals>>>>);
+
+/// The arrivals of one track.
+pub struct TrackArrivals {
+    track: String,
+    kind: TrackKind,
+    count: AtomicU64,
+    /// Nanoseconds of boot time; 0 before the first.
+    last_ns: AtomicU64,
+}
+
+impl Arrivals {
+    pub fn add(&self, track: &str, kind: TrackKind) -> Arc<TrackArrivals> {
+        let added = Arc::new(TrackArrivals {
+            track: track.to_owned(),
+            kind,
+            count: AtomicU64::new(0),
+            last_ns: AtomicU64::new(0),
+        });
+        lock(&self.0).push(added.clone());
+        added
+    }
+
+    pub fn read(&self) -> Vec<Arrival> {
+        lock(&self.0).iter().map(|track| track.read()).collect()
+    }
+}
+
+impl TrackArrivals {
+    pub fn record(&self) {
+        let now = u64::try_from(boottime::now().as_nanos()).unwrap_or(u64::MAX);
+        self.last_ns.store(now, Ordering::Relaxed);
+        self.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> Arrival {
+        let last = self.last_ns.load(Ordering::Relaxed);
+        Arrival {
+            track: self.track.clone(),
+            kind: self.kind,
+            count: self.count.load(Ordering::Relaxed),
+            last: (last > 0).then(|| Duration::from_nanos(last)),
+        }
+    }
+}
+
+/// What the driver may do to a session, from its own thread. Cheap to clone.
+///
+/// Only [`ConsumerSession::send`], [`ConsumerSession::arrivals`], [`ConsumerSession::end`] and
+/// [`ConsumerSession::try_next_producer`] may also be used in callbacks.
+#[derive(Clone)]
+pub struct ConsumerSession {
+    pub id: String,
+    /// The producer's id at the signalling server.
+    pub producer: String,
+    channel: Arc<Mutex<Option<DataChannel>>>,
+    webrtcbin: glib::WeakRef<gst::Element>,
+    arrivals: Arrivals,
+    commander: Commander,
+    attempt: u64,
+}
+
+impl ConsumerSession {
+    /// Makes the handle, tells the hooks, and listens for the data channel. In `webrtcbin-ready`.
+    pub(super) fn begin(
+        id: String,
+        producer: String,
+        webrtcbin: &gst::Element,
+        arrivals: Arrivals,
+        (commander, attempt): (Commander, u64),
+        hooks: Arc<dyn ConsumerHooks>,
+    ) {
+        let channel = Arc::new(Mutex::new(None));
+        let session = Self {
+            id: id.clone(),
+            producer,
+            channel: channel.clone(),
+            webrtcbin: webrtcbin.downgrade(),
+            arrivals,
+            commander,
+            attempt,
+        };
+        hooks.connected(session);
+        DataChannel::listen(
+            webrtcbin,
+            move |adopted| *lock(&channel) = Some(adopted),
+            move |event| hooks.channel_event(&id, event),
+        );
+    }
+
+    /// Sends one message on the data channel.
+    pub fn send(&self, message: &str) -> Result<(), DataChannelError> {
+        let channel = lock(&self.channel).clone();
+        channel.ok_or(DataChannelError::NotOpen)?.send(message)
+    }
+
+    /// The certificates of the session's transport, once the data channel is open.
+    pub fn certificates(&self) -> Result<Certificates, CertificateError> {
+        certificates(&self.webrtcbin.upgrade().ok_or(CertificateError::SessionGone)?)
+    }
+
+    /// What has arrived of each track that there is a pad for.
+    pub fn arrivals(&self) -> Vec<Arrival> {
+        self.arrivals.read()
+    }
+
+    /// Ends the session and the stream: EOS on all pads.
+    pub fn end(&self) {
+        self.commander.end(self.attempt);
+    }
+
+    /// Leaves this producer for the next of the same name: its terms did not verify.
+    pub fn try_next_producer(&self) {
+        self.commander.try_next(self.attempt);
+    }
+}
+
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
