@@ -3,6 +3,9 @@
 use gst::glib;
 use gst::prelude::*;
 
+use crate::data_channel::DataChannelEvent;
+use crate::session::{Field, PeerEvent, Report, Severity};
+
 /// Posts an INFO message for people to read.
 ///
 /// The text is in the message's *debug* string, which is all that gst-launch prints of an INFO message.
@@ -24,4 +27,35 @@ pub fn post_element(element: &impl IsA<gst::Element>, name: &str, fields: &[(&st
         structure.set_value(*field, value.clone());
     }
     let _ = element.post_message(gst::message::Element::builder(structure).src(element).build());
+}
+
+/// Posts what a driver reports: as element message, and in words where it has some.
+pub fn post_report(element: &impl IsA<gst::Element>, report: &Report) {
+    let value = |field: &Field| match field {
+        Field::Text(text) => text.to_send_value(),
+        Field::Number(number) => number.to_send_value(),
+        Field::Flag(flag) => flag.to_send_value(),
+    };
+    let fields: Vec<_> = report
+        .fields
+        .iter()
+        .map(|(name, field)| (*name, value(field)))
+        .collect();
+    post_element(element, report.name, &fields);
+    let Some(text) = &report.text else { return };
+    match report.severity {
+        Severity::Info => post_info(element, text),
+        Severity::Warning => gst::element_warning!(element, gst::ResourceError::Failed, ("{text}")),
+        Severity::Error => gst::element_error!(element, gst::ResourceError::Failed, ("{text}")),
+    }
+}
+
+/// What a driver is told of a data channel.
+pub fn peer_event(event: DataChannelEvent) -> PeerEvent {
+    match event {
+        DataChannelEvent::Open => PeerEvent::Open,
+        DataChannelEvent::Message(text) => PeerEvent::Text(text),
+        DataChannelEvent::Malformed(_) => PeerEvent::NotText,
+        DataChannelEvent::Closed => PeerEvent::Closed,
+    }
 }

@@ -16,8 +16,6 @@ pub struct OpenChannel {
     pub channel: Channel,
     pub key: Keypair,
     pub commitment: Transaction,
-    /// A session uses it now.
-    pub in_use: bool,
     pub refund: Option<Transaction>,
 }
 

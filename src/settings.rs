@@ -1,9 +1,13 @@
 //! What both elements' settings have in common.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use bitcoin::Network;
+use streamium_channel::blocks::{RefundDelay, RefundDelayError};
+use streamium_channel::link::{LinkError, StreamNameError};
+
+use crate::chain::{ServerUrlError, parse_proxy, parse_servers};
+use crate::session::ChainConfig;
 
 /// The default of `network` on both elements.
 pub const DEFAULT_NETWORK: &str = "signet";
@@ -26,12 +30,21 @@ pub enum SettingsError {
     BadPayout { address: String, reason: String },
     #[error("payout-address \"{address}\" is not of network {network}.")]
     PayoutOfOtherNetwork { address: String, network: Network },
-    #[error("stream-name must have 1 to 200 bytes and no control characters.")]
-    BadStreamName,
+    #[error("stream-name: {0}.")]
+    BadStreamName(StreamNameError),
     #[error("link-address \"{0}\" must be a host name or an IP address, with a port or without.")]
     BadLinkAddress(String),
-    #[error("electrum-url \"{0}\" must look like ssl://host:port or tcp://host:port.")]
-    BadElectrumUrl(String),
+    #[error("electrum-url: {0}.")]
+    BadElectrumUrl(ServerUrlError),
+    #[error("electrum-proxy: {0}.")]
+    BadElectrumProxy(ServerUrlError),
+    #[error(
+        "a paid stream needs electrum-url: set the Electrum server that it follows the chain with, \
+         ssl://host:port or tcp://host:port."
+    )]
+    NoElectrumUrl,
+    #[error("{0}.")]
+    RefundDelay(RefundDelayError),
     #[error("{smaller} is {small}, which is more than {larger}, {large}.")]
     Order {
         smaller: &'static str,
@@ -42,7 +55,7 @@ pub enum SettingsError {
     #[error("uri is not set: give the link that the broadcaster shows, streamium://HOST:PORT/NAME?key=HEX.")]
     NoUri,
     #[error("uri is no streamium link: {0}.")]
-    BadUri(String),
+    BadUri(LinkError),
     #[error("{0}.")]
     BadProxied(String),
     #[error("{0}.")]
@@ -60,6 +73,14 @@ pub fn parse_network(name: &str) -> Result<Network, SettingsError> {
     }
 }
 
+/// A refund delay in blocks.
+pub fn refund_delay(blocks: u32) -> Result<RefundDelay, SettingsError> {
+    let delay = u16::try_from(blocks)
+        .map_err(|_| RefundDelayError(blocks))
+        .and_then(RefundDelay::new);
+    delay.map_err(SettingsError::RefundDelay)
+}
+
 /// Where an element keeps its store unless told otherwise: `streamium-pay/<network>` in the user's data folder.
 pub fn default_data_dir(network: Network) -> PathBuf {
     gst::glib::user_data_dir()
@@ -67,14 +88,22 @@ pub fn default_data_dir(network: Network) -> PathBuf {
         .join(network.to_string())
 }
 
-/// Checks the form of an Electrum server's address, not whether it answers.
-pub fn check_electrum_url(url: &str) -> Result<(), SettingsError> {
-    let bad = || SettingsError::BadElectrumUrl(url.to_owned());
-    let (scheme, rest) = url.split_once("://").ok_or_else(bad)?;
-    let (host, port) = rest.rsplit_once(':').ok_or_else(bad)?;
-    let good =
-        matches!(scheme, "tcp" | "ssl") && !host.is_empty() && u16::from_str(port).is_ok_and(|p| p > 0);
-    if good { Ok(()) } else { Err(bad()) }
+/// How to reach the chain; `None` where no server is given.
+pub fn chain_config(
+    network: Network,
+    electrum_url: Option<&str>,
+    electrum_proxy: Option<&str>,
+) -> Result<Option<ChainConfig>, SettingsError> {
+    let proxy = parse_proxy(electrum_proxy.unwrap_or_default()).map_err(SettingsError::BadElectrumProxy)?;
+    let servers = electrum_url
+        .map(parse_servers)
+        .transpose()
+        .map_err(SettingsError::BadElectrumUrl)?;
+    Ok(servers.map(|servers| ChainConfig {
+        network,
+        servers,
+        proxy,
+    }))
 }
 
 /// A host, and the port where one is given. IPv6 addresses stand in brackets.
@@ -100,16 +129,6 @@ pub fn parse_host_port(address: &str) -> Option<(String, Option<u16>)> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
     let named = !host.is_empty() && host.chars().all(plain);
     (named || host.starts_with('[')).then_some((host, port))
-}
-
-/// A stream's name: what a person can read and a link can carry.
-pub fn check_stream_name(name: &str) -> Result<(), SettingsError> {
-    let good = (1..=200).contains(&name.len()) && !name.chars().any(char::is_control);
-    if good {
-        Ok(())
-    } else {
-        Err(SettingsError::BadStreamName)
-    }
 }
 
 #[cfg(test)]
@@ -140,10 +159,14 @@ mod tests {
     }
 
     #[test]
-    fn electrum_urls() {
-        for good in ["ssl://electrum.example.org:50002", "tcp://127.0.0.1:50001"] {
-            assert_eq!(check_electrum_url(good), Ok(()), "{good}");
-        }
+    fn servers_and_proxy() {
+        let config = |url, proxy| chain_config(Network::Signet, url, proxy);
+        assert!(config(None, None).unwrap().is_none());
+        let two = config(
+            Some("ssl://a.example:50002, tcp://127.0.0.1:50001"),
+            Some("socks5://localhost:9050"),
+        );
+        assert_eq!(two.unwrap().unwrap().servers.len(), 2);
         for bad in [
             "",
             "electrum.example.org:50002",
@@ -152,8 +175,9 @@ mod tests {
             "ssl://:1",
             "ssl://a:0",
         ] {
-            assert!(check_electrum_url(bad).is_err(), "{bad}");
+            assert!(config(Some(bad), None).is_err(), "{bad}");
         }
+        assert!(config(Some("tcp://a:1"), Some("localhost:9050")).is_err());
     }
 
     #[test]

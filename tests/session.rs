@@ -270,7 +270,7 @@ fn consumer(
         },
         network: Network::Regtest,
         data_dir: dir.to_owned(),
-        chain: chain(regtest),
+        chain: Some(chain(regtest)),
         policy: ConsumerPolicy {
             max_rate: Rate::new(1_000_000),
             max_opening: sat(5_000),

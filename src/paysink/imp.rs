@@ -5,20 +5,29 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::errors::{Fault, classify};
+use super::payments::{self, PaymentHooks};
 use super::properties::{self, Status};
-use super::sessions::{ClosedHooks, FreeHooks, ProviderHooks, Sessions};
+use super::sessions::{ClosedHooks, ProviderHooks, Sessions};
 use super::settings::{Checked, Settings, validate};
 use super::{CAT, proxied, templates};
 use crate::gate::{KeyFrameLimiter, TrackKind};
 use crate::inner::{self, Signaller, named_meta};
 use crate::messages::{post_element, post_info};
+use crate::session::provider::ProviderHandle;
+use crate::session::sats;
 use crate::settings::SettingsError;
+use streamium_channel::link::Link;
+
+/// How long stopping may wait for settlements to be handed out. The only time that a state change waits for the
+/// network: what takes longer is settled at the next start.
+const STOP_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The inner webrtcsink, or why there is none.
 type Inner = Result<(gst::Element, Signaller), String>;
@@ -35,6 +44,10 @@ pub struct StreamiumPaySink {
     sessions: Sessions,
     /// Going down: what the signaller complains of then is nobody's trouble.
     stopping: AtomicBool,
+    /// What the settings mean, from READY on.
+    checked: Mutex<Option<Checked>>,
+    /// The driver, while PAUSED or PLAYING.
+    provider: Mutex<Option<ProviderHandle>>,
 }
 
 #[glib::object_subclass]
@@ -159,6 +172,15 @@ impl ElementImpl for StreamiumPaySink {
         match transition {
             gst::StateChange::ReadyToPaused => self.stopping.store(false, Ordering::Relaxed),
             gst::StateChange::PausedToReady => self.stopping.store(true, Ordering::Relaxed),
+            _ => (),
+        }
+        match transition {
+            gst::StateChange::ReadyToPaused => self.start().map_err(|reason| {
+                gst::element_imp_error!(self, gst::ResourceError::Settings, ("{reason}"), ["{reason}"]);
+                gst::StateChangeError
+            })?,
+            // While the sessions can still be told.
+            gst::StateChange::PausedToReady => self.stop(),
             _ => (),
         }
         let result = self.parent_change_state(transition);
@@ -294,26 +316,93 @@ impl StreamiumPaySink {
         if let Some((_, reason)) = lock(&self.refused).clone() {
             return Err(SettingsError::BadProxied(reason));
         }
-        let settings = lock(&self.settings).clone();
-        let checked = validate(&settings)?;
-        let hooks = lock(&self.hooks).clone();
-        self.sessions
-            .set_hooks(hooks.unwrap_or_else(|| default_hooks(&checked)));
-        if checked.paid.is_none() {
-            post_info(
-                &*self.obj(),
-                &format!("\"{}\" is a free stream.", settings.stream_name),
-            );
-        }
+        *lock(&self.checked) = Some(validate(&lock(&self.settings).clone())?);
         Ok(())
     }
-}
 
-/// Nothing drives a paid stream here yet, so nothing may flow.
-fn default_hooks(checked: &Checked) -> Arc<dyn ProviderHooks> {
-    match checked.paid {
-        None => Arc::new(FreeHooks),
-        Some(_) => Arc::new(ClosedHooks),
+    /// Starts the driver, and says the link.
+    fn start(&self) -> Result<(), String> {
+        let Some(checked) = lock(&self.checked).clone() else {
+            return Err("the settings were not checked".to_owned());
+        };
+        let obj = self.obj();
+        let provider = payments::start(&obj, &checked).map_err(|error| error.to_string())?;
+        let earned = provider.earned_before().to_sat();
+        let link = self.link(&checked, provider.public_key());
+        self.update_status(|status| {
+            status.link = Some(link.to_string());
+            status.public_key = Some(link.key.to_string());
+            status.earned_sat = earned;
+        });
+        let hooks = lock(&self.hooks)
+            .clone()
+            .unwrap_or_else(|| PaymentHooks::new(&provider));
+        self.sessions.set_hooks(hooks);
+        *lock(&self.provider) = Some(provider);
+        let price = match &checked.options.paid {
+            None => "is free".to_owned(),
+            Some(paid) => format!("costs {} an hour", sats(paid.rate.per_hour())),
+        };
+        let fields = [
+            ("link", link.to_string().to_send_value()),
+            ("public-key", link.key.to_string().to_send_value()),
+        ];
+        post_element(&*obj, "link", &fields);
+        post_info(
+            &*obj,
+            &format!("\"{}\" {price}. Viewers open {link}", link.stream),
+        );
+        Ok(())
+    }
+
+    fn link(&self, checked: &Checked, key: bitcoin::XOnlyPublicKey) -> Link {
+        let (host, port) = match &checked.link_address {
+            Some((host, port)) => (host.trim_matches(['[', ']']).to_owned(), *port),
+            None => (payments::own_address(), None),
+        };
+        let (tls, signalling_port) = self.signalling();
+        Link {
+            tls,
+            host,
+            port: port.unwrap_or(signalling_port),
+            stream: checked.options.stream.clone(),
+            key,
+        }
+    }
+
+    /// Whether the signalling server speaks TLS, and its port: our own server's, or that of the signaller's uri.
+    fn signalling(&self) -> (bool, u16) {
+        const DEFAULT_PORT: u16 = 8443;
+        let Some(Ok((inner, signaller))) = self.inner.get() else {
+            return (false, DEFAULT_PORT);
+        };
+        if inner.property::<bool>("run-signalling-server") {
+            let port = inner.property::<u32>("signalling-server-port");
+            return (false, u16::try_from(port).unwrap_or(DEFAULT_PORT));
+        }
+        let uri = signaller
+            .object()
+            .property::<Option<String>>("uri")
+            .unwrap_or_default();
+        let tls = uri.starts_with("wss://");
+        let default = if tls { 443 } else { 80 };
+        let authority = uri
+            .split_once("://")
+            .map_or("", |(_, rest)| rest)
+            .split('/')
+            .next()
+            .unwrap_or_default();
+        let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        (tls, port.unwrap_or(default))
+    }
+
+    /// Ends the sessions and settles what can be settled, for a bounded time.
+    fn stop(&self) {
+        let provider = lock(&self.provider).take();
+        if let Some(provider) = provider {
+            provider.stop(STOP_PATIENCE);
+        }
+        self.sessions.set_hooks(Arc::new(ClosedHooks));
     }
 }
 

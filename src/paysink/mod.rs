@@ -15,6 +15,7 @@ use gst::subclass::prelude::*;
 
 mod errors;
 mod imp;
+mod payments;
 mod properties;
 pub mod proxied;
 mod sessions;
@@ -23,7 +24,7 @@ mod templates;
 
 pub use properties::Status;
 pub use sessions::{ClosedHooks, FreeHooks, ProviderHooks, SessionHandle, Sessions, Track};
-pub use settings::{Checked, Paid, Settings, validate};
+pub use settings::{Checked, Settings, validate};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(

@@ -154,16 +154,16 @@ fn chain_specs() -> Vec<glib::ParamSpec> {
         /**
          * GstStreamiumPaySink:electrum-url:
          *
-         * The Electrum server to follow the chain with: ssl://host:port or tcp://host:port. Default: one of the
-         * network's public servers.
+         * The Electrum servers to follow the chain with: ssl://host:port or tcp://host:port, several separated by
+         * commas. Not set by default; a paid stream needs it.
          */
-        text("electrum-url", "Electrum server", "ssl://host:port or tcp://host:port", None),
+        text("electrum-url", "Electrum servers", "ssl://host:port or tcp://host:port, several separated by commas", None),
         /**
          * GstStreamiumPaySink:electrum-proxy:
          *
-         * A SOCKS5 proxy to reach the Electrum server through, as host:port. Not set by default.
+         * A SOCKS5 proxy (such as Tor's) to reach the Electrum servers through, as socks5://host:port. Not set by default.
          */
-        text("electrum-proxy", "Electrum proxy", "SOCKS5 proxy for the Electrum server, host:port", None),
+        text("electrum-proxy", "Electrum proxy", "SOCKS5 proxy for the Electrum servers, socks5://host:port", None),
         /**
          * GstStreamiumPaySink:data-dir:
          *
@@ -177,17 +177,17 @@ fn channel_specs() -> Vec<glib::ParamSpec> {
     let (least, most) = (*REFUND_DELAY_BLOCKS.start(), *REFUND_DELAY_BLOCKS.end());
     vec![
         /**
-         * GstStreamiumPaySink:refund-delay:
+         * GstStreamiumPaySink:max-refund-delay:
          *
          * After how many blocks a consumer may take back a channel that was not settled. 144 to 4,032; default
          * 288, two days.
          */
         uint(
-            "refund-delay",
+            "max-refund-delay",
             "Refund delay",
             "Blocks after which a consumer may take back an unsettled channel",
             (least, most),
-            DEFAULT_REFUND_DELAY_BLOCKS,
+            DEFAULT_MAX_REFUND_DELAY_BLOCKS,
         ),
         /**
          * GstStreamiumPaySink:opening:
@@ -330,7 +330,7 @@ impl Settings {
             "electrum-proxy" => self.electrum_proxy = optional(value),
             "data-dir" => self.data_dir = optional(value),
             "link-address" => self.link_address = optional(value),
-            "refund-delay" => put(&mut self.refund_delay_blocks, value),
+            "max-refund-delay" => put(&mut self.max_refund_delay_blocks, value),
             "grace" => put(&mut self.grace_ms, value),
             "window" => put(&mut self.window_ms, value),
             "opening" => put(&mut self.opening_sat, value),
@@ -359,7 +359,7 @@ impl Settings {
             "electrum-proxy" => self.electrum_proxy.to_value(),
             "data-dir" => self.data_dir.to_value(),
             "link-address" => self.link_address.to_value(),
-            "refund-delay" => self.refund_delay_blocks.to_value(),
+            "max-refund-delay" => self.max_refund_delay_blocks.to_value(),
             "grace" => self.grace_ms.to_value(),
             "window" => self.window_ms.to_value(),
             "opening" => self.opening_sat.to_value(),

@@ -1,20 +1,24 @@
 //! What a user sets on `streamiumpaysink`, and what of it can be wrong.
 
-use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use bitcoin::address::NetworkUnchecked;
-use bitcoin::{Address, Network};
+use bitcoin::{Address, Amount, Network};
+use streamium_channel::blocks::RefundDelay;
+use streamium_channel::link::StreamName;
+use streamium_channel::money::Rate;
 
+use crate::session::provider::{PaidOptions, ProviderOptions};
 use crate::settings::{
-    DEFAULT_NETWORK, SettingsError, check_electrum_url, check_stream_name, default_data_dir, parse_host_port,
-    parse_network,
+    DEFAULT_NETWORK, SettingsError, chain_config, default_data_dir, parse_host_port, parse_network,
+    refund_delay,
 };
 
 pub const DEFAULT_STREAM_NAME: &str = "stream";
-/// Two days: time to resume, and a bounded lock-up.
-pub const DEFAULT_REFUND_DELAY_BLOCKS: u32 = 288;
+/// A week: a consumer may ask for less, and should not lock its money for longer.
+pub const DEFAULT_MAX_REFUND_DELAY_BLOCKS: u32 = 1_008;
 pub const REFUND_DELAY_BLOCKS: std::ops::RangeInclusive<u32> = 144..=4032;
 pub const DEFAULT_GRACE_MS: u32 = 500;
 pub const DEFAULT_WINDOW_MS: u32 = 5_000;
@@ -38,7 +42,7 @@ pub struct Settings {
     pub electrum_proxy: Option<String>,
     pub data_dir: Option<String>,
     pub link_address: Option<String>,
-    pub refund_delay_blocks: u32,
+    pub max_refund_delay_blocks: u32,
     pub grace_ms: u32,
     pub window_ms: u32,
     /// 0: as much as a settlement costs, see the design's table of defaults.
@@ -66,7 +70,7 @@ impl Default for Settings {
             electrum_proxy: None,
             data_dir: None,
             link_address: None,
-            refund_delay_blocks: DEFAULT_REFUND_DELAY_BLOCKS,
+            max_refund_delay_blocks: DEFAULT_MAX_REFUND_DELAY_BLOCKS,
             grace_ms: DEFAULT_GRACE_MS,
             window_ms: DEFAULT_WINDOW_MS,
             opening_sat: 0,
@@ -83,76 +87,83 @@ impl Default for Settings {
     }
 }
 
-/// What had to be parsed out of [`Settings`]. The numbers' own ranges are the properties'.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What the settings mean.
+#[derive(Debug, Clone)]
 pub struct Checked {
-    pub network: Network,
-    /// `None`: a free stream.
-    pub paid: Option<Paid>,
+    pub options: ProviderOptions,
     /// Host, and port where one is given.
     pub link_address: Option<(String, Option<u16>)>,
-    pub data_dir: PathBuf,
-}
-
-/// What makes a stream a paid one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Paid {
-    pub rate_msat_per_s: NonZeroU64,
-    pub payout: Address,
 }
 
 /// Checks syntax and how the settings fit together. Asks no server.
 pub fn validate(settings: &Settings) -> Result<Checked, SettingsError> {
-    check_stream_name(&settings.stream_name)?;
+    let stream = StreamName::new(settings.stream_name.clone()).map_err(SettingsError::BadStreamName)?;
     let network = parse_network(&settings.network)?;
-    if let Some(url) = &settings.electrum_url {
-        check_electrum_url(url)?;
-    }
     check_order(settings)?;
-    Ok(Checked {
+    let link_address = settings.link_address.as_deref().map(|address| {
+        parse_host_port(address).ok_or_else(|| SettingsError::BadLinkAddress(address.to_owned()))
+    });
+    let data_dir = settings
+        .data_dir
+        .as_ref()
+        .map_or_else(|| default_data_dir(network), PathBuf::from);
+    let options = ProviderOptions {
+        stream,
         network,
+        data_dir,
         paid: paid(settings, network)?,
-        link_address: settings
-            .link_address
-            .as_deref()
-            .map(|address| {
-                parse_host_port(address).ok_or_else(|| SettingsError::BadLinkAddress(address.to_owned()))
-            })
-            .transpose()?,
-        data_dir: settings
-            .data_dir
-            .as_ref()
-            .map_or_else(|| default_data_dir(network), PathBuf::from),
+    };
+    Ok(Checked {
+        options,
+        link_address: link_address.transpose()?,
     })
 }
 
-fn paid(settings: &Settings, network: Network) -> Result<Option<Paid>, SettingsError> {
-    match (
-        NonZeroU64::new(settings.rate_msat_per_s),
-        &settings.payout_address,
-    ) {
-        (None, None) => Ok(None),
-        (None, Some(_)) => Err(SettingsError::PayoutWithoutRate),
-        (Some(rate), None) => Err(SettingsError::RateWithoutPayout(rate.get())),
-        (Some(rate_msat_per_s), Some(text)) => {
-            let address =
-                Address::<NetworkUnchecked>::from_str(text).map_err(|error| SettingsError::BadPayout {
-                    address: text.clone(),
-                    reason: error.to_string(),
-                })?;
-            let payout =
-                address
-                    .require_network(network)
-                    .map_err(|_| SettingsError::PayoutOfOtherNetwork {
-                        address: text.clone(),
-                        network,
-                    })?;
-            Ok(Some(Paid {
-                rate_msat_per_s,
-                payout,
-            }))
-        }
-    }
+fn paid(settings: &Settings, network: Network) -> Result<Option<PaidOptions>, SettingsError> {
+    let chain = chain_config(
+        network,
+        settings.electrum_url.as_deref(),
+        settings.electrum_proxy.as_deref(),
+    )?;
+    let payout = match (settings.rate_msat_per_s, &settings.payout_address) {
+        (0, None) => return Ok(None),
+        (0, Some(_)) => return Err(SettingsError::PayoutWithoutRate),
+        (rate, None) => return Err(SettingsError::RateWithoutPayout(rate)),
+        (_, Some(text)) => payout(text, network)?,
+    };
+    let millis = |ms: u32| Duration::from_millis(ms.into());
+    let opening = settings.opening_sat;
+    Ok(Some(PaidOptions {
+        rate: Rate::new(settings.rate_msat_per_s),
+        payout,
+        chain: chain.ok_or(SettingsError::NoElectrumUrl)?,
+        opening: (opening > 0).then(|| Amount::from_sat(opening)),
+        window: millis(settings.window_ms),
+        grace: millis(settings.grace_ms),
+        min_capacity: Amount::from_sat(settings.min_capacity_sat),
+        max_capacity: Amount::from_sat(settings.max_capacity_sat),
+        min_refund_delay: RefundDelay::SHORTEST,
+        max_refund_delay: refund_delay(settings.max_refund_delay_blocks)?,
+        min_confirmations: u16::try_from(settings.min_confirmations).unwrap_or(u16::MAX),
+        unconfirmed_limit: Amount::from_sat(settings.unconfirmed_limit_sat),
+        unconfirmed_total: Amount::from_sat(settings.unconfirmed_total_sat),
+        max_unpaid_consumers: usize::try_from(settings.max_unpaid_consumers).unwrap_or(usize::MAX),
+        settle_delay: millis(settings.settle_delay_ms),
+        funding_timeout: millis(settings.funding_timeout_ms),
+    }))
+}
+
+fn payout(text: &str, network: Network) -> Result<Address, SettingsError> {
+    let address = Address::<NetworkUnchecked>::from_str(text).map_err(|error| SettingsError::BadPayout {
+        address: text.to_owned(),
+        reason: error.to_string(),
+    })?;
+    address
+        .require_network(network)
+        .map_err(|_| SettingsError::PayoutOfOtherNetwork {
+            address: text.to_owned(),
+            network,
+        })
 }
 
 fn check_order(settings: &Settings) -> Result<(), SettingsError> {
@@ -209,44 +220,49 @@ mod tests {
         validate(&settings)
     }
 
-    #[test]
-    fn the_default_is_a_free_stream() {
-        let checked = with(|_| ()).unwrap();
-        assert_eq!(checked.paid, None);
-        assert_eq!(checked.network, Network::Signet);
-        assert!(checked.data_dir.ends_with("streamium-pay/signet"));
+    fn paid(s: &mut Settings) {
+        s.rate_msat_per_s = 5;
+        s.payout_address = Some(SIGNET.to_owned());
+        s.electrum_url = Some("tcp://localhost:50001".to_owned());
     }
 
     #[test]
-    fn rate_and_payout_address_come_together() {
+    fn the_default_is_a_free_stream() {
+        let options = with(|_| ()).unwrap().options;
+        assert!(options.paid.is_none());
+        assert_eq!(options.network, Network::Signet);
+        assert!(options.data_dir.ends_with("streamium-pay/signet"));
+    }
+
+    #[test]
+    fn a_paid_stream_needs_rate_payout_address_and_server() {
+        let error = |change: fn(&mut Settings)| with(change).unwrap_err();
         assert_eq!(
-            with(|s| s.rate_msat_per_s = 5),
-            Err(SettingsError::RateWithoutPayout(5))
+            error(|s| s.rate_msat_per_s = 5),
+            SettingsError::RateWithoutPayout(5)
         );
         assert_eq!(
-            with(|s| s.payout_address = Some(SIGNET.to_owned())),
-            Err(SettingsError::PayoutWithoutRate)
+            error(|s| s.payout_address = Some(SIGNET.to_owned())),
+            SettingsError::PayoutWithoutRate
         );
-        let checked = with(|s| {
-            s.rate_msat_per_s = 5;
-            s.payout_address = Some(SIGNET.to_owned());
+        let no_server = error(|s| {
+            paid(s);
+            s.electrum_url = None;
         });
-        assert_eq!(checked.unwrap().paid.unwrap().rate_msat_per_s.get(), 5);
+        assert_eq!(no_server, SettingsError::NoElectrumUrl);
+        assert_eq!(with(paid).unwrap().options.paid.unwrap().rate, Rate::new(5));
     }
 
     #[test]
     fn a_payout_address_must_be_one_of_the_network() {
         for (text, other_network) in [(REGTEST, true), ("tb1nonsense", false), ("", false)] {
             let error = with(|s| {
-                s.rate_msat_per_s = 5;
+                paid(s);
                 s.payout_address = Some(text.to_owned());
             })
             .unwrap_err();
-            assert_eq!(
-                matches!(error, SettingsError::PayoutOfOtherNetwork { .. }),
-                other_network,
-                "{error}"
-            );
+            let found = matches!(error, SettingsError::PayoutOfOtherNetwork { .. });
+            assert_eq!(found, other_network, "{error}");
         }
     }
 
@@ -259,9 +275,7 @@ mod tests {
         assert!(with(|s| s.stream_name = "a\nb".to_owned()).is_err());
         assert!(with(|s| s.link_address = Some("a b".to_owned())).is_err());
         assert!(with(|s| s.electrum_url = Some("a".to_owned())).is_err());
-        assert_eq!(
-            with(|s| s.network = "bitcoin".to_owned()),
-            Err(SettingsError::MainNetwork)
-        );
+        let main = with(|s| s.network = "bitcoin".to_owned());
+        assert_eq!(main.unwrap_err(), SettingsError::MainNetwork);
     }
 }

@@ -9,11 +9,11 @@ use std::thread::JoinHandle;
 use gst::glib;
 use gst::prelude::*;
 
-use super::link::Link;
 use super::session::{Arrivals, ConsumerHooks, ConsumerSession};
 use super::{CAT, StreamiumPaySrc, pads, proxied};
 use crate::inner::{self, ProducerEvent, Resolver, Signaller};
 use crate::messages::post_info;
+use streamium_channel::link::Link;
 
 /// What the thread is told. Attempts are numbered, so that what a dropped one still says is ignored.
 enum Command {
@@ -156,7 +156,7 @@ impl Worker {
         let resolver = Resolver::start(
             &self.signaller,
             &self.link.signalling_uri(),
-            &self.link.stream_name,
+            self.link.stream.as_str(),
             move |event| {
                 commander.send(Command::Producer(event));
             },
@@ -238,7 +238,7 @@ impl Worker {
         }
         let Some(candidate) = self.producers.iter_mut().find(|candidate| !candidate.tried) else {
             if let Some(element) = self.element.upgrade() {
-                let name = &self.link.stream_name;
+                let name = &self.link.stream;
                 post_info(&element, &format!("Waiting for a provider of \"{name}\"."));
             }
             self.say("resolving");

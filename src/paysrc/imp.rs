@@ -4,19 +4,26 @@
 //! The control thread takes none of them but `status`, so that it can be joined with any state lock held.
 
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::control::Control;
-use super::link::Link;
+use super::payments::{self, PaymentHooks};
 use super::properties::{self, Status};
-use super::session::{ConsumerHooks, IdleHooks};
+use super::session::ConsumerHooks;
 use super::settings::{Settings, validate};
 use super::{CAT, pads, proxied, templates};
 use crate::inner::{self, Signaller};
+use crate::session::consumer::{ConsumerHandle, ConsumerOptions};
 use crate::settings::SettingsError;
+use streamium_channel::link::Link;
+
+/// How long stopping may wait for the provider's word that it settles: the only time that a state change waits for
+/// the network. Nothing depends on it.
+const STOP_PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
 pub struct StreamiumPaySrc {
@@ -28,7 +35,10 @@ pub struct StreamiumPaySrc {
     /// What a proxied property could not take; reported when the element starts.
     refused: Mutex<Option<(&'static str, String)>>,
     hooks: Mutex<Option<Arc<dyn ConsumerHooks>>>,
-    link: Mutex<Option<Link>>,
+    /// What the settings mean, from READY on.
+    options: Mutex<Option<ConsumerOptions>>,
+    /// The driver, while PAUSED or PLAYING.
+    consumer: Mutex<Option<ConsumerHandle>>,
     control: Mutex<Option<Control>>,
 }
 
@@ -47,7 +57,16 @@ impl ObjectImpl for StreamiumPaySrc {
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
         let name = pspec.name();
-        if lock(&self.settings).set(name, value) {
+        let (is_own, budget) = {
+            let mut settings = lock(&self.settings);
+            (settings.set(name, value), settings.budget())
+        };
+        if is_own {
+            if name == "budget"
+                && let Some(consumer) = lock(&self.consumer).as_ref()
+            {
+                consumer.inputs().budget(budget);
+            }
             return;
         }
         if let (Some(row), Some(template)) = (proxied::TABLE.find(name), self.template()) {
@@ -119,6 +138,11 @@ impl ElementImpl for StreamiumPaySrc {
                 gst::element_imp_error!(self, gst::ResourceError::Settings, ("{error}"), ["{error}"]);
                 gst::StateChangeError
             })?,
+            gst::StateChange::ReadyToPaused => self.start_payments().map_err(|reason| {
+                gst::element_imp_error!(self, gst::ResourceError::Settings, ("{reason}"), ["{reason}"]);
+                gst::StateChangeError
+            })?,
+            gst::StateChange::PlayingToPaused => self.playing(false),
             // Before the bin looks at its children, or one might be added after that.
             gst::StateChange::PausedToReady => self.stop(),
             _ => (),
@@ -127,6 +151,7 @@ impl ElementImpl for StreamiumPaySrc {
         match transition {
             gst::StateChange::PausedToPlaying => {
                 self.start()?;
+                self.playing(true);
                 Ok(success)
             }
             // Live, whether or not there is an inner element yet to say so.
@@ -196,7 +221,8 @@ impl URIHandlerImpl for StreamiumPaySrc {
                 "the link can't be changed while playing",
             ));
         }
-        Link::parse(uri).map_err(|reason| glib::Error::new(gst::URIError::BadUri, reason))?;
+        uri.parse::<Link>()
+            .map_err(|error| glib::Error::new(gst::URIError::BadUri, &error.to_string()))?;
         lock(&self.settings).uri = Some(uri.to_owned());
         Ok(())
     }
@@ -249,8 +275,7 @@ impl StreamiumPaySrc {
             return Err(SettingsError::BadProxied(reason));
         }
         let settings = lock(&self.settings).clone();
-        let checked = validate(&settings)?;
-        *lock(&self.link) = Some(checked.link);
+        *lock(&self.options) = Some(validate(&settings)?);
         Ok(())
     }
 
@@ -259,11 +284,17 @@ impl StreamiumPaySrc {
         if lock(&self.control).is_some() {
             return Ok(());
         }
-        let (Some(template), Some(link)) = (self.template(), lock(&self.link).clone()) else {
+        let (Some(template), Some(options)) = (self.template(), lock(&self.options).clone()) else {
             return Err(gst::StateChangeError);
         };
-        let hooks = lock(&self.hooks).clone().unwrap_or_else(|| Arc::new(IdleHooks));
-        let control = Control::start(&self.obj(), template, &link, hooks).map_err(|reason| {
+        let own = lock(&self.consumer).as_ref().map(PaymentHooks::new);
+        let Some(hooks) = lock(&self.hooks)
+            .clone()
+            .or_else(|| own.map(|own| own as Arc<dyn ConsumerHooks>))
+        else {
+            return Err(gst::StateChangeError);
+        };
+        let control = Control::start(&self.obj(), template, &options.link, hooks).map_err(|reason| {
             gst::element_imp_error!(
                 self,
                 gst::CoreError::Thread,
@@ -276,7 +307,27 @@ impl StreamiumPaySrc {
         Ok(())
     }
 
+    fn start_payments(&self) -> Result<(), String> {
+        let Some(options) = lock(&self.options).clone() else {
+            return Err("the settings were not checked".to_owned());
+        };
+        let consumer = payments::start(&self.obj(), options).map_err(|error| error.to_string())?;
+        *lock(&self.consumer) = Some(consumer);
+        Ok(())
+    }
+
+    fn playing(&self, playing: bool) {
+        if let Some(consumer) = lock(&self.consumer).as_ref() {
+            consumer.inputs().playing(playing);
+        }
+    }
+
     fn stop(&self) {
+        // First, while the provider can still be told.
+        let consumer = lock(&self.consumer).take();
+        if let Some(consumer) = consumer {
+            consumer.stop(STOP_PATIENCE);
+        }
         // The control stays where it is until its thread is done: it takes the errors of what is being stopped.
         let thread = lock(&self.control).as_mut().and_then(Control::begin_stop);
         if thread.is_some_and(|thread| thread.join().is_err()) {

@@ -15,18 +15,17 @@ use gst::subclass::prelude::*;
 
 mod control;
 mod imp;
-mod link;
 mod pads;
+mod payments;
 mod properties;
 pub mod proxied;
 mod session;
 mod settings;
 mod templates;
 
-pub use link::Link;
 pub use properties::Status;
 pub use session::{Arrival, ConsumerHooks, ConsumerSession, IdleHooks};
-pub use settings::{Checked, Settings, validate};
+pub use settings::{Settings, validate};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(

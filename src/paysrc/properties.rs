@@ -97,16 +97,16 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
         /**
          * GstStreamiumPaySrc:electrum-url:
          *
-         * The Electrum server to follow the chain with: ssl://host:port or tcp://host:port. Default: one of the
-         * network's public servers.
+         * The Electrum servers to follow the chain with: ssl://host:port or tcp://host:port, several separated by
+         * commas. Not set by default; without it only free streams can be watched.
          */
-        text("electrum-url", "Electrum server", "ssl://host:port or tcp://host:port", None),
+        text("electrum-url", "Electrum servers", "ssl://host:port or tcp://host:port, several separated by commas", None),
         /**
          * GstStreamiumPaySrc:electrum-proxy:
          *
-         * A SOCKS5 proxy to reach the Electrum server through, as host:port. Not set by default.
+         * A SOCKS5 proxy (such as Tor's) to reach the Electrum servers through, as socks5://host:port. Not set by default.
          */
-        text("electrum-proxy", "Electrum proxy", "SOCKS5 proxy for the Electrum server, host:port", None),
+        text("electrum-proxy", "Electrum proxy", "SOCKS5 proxy for the Electrum servers, socks5://host:port", None),
         /**
          * GstStreamiumPaySrc:data-dir:
          *
@@ -157,9 +157,16 @@ fn limit_specs() -> Vec<glib::ParamSpec> {
         /**
          * GstStreamiumPaySrc:budget:
          *
-         * What is spent at most on this stream, in satoshi. 0, the default: #GstStreamiumPaySrc:capacity.
+         * What is paid at most for this stream, in satoshi. 0, the default: #GstStreamiumPaySrc:capacity. Can be
+         * changed while playing: more lets a stream go on that stopped because its budget was used up.
          */
-        sat("budget", "Budget", "What is spent at most, in satoshi; 0 is the capacity", 0),
+        glib::ParamSpecUInt64::builder("budget")
+            .nick("Budget")
+            .blurb("What is paid at most, in satoshi; 0 is the capacity")
+            .maximum(bitcoin::Amount::MAX_MONEY.to_sat())
+            .default_value(0)
+            .flags(glib::ParamFlags::READWRITE | gst::PARAM_FLAG_MUTABLE_PLAYING)
+            .build(),
     ]
 }
 
@@ -190,18 +197,6 @@ fn channel_specs() -> Vec<glib::ParamSpec> {
             (144, 4_032),
             DEFAULT_REFUND_DELAY_BLOCKS,
         ),
-        /**
-         * GstStreamiumPaySrc:max-refund-delay:
-         *
-         * The longest refund delay that a provider may ask for, in blocks. 144 to 4,032; default 1,008, a week.
-         */
-        uint(
-            "max-refund-delay",
-            "Maximal refund delay",
-            "The longest refund delay that a provider may ask for, in blocks",
-            (144, 4_032),
-            DEFAULT_MAX_REFUND_DELAY_BLOCKS,
-        ),
     ]
 }
 
@@ -226,8 +221,8 @@ fn status_specs() -> Vec<glib::ParamSpec> {
         /**
          * GstStreamiumPaySrc:state:
          *
-         * What the element is doing, in one word: idle, resolving, connecting, ended, or a word of the session
-         * driver's. Read-only.
+         * What the element is doing, in one word: idle, resolving, connecting, awaiting-terms, awaiting-funds,
+         * opening, playing, paused, starved, stopped or ended. Read-only.
          */
         glib::ParamSpecString::builder("state")
             .nick("State")
@@ -270,7 +265,6 @@ impl Settings {
             "capacity" => put(&mut self.capacity_sat, value),
             "payment-interval" => put(&mut self.payment_interval_ms, value),
             "refund-delay" => put(&mut self.refund_delay_blocks, value),
-            "max-refund-delay" => put(&mut self.max_refund_delay_blocks, value),
             _ => return false,
         }
         true
@@ -292,7 +286,6 @@ impl Settings {
             "capacity" => self.capacity_sat.to_value(),
             "payment-interval" => self.payment_interval_ms.to_value(),
             "refund-delay" => self.refund_delay_blocks.to_value(),
-            "max-refund-delay" => self.max_refund_delay_blocks.to_value(),
             _ => return None,
         })
     }

@@ -2,10 +2,17 @@
 
 use std::path::PathBuf;
 
-use bitcoin::Network;
+use std::time::Duration;
 
-use super::link::Link;
-use crate::settings::{DEFAULT_NETWORK, SettingsError, check_electrum_url, default_data_dir, parse_network};
+use bitcoin::{Amount, FeeRate};
+use streamium_channel::consumer::ConsumerPolicy;
+use streamium_channel::link::Link;
+use streamium_channel::money::Rate;
+
+use crate::session::consumer::ConsumerOptions;
+use crate::settings::{
+    DEFAULT_NETWORK, SettingsError, chain_config, default_data_dir, parse_network, refund_delay,
+};
 
 pub const DEFAULT_MAX_RATE_MSAT_PER_S: u64 = 1_000;
 pub const DEFAULT_MAX_OPENING_SAT: u64 = 5_000;
@@ -14,7 +21,6 @@ pub const DEFAULT_MAX_FEE_RATE_SAT_PER_VB: u32 = 50;
 pub const DEFAULT_CAPACITY_SAT: u64 = 50_000;
 pub const DEFAULT_PAYMENT_INTERVAL_MS: u32 = 1_000;
 pub const DEFAULT_REFUND_DELAY_BLOCKS: u32 = 288;
-pub const DEFAULT_MAX_REFUND_DELAY_BLOCKS: u32 = 1_008;
 
 /// The properties as set, unchecked. Units are in the names.
 #[derive(Debug, Clone)]
@@ -33,7 +39,6 @@ pub struct Settings {
     pub budget_sat: u64,
     pub payment_interval_ms: u32,
     pub refund_delay_blocks: u32,
-    pub max_refund_delay_blocks: u32,
 }
 
 impl Default for Settings {
@@ -52,82 +57,103 @@ impl Default for Settings {
             budget_sat: 0,
             payment_interval_ms: DEFAULT_PAYMENT_INTERVAL_MS,
             refund_delay_blocks: DEFAULT_REFUND_DELAY_BLOCKS,
-            max_refund_delay_blocks: DEFAULT_MAX_REFUND_DELAY_BLOCKS,
         }
     }
-}
-
-/// What had to be parsed out of [`Settings`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Checked {
-    pub link: Link,
-    pub network: Network,
-    pub data_dir: PathBuf,
-    pub budget_sat: u64,
 }
 
 /// Checks syntax and how the settings fit together. Asks no server.
-pub fn validate(settings: &Settings) -> Result<Checked, SettingsError> {
+pub fn validate(settings: &Settings) -> Result<ConsumerOptions, SettingsError> {
     let uri = settings.uri.as_deref().ok_or(SettingsError::NoUri)?;
-    let link = Link::parse(uri).map_err(|reason| SettingsError::BadUri(reason.to_owned()))?;
+    let link: Link = uri.parse().map_err(SettingsError::BadUri)?;
     let network = parse_network(&settings.network)?;
-    if let Some(url) = &settings.electrum_url {
-        check_electrum_url(url)?;
-    }
-    let budget_sat = if settings.budget_sat == 0 {
-        settings.capacity_sat
-    } else {
-        settings.budget_sat
-    };
-    let pairs = [
-        (
-            "payment-interval",
-            u64::from(settings.payment_interval_ms),
-            "max-window",
-            u64::from(settings.max_window_ms),
-        ),
-        (
-            "refund-delay",
-            u64::from(settings.refund_delay_blocks),
-            "max-refund-delay",
-            u64::from(settings.max_refund_delay_blocks),
-        ),
-    ];
-    for (smaller, small, larger, large) in pairs {
-        if small > large {
-            return Err(SettingsError::Order {
-                smaller,
-                small,
-                larger,
-                large,
-            });
-        }
-    }
     let data_dir = settings
         .data_dir
         .as_ref()
         .map_or_else(|| default_data_dir(network), PathBuf::from);
-    Ok(Checked {
+    Ok(ConsumerOptions {
         link,
         network,
         data_dir,
-        budget_sat,
+        chain: chain_config(
+            network,
+            settings.electrum_url.as_deref(),
+            settings.electrum_proxy.as_deref(),
+        )?,
+        policy: policy(settings)?,
     })
+}
+
+fn policy(settings: &Settings) -> Result<ConsumerPolicy, SettingsError> {
+    let (interval, window) = (settings.payment_interval_ms, settings.max_window_ms);
+    if interval > window {
+        return Err(SettingsError::Order {
+            smaller: "payment-interval",
+            small: interval.into(),
+            larger: "max-window",
+            large: window.into(),
+        });
+    }
+    Ok(ConsumerPolicy {
+        max_rate: Rate::new(settings.max_rate_msat_per_s),
+        max_opening: Amount::from_sat(settings.max_opening_sat),
+        max_window: Duration::from_millis(window.into()),
+        max_fee_rate: FeeRate::from_sat_per_vb_u32(settings.max_fee_rate_sat_per_vb),
+        capacity: Amount::from_sat(settings.capacity_sat),
+        budget: settings.budget(),
+        refund_delay: refund_delay(settings.refund_delay_blocks)?,
+        payment_interval: Duration::from_millis(interval.into()),
+    })
+}
+
+impl Settings {
+    /// What is paid at most: the capacity where no budget is set.
+    pub fn budget(&self) -> Amount {
+        Amount::from_sat(if self.budget_sat == 0 {
+            self.capacity_sat
+        } else {
+            self.budget_sat
+        })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use streamium_channel::link::LinkError;
 
     #[test]
     fn needs_a_link_and_little_else() {
-        assert_eq!(validate(&Settings::default()), Err(SettingsError::NoUri));
-        let mut settings = Settings {
-            uri: Some("streamium://localhost/talk".to_owned()),
-            ..Settings::default()
+        assert_eq!(validate(&Settings::default()).unwrap_err(), SettingsError::NoUri);
+        let key = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
+        let with = |change: &dyn Fn(&mut Settings)| {
+            let uri = Some(format!("streamium://localhost:8443/talk?key={key}"));
+            let mut settings = Settings {
+                uri,
+                ..Settings::default()
+            };
+            change(&mut settings);
+            validate(&settings)
         };
-        assert_eq!(validate(&settings).unwrap().budget_sat, DEFAULT_CAPACITY_SAT);
-        settings.network = "bitcoin".to_owned();
-        assert_eq!(validate(&settings), Err(SettingsError::MainNetwork));
+        let options = with(&|_| ()).unwrap();
+        assert_eq!(options.policy.budget, Amount::from_sat(DEFAULT_CAPACITY_SAT));
+        assert!(options.chain.is_none());
+        assert_eq!(
+            with(&|s| s.budget_sat = 7).unwrap().policy.budget,
+            Amount::from_sat(7)
+        );
+        assert_eq!(
+            with(&|s| s.network = "bitcoin".into()).unwrap_err(),
+            SettingsError::MainNetwork
+        );
+        assert!(matches!(
+            with(&|s| s.payment_interval_ms = 30_001),
+            Err(SettingsError::Order { .. })
+        ));
+        assert!(matches!(
+            with(&|s| s.refund_delay_blocks = 143),
+            Err(SettingsError::RefundDelay(_))
+        ));
+        let no_key = with(&|s| s.uri = Some("streamium://localhost:8443/talk".into()));
+        assert_eq!(no_key.unwrap_err(), SettingsError::BadUri(LinkError::NoKey));
     }
 }

@@ -12,6 +12,7 @@ mod report;
 mod watched;
 
 pub use report::{Field, Report, Severity, sats, span};
+pub(crate) use report::{reachable, unreachable};
 
 use std::time::Duration;
 

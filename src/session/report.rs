@@ -1,5 +1,7 @@
 //! What the sessions tell people and programs. The elements turn each report into messages on the bus.
 
+use crate::chain::{ElectrumUrl, UnreachableReason};
+
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -70,6 +72,24 @@ impl Report {
         self.fields.push((name, Field::Flag(value)));
         self
     }
+}
+
+/// A server answers.
+pub fn reachable(server: &ElectrumUrl) -> Report {
+    Report::new("chain")
+        .text_field("server", server)
+        .flag("reachable", true)
+        .say(format!("Electrum server {server} answers."))
+}
+
+/// A server does not.
+pub fn unreachable(server: &ElectrumUrl, why: &UnreachableReason) -> Report {
+    Report::new("chain")
+        .text_field("server", server)
+        .flag("reachable", false)
+        .text_field("reason", why)
+        .severity(Severity::Warning)
+        .say(format!("Electrum server {server} can't be used: {why}."))
 }
 
 /// An amount for people: `1,234 sat`.

@@ -134,6 +134,13 @@ impl Store {
         Ok(Self { db })
     }
 
+    /// A store that keeps nothing: for a side that moves no money.
+    pub fn in_memory() -> Result<Self, StoreError> {
+        let mut db = Connection::open_in_memory()?;
+        migrate(&mut db)?;
+        Ok(Self { db })
+    }
+
     /// Reserves a channel key index for ever, also against other processes.
     pub fn next_key_index(&mut self, role: Role) -> Result<u32, StoreError> {
         let transaction = self

@@ -11,14 +11,11 @@ use streamium_channel::fault::Fault;
 use streamium_channel::handshake::Bytes32;
 use streamium_channel::message::{GateState, encode};
 use streamium_channel::money::Rate;
-use streamium_channel::script::ChangeScript;
 
-use super::money::Money;
+use super::money::{Money, throw_away_keys};
 use super::notices;
-use super::{ConsumerOptions, ConsumerStartError, ConsumerStatus, Event, StatusHandler};
-use crate::session::{Clock, ConsumerPeer, PeerEvent, Report, ReportHandler, Severity, keys, nonce};
-use crate::store::{Role, Store};
-use crate::wallet::Wallet;
+use super::{ConsumerOptions, ConsumerStatus, Event, StatusHandler};
+use crate::session::{Clock, ConsumerPeer, PeerEvent, Report, ReportHandler, Severity, nonce};
 
 /// While a session runs, arriving media is looked at this often.
 const MEDIA_INTERVAL: Duration = Duration::from_millis(200);
@@ -41,8 +38,8 @@ struct Live {
 
 pub struct Driver {
     pub(super) options: ConsumerOptions,
-    pub(super) store: Store,
-    pub(super) money: Money,
+    /// Wallet, chain and store; `None` where only free streams can be watched.
+    pub(super) money: Option<Money>,
     live: Option<Live>,
     /// The rate of the running session, for words about it.
     rate: Rate,
@@ -60,17 +57,13 @@ pub struct Driver {
 impl Driver {
     pub fn new(
         options: ConsumerOptions,
-        wallet: Wallet,
-        store: Store,
-        events: &Sender<Event>,
+        money: Option<Money>,
         clock: Clock,
         report: ReportHandler,
         status: StatusHandler,
-    ) -> Result<Self, ConsumerStartError> {
-        let money = Money::start(&options.chain, wallet, events.clone())?;
-        Ok(Self {
+    ) -> Self {
+        Self {
             options,
-            store,
             money,
             live: None,
             rate: Rate::default(),
@@ -82,7 +75,7 @@ impl Driver {
             report,
             status,
             stopping: None,
-        })
+        }
     }
 
     /// Takes up what earlier runs left to be refunded, and syncs the wallet.
@@ -121,7 +114,9 @@ impl Driver {
 
     /// The last words.
     pub fn finish(&mut self) {
-        self.money.chain.stop();
+        if let Some(money) = &self.money {
+            money.stop();
+        }
         if let Some((done, _)) = self.stopping.take() {
             let _ = done.send(());
         }
@@ -227,28 +222,20 @@ impl Driver {
     fn make_session(&mut self) -> Result<ConsumerSession, String> {
         let live = self.live.as_ref().ok_or("the connection is gone")?;
         let certificates = live.peer.certificates()?;
-        let index = self
-            .store
-            .next_key_index(Role::Consumer)
-            .map_err(|error| error.to_string())?;
-        let seed = self.money.wallet.seed();
-        let channel_key = keys::channel(seed, self.options.network, Role::Consumer, index)
-            .map_err(|error| error.to_string())?;
-        let change = self
-            .money
-            .wallet
-            .fresh_change_script()
-            .map_err(|error| error.to_string())?;
+        let own = match &mut self.money {
+            Some(money) => money.channel_keys(self.options.network)?,
+            None => throw_away_keys()?,
+        };
         let identity = ConsumerIdentity {
             link: self.options.link.clone(),
             chain: Bytes32::genesis(self.options.network),
-            channel_key,
-            channel_key_index: index,
-            change: ChangeScript::new(change).map_err(|error| error.to_string())?,
+            channel_key: own.key,
+            channel_key_index: own.index,
+            change: own.change,
             nonce: nonce()?,
             certificates,
         };
-        let suggested = self.money.chain.fee_rate();
+        let suggested = self.money.as_ref().and_then(Money::fee_rate);
         let mut session = ConsumerSession::new(self.options.policy, identity, suggested, self.now());
         let _ = session.set_playing(self.playing, self.now());
         Ok(session)
@@ -292,13 +279,20 @@ impl Driver {
             }
             Effect::SaveChannel(record) => self.save_channel(&record)?,
             Effect::SavePaid { outpoint, paid } => {
-                self.store
-                    .save_paid(outpoint, paid)
-                    .map_err(|error| error.to_string())?;
+                if let Some(money) = &mut self.money {
+                    money
+                        .store
+                        .save_paid(outpoint, paid)
+                        .map_err(|error| error.to_string())?;
+                }
             }
             // The record is watched from the moment it is saved.
             Effect::Watch { .. } => (),
-            Effect::Broadcast(transaction) => self.money.chain.broadcast(&transaction),
+            Effect::Broadcast(transaction) => {
+                if let Some(money) = &self.money {
+                    money.chain.broadcast(&transaction);
+                }
+            }
             Effect::Notice(notice) => self.notice(&notice),
             Effect::End(end) => self.ended(end),
         }
@@ -357,7 +351,9 @@ impl Driver {
             .checked_add(self.paid_now)
             .unwrap_or(Amount::MAX_MONEY);
         self.paid_now = Amount::ZERO;
-        self.money.release_session();
+        if let Some(money) = &mut self.money {
+            money.release_session();
+        }
         let not_the_provider = matches!(end, ConsumerEnd::Fault(Fault::Terms(_)));
         if not_the_provider {
             let name = &self.options.link.stream;

@@ -1,6 +1,8 @@
 //! The consumer's driver: its one session, its wallet, its chain, its store and its refunds, in one thread.
 
+mod channels;
 mod driver;
+mod funding;
 mod money;
 mod notices;
 
@@ -17,6 +19,7 @@ use crate::chain::{ChainEvent, ChainStartError};
 use crate::store::{Lease, Role, Store, StoreError};
 use crate::wallet::{Wallet, WalletError};
 use driver::Driver;
+use money::Money;
 
 /// What a viewer has set, checked.
 #[derive(Clone, Debug)]
@@ -24,7 +27,8 @@ pub struct ConsumerOptions {
     pub link: Link,
     pub network: Network,
     pub data_dir: PathBuf,
-    pub chain: ChainConfig,
+    /// `None`: only free streams can be watched.
+    pub chain: Option<ChainConfig>,
     pub policy: ConsumerPolicy,
 }
 
@@ -90,11 +94,20 @@ impl ConsumerHandle {
         report: ReportHandler,
         status: StatusHandler,
     ) -> Result<Self, ConsumerStartError> {
-        let lease = Lease::take(&options.data_dir, Role::Consumer)?;
-        let wallet = Wallet::open(&options.data_dir, options.network)?;
-        let store = Store::open(&options.data_dir)?;
         let (events, receiver) = channel();
-        let driver = Driver::new(options, wallet, store, &events, clock, report, status)?;
+        let (lease, money) = match &options.chain {
+            Some(chain) => {
+                let lease = Lease::take(&options.data_dir, Role::Consumer)?;
+                let wallet = Wallet::open(&options.data_dir, options.network)?;
+                let store = Store::open(&options.data_dir)?;
+                (
+                    Some(lease),
+                    Some(Money::start(chain, wallet, store, events.clone())?),
+                )
+            }
+            None => (None, None),
+        };
+        let driver = Driver::new(options, money, clock, report, status);
         std::thread::Builder::new()
             .name("streamium-consumer".into())
             .spawn(move || {

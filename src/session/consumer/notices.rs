@@ -1,13 +1,15 @@
 //! What the consumer's side says, in words and fields.
 
-use bitcoin::Amount;
+use std::time::Duration;
+
+use bitcoin::{Address, Amount, OutPoint, Txid};
 use streamium_channel::consumer::{ConsumerEnd, ConsumerNotice, Exhausted};
 use streamium_channel::link::Link;
 use streamium_channel::message::GateState;
 use streamium_channel::money::Rate;
 use streamium_channel::terms::Terms;
 
-use crate::session::{Report, Severity, sats};
+use crate::session::{Report, Severity, sats, span};
 
 pub fn report(link: &Link, notice: &ConsumerNotice, rate: Rate, budget: Amount, say_paid: bool) -> Report {
     match notice {
@@ -109,4 +111,39 @@ pub fn ended(end: &ConsumerEnd) -> Report {
         ConsumerEnd::Failed(_) => report.severity(Severity::Error).say(format!("Stopped: {end}.")),
         _ => report.say(format!("The session ended: {end}.")),
     }
+}
+
+/// What a person has to do to watch.
+pub fn please_fund(address: &Address, missing: Amount, uri: &str, buys: Duration) -> String {
+    format!(
+        "To watch, send {} to {address} from any wallet: {uri} (up to {} of video; what is not spent comes back to \
+         the wallet).",
+        sats(missing),
+        span(buys)
+    )
+}
+
+/// Without a server there is no paying.
+pub fn no_chain(rate: Rate) -> String {
+    format!(
+        "the stream costs {} msat a second, and electrum-url is not set: set the Electrum server to pay with",
+        rate.msat_per_s()
+    )
+}
+
+pub fn closing(outpoint: OutPoint, txid: Txid) -> Report {
+    Report::new("settled")
+        .text_field("outpoint", outpoint)
+        .text_field("txid", txid)
+        .say(format!(
+            "Channel {outpoint} was closed in {txid}; the rest is yours again."
+        ))
+}
+
+pub fn damaged(outpoint: &str) -> Report {
+    Report::new("store-failed")
+        .severity(Severity::Warning)
+        .say(format!(
+            "The record of channel {outpoint} can't be read; it is left as it is."
+        ))
 }

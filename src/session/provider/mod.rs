@@ -99,10 +99,16 @@ impl ProviderHandle {
         clock: Clock,
         report: ReportHandler,
     ) -> Result<Self, ProviderStartError> {
-        let lease = Lease::take(&options.data_dir, Role::Provider)?;
         let seed = Seed::load_or_create(&options.data_dir)?;
         let identity = keys::identity(&seed, options.network)?;
-        let store = Store::open(&options.data_dir)?;
+        // A free stream moves no money: any number may share a folder, for the sake of its identity key.
+        let (lease, store) = match options.paid {
+            Some(_) => {
+                let lease = Lease::take(&options.data_dir, Role::Provider)?;
+                (Some(lease), Store::open(&options.data_dir)?)
+            }
+            None => (None, Store::in_memory()?),
+        };
         let earned = store.earned()?;
         let (events, receiver) = channel();
         let driver = Driver::new(options, identity, seed, store, events.clone(), clock, report)?;

@@ -272,20 +272,8 @@ impl Driver {
                 }
             }
             ChainEvent::Broadcast { txid, result } => self.broadcast_answer(txid, result),
-            ChainEvent::Reachable { server } => self.say(
-                Report::new("chain")
-                    .text_field("server", &server)
-                    .flag("reachable", true)
-                    .say(format!("Electrum server {server} answers.")),
-            ),
-            ChainEvent::Unreachable { server, why } => self.say(
-                Report::new("chain")
-                    .text_field("server", &server)
-                    .flag("reachable", false)
-                    .text_field("reason", &why)
-                    .severity(Severity::Warning)
-                    .say(format!("Electrum server {server} can't be used: {why}.")),
-            ),
+            ChainEvent::Reachable { server } => self.say(crate::session::reachable(&server)),
+            ChainEvent::Unreachable { server, why } => self.say(crate::session::unreachable(&server, &why)),
             ChainEvent::FeeRate(_) | ChainEvent::WalletSynced(_) | ChainEvent::WalletSyncFailed(_) => (),
         }
     }

@@ -1,0 +1,119 @@
+//! Between the sink's sessions and the provider's driver: handles become peers, reports become messages.
+
+use std::sync::Arc;
+
+use gst::glib;
+use gst::prelude::*;
+use streamium_channel::handshake::{Bytes32, Certificates};
+use streamium_channel::terms::{Track, TrackKind};
+
+use super::sessions::{ProviderHooks, SessionHandle};
+use super::{StreamiumPaySink, settings::Checked};
+use crate::boottime;
+use crate::data_channel::DataChannelEvent;
+use crate::gate;
+use crate::messages::{peer_event, post_report};
+use crate::session::provider::{ProviderHandle, ProviderInputs, ProviderStartError};
+use crate::session::{Field, Peer, ProviderPeer, Report};
+
+/// Starts the driver of an element. It reports on the element's bus for as long as there is an element.
+pub fn start(element: &StreamiumPaySink, checked: &Checked) -> Result<ProviderHandle, ProviderStartError> {
+    let weak = element.downgrade();
+    let report = move |report: Report| {
+        let Some(element) = weak.upgrade() else { return };
+        if let Some(added) = earned(&report) {
+            element.update_status(|status| status.earned_sat = status.earned_sat.saturating_add(added));
+        }
+        post_report(&element, &report);
+    };
+    ProviderHandle::start(checked.options.clone(), boottime::now, Box::new(report))
+}
+
+fn earned(report: &Report) -> Option<u64> {
+    let field = report
+        .fields
+        .iter()
+        .find(|(name, _)| report.name == "payment" && *name == "added-sat");
+    match field {
+        Some((_, Field::Number(added))) => Some(*added),
+        _ => None,
+    }
+}
+
+/// Hands the sessions to a driver.
+pub struct PaymentHooks(pub ProviderInputs);
+
+impl PaymentHooks {
+    pub fn new(handle: &ProviderHandle) -> Arc<Self> {
+        Arc::new(Self(handle.inputs()))
+    }
+}
+
+impl ProviderHooks for PaymentHooks {
+    fn session_added(&self, session: SessionHandle) {
+        let id = session.id.clone();
+        self.0.added(&id, Box::new(session));
+    }
+
+    fn channel_event(&self, id: &str, event: DataChannelEvent) {
+        self.0.peer_event(id, peer_event(event));
+    }
+
+    fn session_removed(&self, id: &str) {
+        self.0.removed(id);
+    }
+}
+
+impl Peer for SessionHandle {
+    fn send(&self, message: &str) -> Result<(), String> {
+        SessionHandle::send(self, message).map_err(|error| error.to_string())
+    }
+
+    fn certificates(&self) -> Result<Certificates, String> {
+        let found = SessionHandle::certificates(self).map_err(|error| error.to_string())?;
+        Ok(Certificates {
+            own: Bytes32::new(found.own),
+            peer: Bytes32::new(found.peer),
+        })
+    }
+
+    fn end(&self) {
+        SessionHandle::end(self);
+    }
+}
+
+impl ProviderPeer for SessionHandle {
+    fn set_gate(&self, open: bool) {
+        if open {
+            self.gate.open();
+        } else {
+            self.gate.close();
+        }
+    }
+
+    fn tracks(&self) -> Vec<Track> {
+        let tracks = SessionHandle::tracks(self).into_iter();
+        tracks
+            .map(|track| Track {
+                kind: match track.kind {
+                    gate::TrackKind::Audio => TrackKind::Audio,
+                    gate::TrackKind::Video => TrackKind::Video,
+                },
+                codecs: track.encoding,
+            })
+            .collect()
+    }
+}
+
+/// The host that a link names when nothing is set: this machine's address towards the world, which is asked of the
+/// routing table; no packet is sent.
+pub fn own_address() -> String {
+    let address = std::net::UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
+        socket.connect("192.0.2.1:9")?;
+        socket.local_addr()
+    });
+    address.map_or_else(
+        |_| glib::host_name().to_string(),
+        |address| address.ip().to_string(),
+    )
+}
