@@ -99,8 +99,9 @@ rpcbind=127.0.0.1
 rpcallowip=127.0.0.1
 rpcport=$1
 CONF
-  # Only some nodes have the option; the others enforce the rules for version 3 transactions without it.
-  if "$bitcoind" -help-debug | grep -q -- '-mempooltruc'; then
+  # Only some nodes have the option; the others enforce the rules for version 3 transactions without it. Not
+  # grep -q: it ends at the first match, the node's write then fails, and with pipefail so does the condition.
+  if "$bitcoind" -help-debug | grep -- '-mempooltruc' >/dev/null; then
     sed -i '/^\[regtest\]/i mempooltruc=enforce' "$dir/node/bitcoin.conf"
   fi
   chmod 600 "$dir/node/bitcoin.conf"
