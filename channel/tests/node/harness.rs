@@ -42,6 +42,9 @@ pub const CHANGE: u8 = 0x55;
 
 pub const PAYOUT: u8 = 0x77;
 
+/// A change that someone may try, and what to call it.
+pub type Attempt<'a, T> = (&'a str, &'a dyn Fn(&mut T));
+
 static TURN: Mutex<()> = Mutex::new(());
 
 /// The node, for as long as a test holds it.

@@ -12,5 +12,8 @@ mod regtest;
 
 mod closing;
 mod funding;
+mod observer;
+
+mod provider;
 mod refund;
 mod settlement;
