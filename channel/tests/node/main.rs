@@ -13,7 +13,7 @@ mod regtest;
 mod closing;
 mod funding;
 mod observer;
-
+mod pinning;
 mod provider;
 mod refund;
 mod settlement;
