@@ -1,5 +1,5 @@
 //! Payments, settlements, refunds and cooperative closes: each rule, and what it refuses. That the network's own
-//! rules agree is shown on a node, in the plugin's regtest tests.
+//! rules agree is shown on a node, in `node/`.
 
 mod common;
 

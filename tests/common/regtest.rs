@@ -239,6 +239,15 @@ impl Regtest {
     }
 }
 
+/// Upward from the crate under test: the crates of the workspace in folders below share this file.
+fn script_path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .map(|folder| folder.join("tests/env/regtest.sh"))
+        .find(|path| path.is_file())
+        .expect("tests/env/regtest.sh is in the repository")
+}
+
 /// The script's process, its standard input (which keeps it alive) and output.
 struct Script {
     child: Child,
@@ -248,7 +257,7 @@ struct Script {
 
 impl Script {
     fn start() -> Script {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/env/regtest.sh");
+        let path = script_path();
         let mut child = Command::new(&path)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

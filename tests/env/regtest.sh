@@ -80,7 +80,9 @@ readonly clash='[Aa]ddress already in use|Unable to bind|failed to listen'
 
 cli() { "$bitcoin_cli" -datadir="$dir/node" "$@"; }
 
-# Policy is that of a node on the real network, so that what is accepted here is accepted there.
+# Policy is that of a node on the real network, so that what is accepted here is accepted there. The wallet's
+# addresses are native segwit whatever the node's own default is (Debian's gives legacy ones): its transactions
+# serve as commitments, whose ids must be fixed.
 write_node_config() { # rpc port
   cat >"$dir/node/bitcoin.conf" <<CONF
 regtest=1
@@ -90,6 +92,7 @@ dnsseed=0
 fixedseeds=0
 listenonion=0
 fallbackfee=0.00002
+addresstype=bech32
 rpcuser=$rpc_user
 rpcpassword=$rpc_password
 [regtest]
@@ -99,8 +102,9 @@ rpcbind=127.0.0.1
 rpcallowip=127.0.0.1
 rpcport=$1
 CONF
-  # Only some nodes have the option; the others enforce the rules for version 3 transactions without it.
-  if "$bitcoind" -help-debug | grep -q -- '-mempooltruc'; then
+  # Only some nodes have the option; the others enforce the rules for version 3 transactions without it. Not
+  # grep -q: it ends at the first match, the node's write then fails, and with pipefail so does the condition.
+  if "$bitcoind" -help-debug | grep -- '-mempooltruc' >/dev/null; then
     sed -i '/^\[regtest\]/i mempooltruc=enforce' "$dir/node/bitcoin.conf"
   fi
   chmod 600 "$dir/node/bitcoin.conf"
