@@ -132,6 +132,18 @@ fn nothing_passes_a_closed_gate_of_encoded_video() {
     run(|| nothing_passes_a_closed_gate(&format!("{H264}{RAW_AUDIO}"), false));
 }
 
+#[test]
+fn a_paid_stream_that_nothing_drives_stays_closed() {
+    run(|| {
+        let settings = "rate=5 network=regtest payout-address=bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
+        let provider = Provider::start(RAW_VIDEO, settings, None);
+        let (consumer, events) = Consumer::hooked(&provider);
+        begun(&events);
+        assert_eq!(channel_event(&events), DataChannelEvent::Open);
+        assert_eq!(consumer.last_before_quiet(Duration::from_secs(1)), None);
+    });
+}
+
 fn stops_and_restarts(sources: &str) {
     let (provider, events) = Provider::hooked(sources);
     let (consumer, _consumer_events) = Consumer::hooked(&provider);
@@ -354,6 +366,10 @@ fn what_is_set_wrong_is_said_in_a_sentence() {
             ("streamiumpaysink rate=5", "payout-address"),
             ("streamiumpaysink network=bitcoin", "bitcoin"),
             ("streamiumpaysink congestion-control=magic", "congestion-control"),
+            (
+                "streamiumpaysink stun-server=run-signalling-server=true",
+                "stun-server",
+            ),
             ("streamiumpaysrc", "uri"),
             ("streamiumpaysrc uri=http://example.org/x", "streamium"),
         ];
