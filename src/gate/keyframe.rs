@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
-use super::{CAT, lock};
+use super::{CAT, DISCARD, lock};
 
 /// At most one key frame request goes upstream in this time.
 pub const KEY_FRAME_INTERVAL: Duration = Duration::from_millis(500);
@@ -61,7 +61,7 @@ impl KeyFrameLimiter {
                 Verdict::After(wait) => probe.send_after(pad, event.clone(), wait),
                 Verdict::Covered => gst::trace!(CAT, obj = pad, "a later key frame request covers this one"),
             }
-            gst::PadProbeReturn::Handled
+            DISCARD
         });
         limiter
     }

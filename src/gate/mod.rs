@@ -39,6 +39,10 @@ pub const AUDIO_WAIT: Duration = Duration::from_secs(2);
 /// not running yet, or a lossy ingest, may have swallowed the request.
 pub const KEY_FRAME_RETRY: Duration = Duration::from_secs(2);
 
+/// What a probe answers to throw away what it has looked at. Not `Drop`: on 1.22 GStreamer then unrefs data that
+/// the bindings have taken already, with a critical for each.
+pub const DISCARD: gst::PadProbeReturn = gst::PadProbeReturn::Handled;
+
 /// What a track carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrackKind {
@@ -203,7 +207,7 @@ impl Gate {
                 if self.admit(track, pad, buffer) {
                     gst::PadProbeReturn::Ok
                 } else {
-                    gst::PadProbeReturn::Handled
+                    DISCARD
                 }
             }
             Some(gst::PadProbeData::BufferList(list)) => {
@@ -212,7 +216,7 @@ impl Gate {
                     .filter_map(|mut buffer| self.admit(track, pad, &mut buffer).then_some(buffer))
                     .collect();
                 if admitted.is_empty() {
-                    return gst::PadProbeReturn::Handled;
+                    return DISCARD;
                 }
                 *list = admitted;
                 gst::PadProbeReturn::Ok
@@ -229,7 +233,7 @@ impl Gate {
             gst::EventView::CustomUpstream(_)
                 if !self.is_open() && gst_video::ForceKeyUnitEvent::is(event) =>
             {
-                return gst::PadProbeReturn::Handled;
+                return DISCARD;
             }
             _ => (),
         }

@@ -120,6 +120,16 @@ impl Proxied {
             Kind::Str(_) => {
                 let text = value.get::<Option<String>>().ok().flatten();
                 let text = text.filter(|text| !matches!(text.as_str(), "" | "none"));
+                // After an empty value gst-launch takes the next property for the value: say so, rather than
+                // never connect.
+                if let Some(text) = text
+                    .as_ref()
+                    .filter(|text| name == "stun-server" && !text.starts_with("stun://"))
+                {
+                    return Err(format!(
+                        "{name} can't be \"{text}\": it is stun://host:port, or none"
+                    ));
+                }
                 inner.set_property(name, text);
             }
             Kind::Nick { nicks, default } => {

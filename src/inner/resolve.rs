@@ -2,15 +2,37 @@
 //!
 //! A name is not an identity: anyone may register any name. So all producers of a name are reported, and who
 //! asked tries one after the other until one proves to hold the link's key.
+//!
+//! This speaks the signalling server's protocol itself, as a listener. The crate's own signaller can be one too,
+//! but can't be stopped safely in 0.15.4: `stop` waits for its receiving task with its state's lock held, which
+//! that task takes for every producer that comes or goes; and with it hangs the one thread on which
+//! all signallers of the process run.
 
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use gst::glib;
+use async_tungstenite::WebSocketStream;
+use async_tungstenite::tokio::{ConnectStream, connect_async_with_tls_connector_and_config};
+use async_tungstenite::tungstenite::Message;
+use async_tungstenite::tungstenite::client::IntoClientRequest;
+use async_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
+use async_tungstenite::tungstenite::protocol::WebSocketConfig;
+use futures::StreamExt;
+use futures::channel::oneshot;
+use futures::future::{Either, select};
+use serde_json::{Value, json};
 
 use super::{CAT, Signaller};
 
 /// The field of a producer's metadata that has the stream's name.
 pub const NAME_FIELD: &str = "name";
+
+/// How long connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// The longest message taken from a server: a list of some ten thousand producers.
+const MAX_MESSAGE_LEN: usize = 4 << 20;
 
 /// What the signalling server says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,74 +41,52 @@ pub enum ProducerEvent {
     Added { peer_id: String },
     /// It has gone.
     Removed { peer_id: String },
-    /// The server could not be reached, or the connection broke.
+    /// The server could not be reached, or the connection broke. Nothing comes after this.
     Failed { reason: String },
 }
 
-/// Watches a signalling server for the producers of one stream name.
+/// Watches a signalling server for the producers of one stream name, until dropped.
 pub struct Resolver {
-    listener: Signaller,
-    handlers: Mutex<Vec<glib::SignalHandlerId>>,
+    stopped: Arc<AtomicBool>,
+    /// Dropped to make the task close its connection.
+    stop: Mutex<Option<oneshot::Sender<()>>>,
 }
 
 impl Resolver {
-    /// Connects to the server at `uri` (ws:// or wss://) with a signaller like `like`, and reports each producer
-    /// called `name` that is there or comes, until stopped. The callback runs in the signaller's runtime: it
-    /// must return at once and stop nothing.
+    /// Connects to the server at `uri` (ws:// or wss://) with the TLS settings and headers of `like`, and
+    /// reports each producer called `name` that is there or comes. The callback must return at once.
     pub fn start(
         like: &Signaller,
         uri: &str,
         name: &str,
         on_event: impl Fn(ProducerEvent) + Send + Sync + 'static,
     ) -> Self {
-        let listener = like.new_listener();
-        listener.set_uri(uri);
-        let on_event = Arc::new(on_event);
-        let mut handlers = Vec::new();
-
-        let wanted = name.to_owned();
-        let report = on_event.clone();
-        handlers.push(listener.connect("producer-added", move |values| {
-            let Some((peer_id, meta)) = producer(values) else {
-                return;
-            };
-            let found = meta.as_deref().and_then(stream_name);
-            gst::debug!(CAT, "producer {peer_id} is called {found:?}");
-            if found.as_deref() == Some(&wanted) {
-                report(ProducerEvent::Added { peer_id });
-            }
-        }));
-        let report = on_event.clone();
-        handlers.push(listener.connect("producer-removed", move |values| {
-            if let Some((peer_id, _)) = producer(values) {
-                report(ProducerEvent::Removed { peer_id });
-            }
-        }));
-        handlers.push(listener.connect("error", move |values| {
-            let reason = values
-                .first()
-                .and_then(|value| value.get::<String>().ok())
-                .unwrap_or_default();
-            on_event(ProducerEvent::Failed { reason });
-        }));
-
-        listener.start();
+        let stopped = Arc::new(AtomicBool::new(false));
+        let (stop, until) = oneshot::channel();
+        let silent = stopped.clone();
+        let listener = Listener {
+            uri: uri.to_owned(),
+            name: name.to_owned(),
+            tls: like.tls(),
+            headers: like.headers(),
+            known: HashSet::new(),
+            on_event: Box::new(move |event| {
+                if !silent.load(Ordering::SeqCst) {
+                    on_event(event);
+                }
+            }),
+        };
+        gstrswebrtc::RUNTIME.spawn(listener.run(until));
         Self {
-            listener,
-            handlers: Mutex::new(handlers),
+            stopped,
+            stop: Mutex::new(Some(stop)),
         }
     }
 
-    /// Stops reporting and disconnects. Not from the callback.
+    /// Stops reporting, and disconnects in the background. Anywhere, also in the callback.
     pub fn stop(&self) {
-        let handlers = std::mem::take(&mut *self.handlers.lock().unwrap_or_else(PoisonError::into_inner));
-        if handlers.is_empty() {
-            return;
-        }
-        for handler in handlers {
-            self.listener.disconnect(handler);
-        }
-        self.listener.stop();
+        self.stopped.store(true, Ordering::SeqCst);
+        self.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 
@@ -96,17 +96,116 @@ impl Drop for Resolver {
     }
 }
 
-fn producer(values: &[glib::Value]) -> Option<(String, Option<gst::Structure>)> {
-    let peer_id = values.first()?.get::<String>().ok()?;
-    let meta = values
-        .get(1)
-        .and_then(|value| value.get::<Option<gst::Structure>>().ok())
-        .flatten();
-    Some((peer_id, meta))
+type Socket = WebSocketStream<ConnectStream>;
+
+struct Listener {
+    uri: String,
+    name: String,
+    tls: (Option<String>, bool),
+    headers: Vec<(String, String)>,
+    /// The producers that were reported as there.
+    known: HashSet<String>,
+    on_event: Box<dyn Fn(ProducerEvent) + Send + Sync>,
 }
 
-fn stream_name(meta: &gst::StructureRef) -> Option<String> {
-    meta.get::<String>(NAME_FIELD).ok()
+impl Listener {
+    async fn run(mut self, until: oneshot::Receiver<()>) {
+        let session = Box::pin(self.listen());
+        let reason = match select(session, until).await {
+            Either::Left((Err(reason), _)) => reason,
+            Either::Left((Ok(never), _)) => match never {},
+            // Stopped: the connection went with the future.
+            Either::Right(_) => return,
+        };
+        gst::info!(CAT, "signalling server {}: {reason}", self.uri);
+        (self.on_event)(ProducerEvent::Failed { reason });
+    }
+
+    async fn listen(&mut self) -> Result<std::convert::Infallible, String> {
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, self.connect()).await;
+        let mut socket = connected.map_err(|_| "it does not answer".to_owned())??;
+        gst::debug!(CAT, "listening at {}", self.uri);
+        while let Some(message) = socket.next().await {
+            let Message::Text(text) = message.map_err(|error| error.to_string())? else {
+                continue;
+            };
+            // What is no message of the protocol as we know it is none for us.
+            let Ok(message) = serde_json::from_str::<Value>(&text) else {
+                continue;
+            };
+            self.handle(&message, &mut socket).await?;
+        }
+        Err("it closed the connection".to_owned())
+    }
+
+    async fn connect(&self) -> Result<Socket, String> {
+        let mut request = self
+            .uri
+            .as_str()
+            .into_client_request()
+            .map_err(|error| error.to_string())?;
+        for (name, value) in &self.headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| error.to_string())?;
+            let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|error| error.to_string())?;
+            request.headers_mut().insert(name, value);
+        }
+        let (cafile, insecure) = &self.tls;
+        let tls = gstrswebrtc::utils::create_tls_connector(cafile.as_ref(), *insecure)
+            .await
+            .map_err(|error| error.to_string())?;
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(MAX_MESSAGE_LEN))
+            .max_frame_size(Some(MAX_MESSAGE_LEN));
+        let connected = connect_async_with_tls_connector_and_config(request, Some(tls), Some(config)).await;
+        connected
+            .map(|(socket, _)| socket)
+            .map_err(|error| error.to_string())
+    }
+
+    async fn handle(&mut self, message: &Value, socket: &mut Socket) -> Result<(), String> {
+        match message["type"].as_str() {
+            Some("welcome") => {
+                let status = json!({
+                    "type": "setPeerStatus",
+                    "peerId": message["peerId"],
+                    "roles": ["listener"],
+                    "meta": null,
+                });
+                for request in [status, json!({ "type": "list" })] {
+                    socket
+                        .send(Message::text(request.to_string()))
+                        .await
+                        .map_err(|error| error.to_string())?;
+                }
+            }
+            Some("list") => {
+                for producer in message["producers"].as_array().into_iter().flatten() {
+                    self.producer(&producer["id"], &producer["meta"], true);
+                }
+            }
+            Some("peerStatusChanged") => {
+                let roles = message["roles"].as_array();
+                let producing = roles.is_some_and(|roles| roles.iter().any(|role| role == "producer"));
+                self.producer(&message["peerId"], &message["meta"], producing);
+            }
+            _ => (),
+        }
+        Ok(())
+    }
+
+    fn producer(&mut self, peer_id: &Value, meta: &Value, producing: bool) {
+        let Some(peer_id) = peer_id.as_str().map(ToOwned::to_owned) else {
+            return;
+        };
+        let ours = producing && meta[NAME_FIELD] == self.name;
+        if ours && self.known.insert(peer_id.clone()) {
+            gst::debug!(CAT, "producer {peer_id} is called \"{}\"", self.name);
+            (self.on_event)(ProducerEvent::Added { peer_id });
+        } else if !ours && self.known.remove(&peer_id) {
+            gst::debug!(CAT, "producer {peer_id} has gone");
+            (self.on_event)(ProducerEvent::Removed { peer_id });
+        }
+    }
 }
 
 /// A producer's metadata: the user's, with the stream's name in its field.

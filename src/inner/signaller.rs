@@ -5,7 +5,7 @@ use gst::prelude::*;
 
 use super::lookup_signal;
 
-/// A signaller: what connects webrtcsink, webrtcsrc or a listener to the signalling server.
+/// A signaller: what connects a webrtcsink or webrtcsrc to the signalling server.
 #[derive(Clone, Debug)]
 pub struct Signaller(glib::Object);
 
@@ -23,14 +23,6 @@ impl Signaller {
             .dynamic_cast_ref::<gst::ChildProxy>()?
             .child_by_name("signaller")
             .map(Self)
-    }
-
-    /// A new one of the same type, that only watches which producers there are.
-    pub fn new_listener(&self) -> Self {
-        let listener = Self(glib::Object::with_type(self.0.type_()));
-        listener.0.set_property_from_str("role", "listener");
-        listener.copy_settings(self);
-        listener
     }
 
     /// Takes over how `other` reaches its server: certificate authority, headers, TLS. Not its address.
@@ -64,6 +56,29 @@ impl Signaller {
         self.0.emit_by_name::<bool>("start", &[]);
     }
 
+    /// The certificate authority's file and whether any certificate will do, as set for TLS.
+    pub fn tls(&self) -> (Option<String>, bool) {
+        let has = |name| self.0.find_property(name).is_some();
+        let cafile = has("cafile")
+            .then(|| self.0.property::<Option<String>>("cafile"))
+            .flatten();
+        (cafile, has("insecure-tls") && self.0.property("insecure-tls"))
+    }
+
+    /// Extra HTTP headers, as set.
+    pub fn headers(&self) -> Vec<(String, String)> {
+        self.0
+            .find_property("headers")
+            .and_then(|_| self.0.property::<Option<gst::Structure>>("headers"))
+            .map_or_else(Vec::new, |headers| {
+                let text = |value: &glib::SendValue| value.transform::<String>().ok()?.get().ok();
+                headers
+                    .iter()
+                    .filter_map(|(name, value)| Some((name.to_string(), text(value)?)))
+                    .collect()
+            })
+    }
+
     /// Disconnects, and waits for that: never from one of the signaller's own callbacks, which run in the
     /// runtime that would be waited for.
     pub fn stop(&self) {
@@ -89,39 +104,17 @@ impl Signaller {
         })
     }
 
-    /// Like [`Signaller::connect`], for signals that want a bool back: `false`, as the elements' own handlers
-    /// say.
-    pub fn connect_bool(
-        &self,
-        signal: &str,
-        handler: impl Fn(&[glib::Value]) + Send + Sync + 'static,
-    ) -> glib::SignalHandlerId {
-        self.0.connect(signal, false, move |values| {
-            handler(values.get(1..).unwrap_or_default());
-            Some(false.to_value())
-        })
-    }
-
     pub fn disconnect(&self, id: glib::SignalHandlerId) {
         self.0.disconnect(id);
     }
 
     /// What is missing, as kind and name.
     pub(super) fn check(&self) -> Result<(), (&'static str, &'static str)> {
-        const SIGNALS: [&str; 8] = [
-            "start",
-            "stop",
-            "error",
-            "session-ended",
-            "end-session",
-            "producer-added",
-            "producer-removed",
-            "webrtcbin-ready",
-        ];
+        const SIGNALS: [&str; 5] = ["start", "stop", "session-ended", "end-session", "webrtcbin-ready"];
         for name in SIGNALS {
             lookup_signal(name, self.0.type_()).ok_or(("signaller signal", name))?;
         }
-        for name in ["uri", "role", "producer-peer-id"] {
+        for name in ["uri", "producer-peer-id"] {
             self.0.find_property(name).ok_or(("signaller property", name))?;
         }
         Ok(())

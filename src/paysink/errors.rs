@@ -54,7 +54,7 @@ mod tests {
             ),
             (
                 "Signalling error: Error receiving: connection refused",
-                Fault::Ours,
+                Fault::Signaller,
             ),
             ("Failed to look up output caps", Fault::Ours),
             ("", Fault::Ours),

@@ -60,8 +60,10 @@ fn uint64(name: &str, nick: &str, blurb: &str, max: u64, default: u64) -> glib::
 pub fn specs() -> &'static [glib::ParamSpec] {
     static SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
         let mut specs = stream_specs();
+        specs.extend(credit_specs());
         specs.extend(chain_specs());
         specs.extend(channel_specs());
+        specs.extend(trust_specs());
         specs.extend(status_specs());
         specs.extend(proxied::TABLE.param_specs());
         specs
@@ -115,6 +117,11 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
             .blurb("Free form metadata about the producer; its field \"name\" is the stream's name")
             .flags(WRITABLE)
             .build(),
+    ]
+}
+
+fn credit_specs() -> Vec<glib::ParamSpec> {
+    vec![
         /**
          * GstStreamiumPaySink:grace:
          *
@@ -208,6 +215,11 @@ fn channel_specs() -> Vec<glib::ParamSpec> {
          * The largest channel to accept, in satoshi. Default 1,000,000.
          */
         sat("max-capacity", "Maximal capacity", "The largest channel in satoshi", DEFAULT_MAX_CAPACITY_SAT),
+    ]
+}
+
+fn trust_specs() -> Vec<glib::ParamSpec> {
+    vec![
         /**
          * GstStreamiumPaySink:min-confirmations:
          *

@@ -180,8 +180,6 @@ impl Worker {
                 _ => gst::trace!(CAT, "nothing to do: of an earlier attempt"),
             }
         }
-        // In this order: a consumer that leaves is news to the listener, and a listener that gets news while it
-        // stops hangs for good (0.15.4 holds its state's lock over waiting for its own tasks).
         resolver.stop();
         self.drop_attempt();
     }
@@ -280,8 +278,15 @@ impl Worker {
                 pads::expose(&element, pad, &arrivals);
             }
         });
+        // webrtcsrc takes a session's bin out last, however the session ended. Not earlier: stopping it while it
+        // does that itself sets its parts back to PAUSED.
         let commander = self.commander.clone();
-        inner.connect_pad_removed(move |_, _| commander.send(Command::SessionEnded(number)));
+        inner
+            .downcast_ref::<gst::Bin>()
+            .ok_or("webrtcsrc is no bin")?
+            .connect_element_removed(move |_, _| {
+                commander.send(Command::SessionEnded(number));
+            });
 
         // Shown before it runs, since it may fail at once.
         *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Some((number, inner.clone()));
@@ -321,10 +326,6 @@ impl Worker {
                 from,
                 hooks.clone(),
             );
-        });
-        let commander = self.commander.clone();
-        signaller.connect_bool("session-ended", move |_| {
-            commander.send(Command::SessionEnded(number))
         });
     }
 

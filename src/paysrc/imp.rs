@@ -172,14 +172,17 @@ impl BinImpl for StreamiumPaySrc {
     fn handle_message(&self, message: gst::Message) {
         if let gst::MessageView::Error(error) = message.view()
             && let Some(source) = message.src()
+            && self
+                .template()
+                .is_some_and(|template| template.type_() == source.type_())
         {
             let reason = format!("{}: {}", error.error(), error.debug().unwrap_or_default());
-            if lock(&self.control)
-                .as_ref()
-                .is_some_and(|control| control.failed(source, &reason))
-            {
-                return;
+            // Those of an attempt that is over are about its going: nobody's trouble.
+            match lock(&self.control).as_ref() {
+                Some(control) if control.failed(source, &reason) => (),
+                _ => gst::debug!(CAT, imp = self, "of an attempt that is over: {reason}"),
             }
+            return;
         }
         self.parent_handle_message(message);
     }

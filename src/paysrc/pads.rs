@@ -4,7 +4,7 @@ use gst::prelude::*;
 
 use super::session::Arrivals;
 use super::{CAT, StreamiumPaySrc, templates};
-use crate::gate::TrackKind;
+use crate::gate::{DISCARD, TrackKind};
 
 /// Shows an inner pad on our element, under its own name. Runs in the inner element's `pad-added`, with
 /// webrtcsrc's locks held: it must ask the inner element nothing.
@@ -53,7 +53,7 @@ fn watch(ghost: &gst::GhostPad, kind: TrackKind, arrivals: &Arrivals) {
             if pad.is_linked() {
                 gst::PadProbeReturn::Ok
             } else {
-                gst::PadProbeReturn::Handled
+                DISCARD
             }
         },
     );
