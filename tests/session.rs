@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bitcoin::{Address, Amount, FeeRate, Network, OutPoint, Txid};
+use bitcoin::{Address, Amount, FeeRate, Network, OutPoint, Txid, XOnlyPublicKey};
 use common::regtest::Regtest;
 use gststreamiumpay::boottime;
 use gststreamiumpay::chain::parse_servers;
@@ -256,7 +256,7 @@ fn provider(regtest: &Regtest, dir: &Path, payout: &Address) -> (ProviderHandle,
 fn consumer(
     regtest: &Regtest,
     dir: &Path,
-    provider: &ProviderHandle,
+    provider: XOnlyPublicKey,
     budget: u64,
 ) -> (ConsumerHandle, Reports) {
     let (reports, seen) = Reports::new();
@@ -266,7 +266,7 @@ fn consumer(
             host: "h".into(),
             port: 1,
             stream: StreamName::new("cats").unwrap(),
-            key: provider.public_key(),
+            key: provider,
         },
         network: Network::Regtest,
         data_dir: dir.to_owned(),
@@ -307,6 +307,26 @@ fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// Mines a block once the commitment that was reported is in the mempool.
+fn confirm(regtest: &Regtest, provided: &Reports) {
+    let channel = provided
+        .seen
+        .iter()
+        .find(|report| report.name == "channel")
+        .unwrap();
+    confirm_txid(
+        regtest,
+        text(channel, "outpoint").parse::<OutPoint>().unwrap().txid,
+    );
+}
+
+fn confirm_txid(regtest: &Regtest, txid: Txid) {
+    wait_until("the commitment in the mempool", || {
+        regtest.try_cli(&["getmempoolentry", &txid.to_string()]).is_ok()
+    });
+    regtest.mine(1);
+}
+
 /// What a transaction pays to an address.
 fn paid_to(regtest: &Regtest, txid: Txid, address: &Address) -> Amount {
     let tx = regtest.raw_tx(txid);
@@ -319,17 +339,17 @@ fn paid_to(regtest: &Regtest, txid: Txid, address: &Address) -> Amount {
 
 #[test]
 fn a_session_from_funding_to_settlement_on_chain() {
-    let regtest = Regtest::shared();
+    let regtest = &Regtest::start();
     let dirs = tempfile::tempdir().unwrap();
     let payout = new_address(regtest);
     let (provider, mut provided) = provider(regtest, &dirs.path().join("p"), &payout);
-    let (consumer, mut consumed) = consumer(regtest, &dirs.path().join("c"), &provider, 20_000);
+    let (consumer, mut consumed) = consumer(regtest, &dirs.path().join("c"), provider.public_key(), 20_000);
     let wire = Wire::connect(&provider.inputs(), &consumer.inputs());
 
     fund(regtest, &mut consumed);
     provided.wait_for("gate", |report| text(report, "state") == "open");
     assert!(wire.0.gate.load(Ordering::SeqCst));
-    regtest.mine(1);
+    confirm(regtest, &provided);
     provided.wait_for("channel", |report| number(report, "confirmations") == 1);
     let paid = provided.wait_for("payment", |report| number(report, "balance-sat") > 3_000);
     let outpoint: OutPoint = text(&paid, "outpoint").parse().unwrap();
@@ -368,12 +388,12 @@ fn a_session_from_funding_to_settlement_on_chain() {
 
 #[test]
 fn what_was_due_when_the_provider_died_is_settled_at_its_next_start() {
-    let regtest = Regtest::shared();
+    let regtest = &Regtest::start();
     let dirs = tempfile::tempdir().unwrap();
     let folder = dirs.path().join("p");
     let payout = new_address(regtest);
     let (first, mut provided) = provider(regtest, &folder, &payout);
-    let (consumer, mut consumed) = consumer(regtest, &dirs.path().join("c"), &first, 20_000);
+    let (consumer, mut consumed) = consumer(regtest, &dirs.path().join("c"), first.public_key(), 20_000);
     let wire = Wire::connect(&first.inputs(), &consumer.inputs());
     fund(regtest, &mut consumed);
     let paid = provided.wait("payment");
@@ -387,7 +407,7 @@ fn what_was_due_when_the_provider_died_is_settled_at_its_next_start() {
 
     let (second, mut provided) = provider(regtest, &folder, &payout);
     provided.wait("waiting");
-    regtest.mine(1);
+    confirm_txid(regtest, outpoint.txid);
     let settling = provided.wait("settling");
     assert_eq!(text(&settling, "outpoint").parse::<OutPoint>().unwrap(), outpoint);
     second.stop(PATIENCE);
@@ -407,23 +427,26 @@ fn what_was_due_when_the_provider_died_is_settled_at_its_next_start() {
 }
 
 #[test]
-fn a_provider_that_vanishes_for_good_costs_what_was_paid_to_nobody() {
-    let regtest = Regtest::shared();
+fn what_a_vanished_provider_never_settled_comes_back_in_full() {
+    let regtest = &Regtest::start();
     let dirs = tempfile::tempdir().unwrap();
     let folder = dirs.path().join("c");
     let payout = new_address(regtest);
     let (gone, _provided) = provider(regtest, &dirs.path().join("p"), &payout);
-    let (first, mut consumed) = consumer(regtest, &folder, &gone, 20_000);
+    let key = gone.public_key();
+    let (first, mut consumed) = consumer(regtest, &folder, key, 20_000);
     let wire = Wire::connect(&gone.inputs(), &first.inputs());
     fund(regtest, &mut consumed);
     let channel = consumed.wait("payment");
     let outpoint: OutPoint = text(&channel, "outpoint").parse().unwrap();
+    gone.stop(PATIENCE);
     wire.cut();
     consumed.wait("ended");
     first.stop(PATIENCE);
 
-    regtest.mine(143);
-    let (second, mut consumed) = consumer(regtest, &folder, &gone, 20_000);
+    confirm_txid(regtest, outpoint.txid);
+    regtest.mine(142);
+    let (second, mut consumed) = consumer(regtest, &folder, key, 20_000);
     regtest.mine(1);
     let refund = consumed.wait("refund");
     assert_eq!(text(&refund, "outpoint").parse::<OutPoint>().unwrap(), outpoint);
@@ -436,18 +459,16 @@ fn a_provider_that_vanishes_for_good_costs_what_was_paid_to_nobody() {
     assert!(tx.output[0].value > sat(39_000));
     regtest.mine(1);
     second.stop(PATIENCE);
-    // The provider can't settle any more, and says so rather than trying for ever.
-    drop(gone);
 }
 
 #[test]
-fn a_viewer_who_changes_his_mind_gets_all_of_it_back_at_once() {
-    let regtest = Regtest::shared();
+fn terms_beyond_the_budget_lock_nothing() {
+    let regtest = &Regtest::start();
     let dirs = tempfile::tempdir().unwrap();
     let payout = new_address(regtest);
     let (provider, mut provided) = provider(regtest, &dirs.path().join("p"), &payout);
     // A budget below the opening payment is refused before anything is locked.
-    let (consumer, mut consumed) = consumer(regtest, &dirs.path().join("c"), &provider, 500);
+    let (consumer, mut consumed) = consumer(regtest, &dirs.path().join("c"), provider.public_key(), 500);
     Wire::connect(&provider.inputs(), &consumer.inputs());
     let ended = consumed.wait("ended");
     assert!(text(&ended, "reason").contains("above the budget"), "{ended:?}");

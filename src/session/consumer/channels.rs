@@ -109,19 +109,32 @@ impl Driver {
     }
 
     fn broadcast_answer(&mut self, txid: Txid, result: Result<(), BroadcastError>) {
-        let Err(error) = result else { return };
-        // A channel that was spent meanwhile is no news; a commitment that nobody takes is.
-        let in_use = self.money.as_ref().and_then(|money| money.in_use);
-        if in_use.is_some_and(|outpoint| outpoint.txid == txid) {
-            let words =
-                format!("The commitment transaction {txid} was not taken, and is tried again: {error}.");
-            self.say(
-                Report::new("chain")
-                    .text_field("reason", &error)
-                    .say(words)
-                    .severity(Severity::Warning),
-            );
-        }
+        let (Err(error), Some(money)) = (result, &self.money) else {
+            return;
+        };
+        // A channel that was spent meanwhile is no news; what nobody takes is.
+        let of_refund = |channel: &OpenChannel| {
+            channel
+                .refund
+                .as_ref()
+                .is_some_and(|tx| tx.compute_txid() == txid)
+        };
+        let refunded = money
+            .channels
+            .iter()
+            .find(|(_, channel)| of_refund(channel))
+            .map(|(outpoint, _)| *outpoint);
+        let committed = money.in_use.filter(|outpoint| outpoint.txid == txid);
+        let (outpoint, what) = match (committed, refunded) {
+            (Some(outpoint), _) => (outpoint, "commitment transaction"),
+            (None, Some(outpoint)) => (outpoint, "refund"),
+            (None, None) => return,
+        };
+        let words = format!("The {what} {txid} was not taken, and is tried again: {error}.");
+        let report = Report::new("chain")
+            .text_field("reason", &error)
+            .severity(Severity::Warning);
+        self.say_once(outpoint, report.say(words));
     }
 
     /// Does the next step for a channel that may hold our money.

@@ -113,13 +113,11 @@ impl Driver {
     }
 
     /// The last words.
-    pub fn finish(&mut self) {
+    pub fn finish(mut self) -> Option<Sender<()>> {
         if let Some(money) = &self.money {
             money.stop();
         }
-        if let Some((done, _)) = self.stopping.take() {
-            let _ = done.send(());
-        }
+        self.stopping.take().map(|(done, _)| done)
     }
 
     /// How long to wait for the next event.

@@ -111,8 +111,12 @@ impl ConsumerHandle {
         std::thread::Builder::new()
             .name("streamium-consumer".into())
             .spawn(move || {
-                run(driver, &receiver);
+                let done = run(driver, &receiver);
+                // Who waits may open the folder again at once.
                 drop(lease);
+                if let Some(done) = done {
+                    let _ = done.send(());
+                }
             })?;
         Ok(Self { events })
     }
@@ -174,7 +178,8 @@ impl ConsumerInputs {
     }
 }
 
-fn run(mut driver: Driver, events: &Receiver<Event>) {
+/// The loop; answers who waits for its end.
+fn run(mut driver: Driver, events: &Receiver<Event>) -> Option<Sender<()>> {
     driver.start();
     while !driver.has_stopped() {
         match events.recv_timeout(driver.wait()) {
@@ -184,5 +189,5 @@ fn run(mut driver: Driver, events: &Receiver<Event>) {
         }
         driver.tick();
     }
-    driver.finish();
+    driver.finish()
 }

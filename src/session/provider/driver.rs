@@ -96,7 +96,7 @@ impl Driver {
     }
 
     /// The last words.
-    pub fn finish(&mut self) {
+    pub fn finish(mut self) -> Option<Sender<()>> {
         self.commit_accounts();
         if let Some(money) = &self.money {
             money.chain.stop();
@@ -104,9 +104,7 @@ impl Driver {
         for (_, live) in self.sessions.drain() {
             live.peer.end();
         }
-        if let Some((done, _)) = self.stopping.take() {
-            let _ = done.send(());
-        }
+        self.stopping.take().map(|(done, _)| done)
     }
 
     /// How long to wait for the next event.

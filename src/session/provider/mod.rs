@@ -115,8 +115,12 @@ impl ProviderHandle {
         std::thread::Builder::new()
             .name("streamium-provider".into())
             .spawn(move || {
-                run(driver, &receiver);
+                let done = run(driver, &receiver);
+                // Who waits may open the folder again at once.
                 drop(lease);
+                if let Some(done) = done {
+                    let _ = done.send(());
+                }
             })?;
         Ok(Self {
             events,
@@ -183,7 +187,8 @@ impl ProviderInputs {
     }
 }
 
-fn run(mut driver: Driver, events: &Receiver<Event>) {
+/// The loop; answers who waits for its end.
+fn run(mut driver: Driver, events: &Receiver<Event>) -> Option<Sender<()>> {
     driver.start();
     while !driver.has_stopped() {
         match events.recv_timeout(driver.wait()) {
@@ -193,5 +198,5 @@ fn run(mut driver: Driver, events: &Receiver<Event>) {
         }
         driver.tick();
     }
-    driver.finish();
+    driver.finish()
 }

@@ -1,6 +1,6 @@
 //! The provider's chain and its settlements.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -39,6 +39,8 @@ pub struct Money {
     /// The session that each due channel had; its consumer may still be there to hear of the settlement.
     listeners: HashMap<OutPoint, String>,
     due: HashMap<OutPoint, DueChannel>,
+    /// The commitments that a server has known at some time.
+    seen: HashSet<OutPoint>,
     /// Spends whose transaction the chain has not answered for yet, by txid.
     unanswered: HashMap<Txid, OutPoint>,
     /// What was said last of each due channel, so that it is not said again with every block.
@@ -63,6 +65,7 @@ impl Money {
             sessions: HashMap::new(),
             listeners: HashMap::new(),
             due: HashMap::new(),
+            seen: HashSet::new(),
             unanswered: HashMap::new(),
             said: HashMap::new(),
         })
@@ -312,12 +315,18 @@ impl Driver {
         let Some(id) = money.sessions.get(&outpoint).cloned() else {
             return;
         };
+        let seen = money.seen.contains(&outpoint);
         let status = match (status.spend, status.made) {
-            // Somebody else spent it, or it is not known (any more): nothing of it counts.
+            // Not known yet: the servers have only just been told.
+            (None, None) if !seen => return,
+            // Somebody spent it, or it is not known any more: nothing of it counts.
             (Some(_), _) | (None, None) => CommitmentStatus::Missing,
             (None, Some(0)) => CommitmentStatus::Mempool,
             (None, Some(confirmations)) => CommitmentStatus::Confirmed { confirmations },
         };
+        if let Some(money) = &mut self.money {
+            money.seen.insert(outpoint);
+        }
         if let Some(session) = self.sessions.get_mut(&id).and_then(Live::session) {
             let effects = session.commitment_status(status, now);
             self.carry_out(&id, effects);
@@ -443,14 +452,10 @@ impl Driver {
     }
 
     fn broadcast_answer(&mut self, txid: Txid, result: Result<(), BroadcastError>) {
-        let Some(outpoint) = self
-            .money
-            .as_mut()
-            .and_then(|money| money.unanswered.remove(&txid))
-        else {
-            return;
-        };
-        if let Err(error) = result {
+        let Some(money) = &mut self.money else { return };
+        let settled = money.unanswered.remove(&txid);
+        let Err(error) = result else { return };
+        if let Some(outpoint) = settled {
             self.say_once(
                 outpoint,
                 Report::new("unsettleable")
@@ -461,6 +466,40 @@ impl Driver {
                         "The settlement {txid} is not out yet, and is tried again: {error}."
                     )),
             );
+        } else if let Some(outpoint) = money
+            .sessions
+            .keys()
+            .find(|outpoint| outpoint.txid == txid)
+            .copied()
+        {
+            self.commitment_refused(outpoint, &error);
+        }
+    }
+
+    /// The network does not take a commitment: nothing of it counts unless it is seen after all (the transaction
+    /// that it spends may be on its way still).
+    fn commitment_refused(&mut self, outpoint: OutPoint, error: &BroadcastError) {
+        let now = self.now();
+        let Some(money) = &self.money else { return };
+        if *error == BroadcastError::Unreachable || money.seen.contains(&outpoint) {
+            return;
+        }
+        let Some(id) = money.sessions.get(&outpoint).cloned() else {
+            return;
+        };
+        self.say(
+            Report::new("fault")
+                .text_field("session", &id)
+                .text_field("reason", error)
+                .severity(Severity::Warning)
+                .say(format!(
+                    "A viewer's commitment {} is not taken by the network: {error}.",
+                    outpoint.txid
+                )),
+        );
+        if let Some(session) = self.sessions.get_mut(&id).and_then(Live::session) {
+            let effects = session.commitment_status(CommitmentStatus::Missing, now);
+            self.carry_out(&id, effects);
         }
     }
 
