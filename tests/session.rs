@@ -321,10 +321,14 @@ fn confirm(regtest: &Regtest, provided: &Reports) {
 }
 
 fn confirm_txid(regtest: &Regtest, txid: Txid) {
-    wait_until("the commitment in the mempool", || {
+    wait_for_mempool(regtest, txid);
+    regtest.mine(1);
+}
+
+fn wait_for_mempool(regtest: &Regtest, txid: Txid) {
+    wait_until("a transaction in the mempool", || {
         regtest.try_cli(&["getmempoolentry", &txid.to_string()]).is_ok()
     });
-    regtest.mine(1);
 }
 
 /// What a transaction pays to an address.
@@ -439,6 +443,7 @@ fn what_a_vanished_provider_never_settled_comes_back_in_full() {
     fund(regtest, &mut consumed);
     let channel = consumed.wait("payment");
     let outpoint: OutPoint = text(&channel, "outpoint").parse().unwrap();
+    wait_for_mempool(regtest, outpoint.txid);
     gone.stop(PATIENCE);
     wire.cut();
     consumed.wait("ended");
@@ -451,9 +456,7 @@ fn what_a_vanished_provider_never_settled_comes_back_in_full() {
     let refund = consumed.wait("refund");
     assert_eq!(text(&refund, "outpoint").parse::<OutPoint>().unwrap(), outpoint);
     let txid: Txid = text(&refund, "txid").parse().unwrap();
-    wait_until("the refund in the mempool", || {
-        regtest.try_cli(&["getmempoolentry", &txid.to_string()]).is_ok()
-    });
+    wait_for_mempool(regtest, txid);
     let tx = regtest.raw_tx(txid);
     assert_eq!(tx.output[0].value, sat(number(&refund, "amount-sat")));
     assert!(tx.output[0].value > sat(39_000));
