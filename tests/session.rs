@@ -204,7 +204,7 @@ fn number(report: &Report, name: &str) -> u64 {
 }
 
 fn chain(regtest: &Regtest) -> ChainConfig {
-    let servers = parse_servers(&regtest.electrum_url()).unwrap();
+    let servers = parse_servers(regtest.electrum_url()).unwrap();
     ChainConfig {
         network: Network::Regtest,
         servers,
