@@ -258,13 +258,13 @@ fn trust_specs() -> Vec<glib::ParamSpec> {
         /**
          * GstStreamiumPaySink:settle-delay:
          *
-         * How long after a consumer has gone its channel is settled, in milliseconds; it may come back before.
-         * 0 to 86,400,000; default 60,000.
+         * How long a consumer without credit is kept before its channel is settled, in milliseconds; paying before
+         * that goes on with the stream. 0 to 86,400,000; default 60,000.
          */
         uint(
             "settle-delay",
             "Settle delay",
-            "How long after a consumer has gone its channel is settled, in ms",
+            "How long a consumer without credit is kept before its channel is settled, in ms",
             (0, 86_400_000),
             DEFAULT_SETTLE_DELAY_MS,
         ),
