@@ -162,6 +162,11 @@ impl Worker {
             },
         );
         self.say("resolving");
+        self.post(&format!(
+            "Looking for \"{}\" at {}.",
+            self.link.stream,
+            self.link.signalling_uri()
+        ));
         while let Ok(command) = receiver.recv() {
             match command {
                 Command::Stop => break,
@@ -230,15 +235,21 @@ impl Worker {
         }
     }
 
+    fn post(&self, text: &str) {
+        if let Some(element) = self.element.upgrade() {
+            post_info(&element, text);
+        }
+    }
+
     fn connect_next(&mut self) {
         if self.attempt.is_some() || self.ended {
             return;
         }
         let Some(candidate) = self.producers.iter_mut().find(|candidate| !candidate.tried) else {
-            if let Some(element) = self.element.upgrade() {
-                let name = &self.link.stream;
-                post_info(&element, &format!("Waiting for a provider of \"{name}\"."));
-            }
+            self.post(&format!(
+                "Waiting for another provider of \"{}\".",
+                self.link.stream
+            ));
             self.say("resolving");
             return;
         };
