@@ -91,6 +91,10 @@ fn starved_for_too_long_is_settled() {
     assert_eq!(pair.provider_end, Some(EndReason::Starved));
     pair.until("the consumer's end", |pair| pair.consumer_end.is_some());
     assert!(matches!(pair.consumer_end, Some(ConsumerEnd::ProviderClosed(_))));
+    let settled = |notice: &ConsumerNotice| matches!(notice, ConsumerNotice::Settled { .. });
+    assert!(pair.notices.iter().any(settled), "{:?}", pair.notices);
+    let fault = |notice: &ConsumerNotice| matches!(notice, ConsumerNotice::Fault(_));
+    assert!(!pair.notices.iter().any(fault), "{:?}", pair.notices);
 }
 
 #[test]

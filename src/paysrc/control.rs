@@ -24,6 +24,8 @@ enum Command {
     Failed(u64, String),
     TryNext(u64),
     End(u64),
+    /// The stream shall end, whoever it comes from.
+    Finish,
     Stop,
 }
 
@@ -110,6 +112,11 @@ impl Control {
         }
     }
 
+    /// Ends the stream: EOS on all pads.
+    pub fn finish(&self) {
+        self.commander.send(Command::Finish);
+    }
+
     /// Begins to stop; the thread is to be waited for, without a lock that [`Control::failed`] needs.
     pub fn begin_stop(&mut self) -> Option<JoinHandle<()>> {
         self.commander.send(Command::Stop);
@@ -171,6 +178,7 @@ impl Worker {
             match command {
                 Command::Stop => break,
                 Command::Producer(event) => self.producer(event),
+                Command::Finish => self.finish(),
                 Command::SessionEnded(attempt) | Command::End(attempt) if self.is_current(attempt) => {
                     self.session_over();
                 }
@@ -352,6 +360,19 @@ impl Worker {
         } else {
             self.connect_next();
         }
+    }
+
+    /// The stream ends, whether or not anything of it was seen.
+    fn finish(&mut self) {
+        if self.ended {
+            return;
+        }
+        self.ended = true;
+        self.drop_attempt();
+        if let Some(element) = self.element.upgrade() {
+            pads::end_of_stream(&element);
+        }
+        self.say("ended");
     }
 
     fn drop_attempt(&mut self) {

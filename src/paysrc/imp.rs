@@ -165,6 +165,17 @@ impl ElementImpl for StreamiumPaySrc {
             _ => Ok(success),
         }
     }
+
+    /// EOS from outside (`gst-launch-1.0 -e` sends it on Ctrl-C) ends the session and the stream, so that what is
+    /// recorded gets its end. webrtcsrc would swallow it.
+    fn send_event(&self, event: gst::Event) -> bool {
+        if event.type_() != gst::EventType::Eos {
+            return self.parent_send_event(event);
+        }
+        // Not here, since it waits for the provider's word.
+        self.obj().call_async(|element| element.imp().finish());
+        true
+    }
 }
 
 impl BinImpl for StreamiumPaySrc {
@@ -325,12 +336,24 @@ impl StreamiumPaySrc {
         }
     }
 
-    fn stop(&self) {
-        // First, while the provider can still be told.
+    /// Closes the channel, if there is one, while the provider can still be told.
+    fn stop_payments(&self) {
         let consumer = lock(&self.consumer).take();
         if let Some(consumer) = consumer {
             consumer.stop(STOP_PATIENCE);
         }
+    }
+
+    /// Ends the stream for good, of our own will.
+    fn finish(&self) {
+        self.stop_payments();
+        if let Some(control) = lock(&self.control).as_ref() {
+            control.finish();
+        }
+    }
+
+    fn stop(&self) {
+        self.stop_payments();
         // The control stays where it is until its thread is done: it takes the errors of what is being stopped.
         let thread = lock(&self.control).as_mut().and_then(Control::begin_stop);
         if thread.is_some_and(|thread| thread.join().is_err()) {

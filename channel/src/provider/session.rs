@@ -369,11 +369,6 @@ impl ProviderSession {
             self.tell_gate(now, out);
         }
         self.save_account(now, out);
-        if let State::Open(open) = &self.state
-            && open.best.is_some()
-        {
-            out.push(Effect::Settle(open.channel.outpoint()));
-        }
         if !matches!(reason, EndReason::ConsumerClosed(_) | EndReason::Disconnected) {
             let reason_is_busy = reason == EndReason::Busy;
             let reason = reason.to_string();
@@ -382,6 +377,12 @@ impl ProviderSession {
                 State::Offered | State::Accepted(_) => ProviderMessage::Refused { reason },
                 _ => ProviderMessage::Close { reason },
             }));
+        }
+        // After the word of it: the consumer takes no settlement of a channel that it thinks open.
+        if let State::Open(open) = &self.state
+            && open.best.is_some()
+        {
+            out.push(Effect::Settle(open.channel.outpoint()));
         }
         self.enter(State::Ended, now);
         out.push(Effect::End(reason));

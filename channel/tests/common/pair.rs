@@ -213,7 +213,13 @@ impl Pair {
                     self.broadcasts.push(tx);
                 }
                 ProviderEffect::Gate(state) => self.gate = state,
-                ProviderEffect::Settle(_) => self.settle_due = true,
+                ProviderEffect::Settle(outpoint) => {
+                    self.settle_due = true;
+                    // Said at once where the commitment is confirmed.
+                    let txid = bitcoin::Txid::from_byte_array([7; 32]);
+                    let settled = ProviderMessage::Settled { outpoint, txid };
+                    self.provider_effects(vec![ProviderEffect::Send(settled)]);
+                }
                 ProviderEffect::CloseCooperatively { transaction, .. } => self.closing = Some(transaction),
                 ProviderEffect::End(reason) => self.provider_end = Some(reason),
                 ProviderEffect::Watch { .. } | ProviderEffect::Notice(_) => (),
