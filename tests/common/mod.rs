@@ -3,5 +3,8 @@
 // Each test binary compiles this anew and uses a part of it.
 #![allow(dead_code)]
 
+pub mod notes;
+pub mod paid;
 pub mod regtest;
+pub mod taps;
 pub mod webrtc;

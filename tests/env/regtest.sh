@@ -167,6 +167,7 @@ launch_electrum() {
   : >"$dir/electrumx.log"
   # It asks the node for news instead of being told: every 100 ms, or each block costs a test five seconds.
   start_process "$dir/electrumx.log" env \
+    PYTHONPATH="$(project_root)/tests/env/python" \
     COIN=Bitcoin NET=regtest DB_ENGINE=leveldb DB_DIRECTORY="$dir/electrumx" \
     DAEMON_URL="http://$rpc_user:$rpc_password@127.0.0.1:$rpc_port" \
     SERVICES="tcp://127.0.0.1:$electrum_port" \

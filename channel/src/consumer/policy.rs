@@ -11,6 +11,9 @@ use thiserror::Error;
 /// The opening payment may be at most this part of the capacity.
 const OPENING_PART: u64 = 4;
 
+/// Below, nodes with the usual settings do not pass a transaction on.
+const RELAY_FEE_RATE: FeeRate = FeeRate::from_sat_per_vb_u32(1);
+
 /// The consumer's bounds and wishes.
 #[derive(Clone, Copy, Debug)]
 pub struct ConsumerPolicy {
@@ -162,10 +165,11 @@ impl ConsumerPolicy {
         Ok(capacity)
     }
 
-    /// The commitment's fee rate: what the chain suggests, at least what the terms ask, at most what is allowed.
+    /// The commitment's fee rate: what the chain suggests, at least what the terms ask and what is relayed, at most
+    /// what is allowed.
     pub fn fee_rate(&self, terms: &Terms, suggested: Option<FeeRate>) -> FeeRate {
-        let asked = terms.commitment_fee_rate();
-        suggested.unwrap_or(asked).max(asked).min(self.max_fee_rate)
+        let least = terms.commitment_fee_rate().max(RELAY_FEE_RATE);
+        suggested.unwrap_or(least).max(least).min(self.max_fee_rate)
     }
 
     /// The most that may be paid through a channel of this contract.

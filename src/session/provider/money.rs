@@ -87,8 +87,7 @@ impl Money {
             max_capacity: paid.max_capacity,
             min_refund_delay: paid.min_refund_delay,
             max_refund_delay: paid.max_refund_delay,
-            // Half of what would confirm within an hour: the consumer may know better, and can bump.
-            commitment_fee_rate_sat_per_kvb: suggested.to_sat_per_kwu().saturating_mul(4) / 2,
+            commitment_fee_rate_sat_per_kvb: commitment_fee_rate_sat_per_kvb(suggested),
             min_confirmations: paid.min_confirmations,
             unconfirmed_limit: paid.unconfirmed_limit,
             settle_delay: paid.settle_delay,
@@ -118,4 +117,12 @@ impl Money {
     pub fn status(&self, outpoint: OutPoint) -> Option<OutpointStatus> {
         self.watched.status(outpoint, self.tip_height()?)
     }
+}
+
+/// Half of what would confirm within an hour: the consumer may know better, and can bump. But never less than what
+/// is relayed, or the commitment would not even be seen.
+fn commitment_fee_rate_sat_per_kvb(suggested: FeeRate) -> u64 {
+    let half = FeeRate::from_sat_per_kwu(suggested.to_sat_per_kwu() / 2);
+    let least = settlement_fee_rate(Some(half));
+    least.to_sat_per_kwu().saturating_mul(4)
 }

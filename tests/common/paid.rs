@@ -1,0 +1,296 @@
+//! Providers and consumers of paid streams: both elements over real WebRTC, on the test chain.
+#![allow(dead_code)]
+
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use bitcoin::{Address, Amount, Network, OutPoint, Txid};
+use gst::prelude::*;
+use gststreamiumpay::gate::TrackKind;
+use gststreamiumpay::paysink::StreamiumPaySink;
+use gststreamiumpay::wallet::Wallet;
+
+use super::notes::{Note, Notes};
+use super::regtest::Regtest;
+use super::taps::{Taps, running_time};
+use super::webrtc::{PATIENCE, Running, free_port};
+
+/// The rate of the tests' streams: fast enough that a test sees money run out.
+pub const RATE_SAT_PER_S: u64 = 200;
+pub const CAPACITY_SAT: u64 = 40_000;
+
+pub fn sat(sat: u64) -> Amount {
+    Amount::from_sat(sat)
+}
+
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < end, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+pub fn pipeline(launch: &str) -> gst::Pipeline {
+    gst::parse::launch(launch).unwrap().downcast().unwrap()
+}
+
+/// Where a provider listens.
+pub enum At {
+    /// At a signalling server of its own.
+    Own,
+    /// At the one of this port.
+    Port(u16),
+}
+
+/// A provider of a paid stream.
+pub struct PaidProvider {
+    pub running: Running,
+    pub sink: StreamiumPaySink,
+    pub notes: Notes,
+    pub taps: Taps,
+    pub port: u16,
+    pub payout: Address,
+}
+
+impl PaidProvider {
+    /// On the shared chain, with its own signalling server; `settings` override what is usual here.
+    pub fn start(dir: &Path, sources: &str, settings: &str) -> Self {
+        Self::at(At::Own, dir, sources, settings)
+    }
+
+    pub fn at(at: At, dir: &Path, sources: &str, settings: &str) -> Self {
+        let regtest = Regtest::shared();
+        let payout = new_address(regtest);
+        let (port, server) = match at {
+            At::Port(port) => (port, format!("signaller::uri=ws://127.0.0.1:{port}")),
+            At::Own => {
+                let port = free_port();
+                let host = "signalling-server-host=127.0.0.1";
+                (
+                    port,
+                    format!("run-signalling-server=true {host} signalling-server-port={port}"),
+                )
+            }
+        };
+        let launch = format!(
+            "streamiumpaysink name=sink stun-server=none stream-name=\"the test\" link-address=127.0.0.1:{port} \
+             network=regtest electrum-url={} data-dir={} payout-address={payout} rate={} opening=800 window=3000 \
+             unconfirmed-limit=100000 unconfirmed-total=100000 {server} {settings} {sources}",
+            regtest.electrum_url(),
+            dir.display(),
+            RATE_SAT_PER_S * 1_000,
+        );
+        let pipeline = pipeline(&launch);
+        let sink = pipeline.by_name("sink").unwrap().downcast::<StreamiumPaySink>();
+        let sink = sink.unwrap();
+        let notes = Notes::take(&pipeline, "provider");
+        let taps = Taps::install(&sink.children()[0]);
+        pipeline.set_state(gst::State::Playing).unwrap();
+        wait_until("the signalling server", || {
+            TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
+        Self {
+            running: Running(pipeline),
+            sink,
+            notes,
+            taps,
+            port,
+            payout,
+        }
+    }
+
+    pub fn link(&self) -> String {
+        self.sink.property::<Option<String>>("link").unwrap()
+    }
+
+    /// The best payment that it has said it holds.
+    pub fn balance(&mut self) -> u64 {
+        self.notes.last("payment").number("balance-sat")
+    }
+
+    /// Mines a block once the commitment is in the mempool, and waits until that has been noticed.
+    pub fn confirm(&mut self) -> OutPoint {
+        let regtest = Regtest::shared();
+        let channel = self.notes.last("channel");
+        let outpoint: OutPoint = channel.text("outpoint").parse().unwrap();
+        wait_for_mempool(regtest, outpoint.txid);
+        regtest.mine(1);
+        self.notes
+            .wait_for("channel", |note| note.number("confirmations") > 0);
+        outpoint
+    }
+
+    /// Stops it: what can be settled is by then.
+    pub fn stop(&self) {
+        self.running.0.set_state(gst::State::Null).unwrap();
+    }
+}
+
+/// A decoded buffer at a consumer.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame {
+    pub kind: TrackKind,
+    pub at: Instant,
+    pub running_time: gst::ClockTime,
+}
+
+/// A paying consumer: streamiumpaysrc, decoded to fakesinks.
+pub struct PaidConsumer {
+    pub running: Running,
+    pub source: gst::Element,
+    pub notes: Notes,
+    pub frames: Receiver<Frame>,
+}
+
+impl PaidConsumer {
+    /// With an Electrum server and all that these rates need.
+    pub fn start(link: &str, dir: &Path, settings: &str) -> Self {
+        let electrum = Regtest::shared().electrum_url();
+        Self::start_with(
+            link,
+            &format!(
+                "data-dir={} electrum-url={electrum} capacity={CAPACITY_SAT} max-rate=1000000 \
+                 payment-interval=500 {settings}",
+                dir.display()
+            ),
+        )
+    }
+
+    /// With these settings alone.
+    pub fn start_with(link: &str, settings: &str) -> Self {
+        let consumer = Self::prepare(link, settings);
+        consumer.running.0.set_state(gst::State::Playing).unwrap();
+        consumer
+    }
+
+    fn prepare(link: &str, settings: &str) -> Self {
+        let launch = format!("streamiumpaysrc uri=\"{link}\" stun-server=none network=regtest {settings}");
+        let source = gst::parse::launch(&launch).unwrap();
+        let pipeline = gst::Pipeline::new();
+        pipeline.add(&source).unwrap();
+        let (sender, frames) = channel();
+        let sender = Mutex::new(sender);
+        let weak = pipeline.downgrade();
+        source.connect_pad_added(move |_, pad| {
+            let Some(pipeline) = weak.upgrade() else { return };
+            let sender = Mutex::new(sender.lock().unwrap().clone());
+            play(&pipeline, pad, move |frame| {
+                let _ = sender.lock().unwrap().send(frame);
+            });
+        });
+        Self {
+            notes: Notes::take(&pipeline, "consumer"),
+            running: Running(pipeline),
+            source,
+            frames,
+        }
+    }
+
+    /// The next decoded buffer of this kind.
+    pub fn next(&mut self, kind: TrackKind) -> Frame {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.frames.recv_timeout(left) {
+                Ok(frame) if frame.kind == kind => return frame,
+                Ok(_) => (),
+                Err(_) => {
+                    self.notes.wait_for("media that does not come", |_| false);
+                }
+            }
+        }
+    }
+
+    /// Waits for so many of this kind.
+    pub fn expect(&mut self, kind: TrackKind, count: usize) {
+        for _ in 0..count {
+            self.next(kind);
+        }
+    }
+
+    /// Forgets the frames that have come, and waits until none comes for `quiet`.
+    pub fn drain(&self, quiet: Duration) -> Option<Frame> {
+        let started = Instant::now();
+        let mut last = None;
+        while let Ok(frame) = self.frames.recv_timeout(quiet) {
+            last = Some(frame);
+            assert!(started.elapsed() < PATIENCE, "it never became quiet");
+        }
+        last
+    }
+
+    /// Pays what it asks for, as a person would.
+    pub fn fund(&mut self) -> Note {
+        let asked = self.notes.wait("funding-required");
+        let address = asked.text("address").parse::<Address<_>>().unwrap();
+        let address = address.require_network(Network::Regtest).unwrap();
+        Regtest::shared().fund(&address, sat(asked.number("amount-sat")));
+        asked
+    }
+
+    /// Leaves, as a person who closes the player.
+    pub fn stop(&self) {
+        self.running.0.set_state(gst::State::Null).unwrap();
+    }
+}
+
+fn play(pipeline: &gst::Pipeline, pad: &gst::Pad, report: impl Fn(Frame) + Send + Sync + 'static) {
+    let Some(kind) = TrackKind::from_name(&pad.name()) else {
+        return;
+    };
+    let launch = match kind {
+        TrackKind::Video => "queue ! videoconvert ! fakesink name=end async=false sync=false",
+        TrackKind::Audio => "queue ! audioconvert ! fakesink name=end async=false sync=false",
+    };
+    let bin = gst::parse::bin_from_description(launch, true).unwrap();
+    let end = bin.by_name("end").unwrap().static_pad("sink").unwrap();
+    end.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data {
+            report(Frame {
+                kind,
+                at: Instant::now(),
+                running_time: running_time(pad, buffer),
+            });
+        }
+        gst::PadProbeReturn::Ok
+    });
+    pipeline.add(&bin).unwrap();
+    bin.sync_state_with_parent().unwrap();
+    pad.link(&bin.static_pad("sink").unwrap()).unwrap();
+}
+
+pub fn new_address(regtest: &Regtest) -> Address {
+    let text = regtest.cli(&["getnewaddress", "", "bech32m"]);
+    let address = text.trim().parse::<Address<_>>().unwrap();
+    address.require_network(Network::Regtest).unwrap()
+}
+
+/// Gives a consumer's wallet confirmed money before it starts: twice the tests' capacity.
+pub fn prefund(dir: &Path) {
+    let regtest = Regtest::shared();
+    let address = Wallet::open(dir, Network::Regtest)
+        .unwrap()
+        .funding_address()
+        .unwrap();
+    regtest.fund(&address, sat(2 * CAPACITY_SAT));
+    regtest.mine(1);
+}
+
+pub fn wait_for_mempool(regtest: &Regtest, txid: Txid) {
+    wait_until("a transaction in the mempool", || {
+        regtest.try_cli(&["getmempoolentry", &txid.to_string()]).is_ok()
+    });
+}
+
+/// What a transaction pays to an address.
+pub fn paid_to(regtest: &Regtest, txid: Txid, address: &Address) -> Amount {
+    let outputs = regtest.raw_tx(txid).output;
+    let to = outputs
+        .iter()
+        .filter(|o| o.script_pubkey == address.script_pubkey());
+    to.map(|output| output.value).sum()
+}

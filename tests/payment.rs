@@ -1,0 +1,7 @@
+//! The two elements over real WebRTC, paid on a real chain: what a broadcaster and a viewer see happen.
+//!
+//! Everything waits for what the elements say. Tests run one after the other, so they may mine.
+
+mod common;
+#[path = "payment/playing.rs"]
+mod playing;
