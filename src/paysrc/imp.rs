@@ -142,7 +142,11 @@ impl ElementImpl for StreamiumPaySrc {
                 gst::element_imp_error!(self, gst::ResourceError::Settings, ("{reason}"), ["{reason}"]);
                 gst::StateChangeError
             })?,
-            gst::StateChange::PlayingToPaused => self.playing(false),
+            gst::StateChange::PlayingToPaused => {
+                self.keep_connected(true);
+                self.playing(false);
+            }
+            gst::StateChange::PausedToPlaying => self.keep_connected(false),
             // Before the bin looks at its children, or one might be added after that.
             gst::StateChange::PausedToReady => self.stop(),
             _ => (),
@@ -328,6 +332,14 @@ impl StreamiumPaySrc {
         let consumer = payments::start(&self.obj(), options).map_err(|error| error.to_string())?;
         *lock(&self.consumer) = Some(consumer);
         Ok(())
+    }
+
+    /// A paused webrtcsrc neither reads nor writes its socket: the provider would not hear that nothing is wanted,
+    /// and would take us for gone. So while we are paused it goes on; what still comes waits downstream.
+    fn keep_connected(&self, keep: bool) {
+        for child in self.obj().children() {
+            child.set_locked_state(keep);
+        }
     }
 
     fn playing(&self, playing: bool) {
