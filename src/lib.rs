@@ -19,6 +19,7 @@ pub mod data_channel;
 pub mod gate;
 pub mod inner;
 pub mod messages;
+mod param;
 pub mod paysink;
 pub mod paysrc;
 pub mod refund;

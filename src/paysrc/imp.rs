@@ -16,7 +16,7 @@ use super::properties::{self, Status};
 use super::session::ConsumerHooks;
 use super::settings::{Settings, validate};
 use super::{CAT, pads, proxied, templates};
-use crate::inner::{self, Signaller};
+use crate::inner::{self, Refused, Signaller};
 use crate::session::consumer::{ConsumerHandle, ConsumerOptions};
 use crate::settings::SettingsError;
 use streamium_channel::link::Link;
@@ -33,7 +33,7 @@ pub struct StreamiumPaySrc {
     settings: Mutex<Settings>,
     status: Mutex<Status>,
     /// What a proxied property could not take; reported when the element starts.
-    refused: Mutex<Option<(&'static str, String)>>,
+    refused: Refused,
     hooks: Mutex<Option<Arc<dyn ConsumerHooks>>>,
     /// What the settings mean, from READY on.
     options: Mutex<Option<ConsumerOptions>>,
@@ -70,16 +70,7 @@ impl ObjectImpl for StreamiumPaySrc {
             return;
         }
         if let (Some(row), Some(template)) = (proxied::TABLE.find(name), self.template()) {
-            let refused = row.set(template, value).err();
-            if let Some(reason) = &refused {
-                gst::warning!(CAT, imp = self, "{reason}");
-            }
-            let mut slot = lock(&self.refused);
-            match refused {
-                Some(reason) => *slot = Some((row.name, reason)),
-                None if slot.as_ref().is_some_and(|(name, _)| *name == row.name) => *slot = None,
-                None => (),
-            }
+            self.refused.set(row, template, value);
         }
     }
 
@@ -289,7 +280,7 @@ impl StreamiumPaySrc {
         if let Some(Err(reason)) = self.template.get() {
             return Err(SettingsError::Inner(reason.clone()));
         }
-        if let Some((_, reason)) = lock(&self.refused).clone() {
+        if let Some(reason) = self.refused.reason() {
             return Err(SettingsError::BadProxied(reason));
         }
         let settings = lock(&self.settings).clone();
