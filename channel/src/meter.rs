@@ -52,6 +52,10 @@ impl Meter {
             return None;
         }
         let left = limit.minus(self.consumed(now));
+        if left == Msat::ZERO {
+            // Not a moment later, or who asks again and again would always be told to wait.
+            return Some(now);
+        }
         // One nanosecond later the limit has really been reached, whatever was rounded down.
         now.checked_add(self.rate.time(left))?
             .checked_add(Duration::from_nanos(1))
@@ -107,6 +111,10 @@ mod tests {
         let end = meter.reaches(Msat::new(800), SECOND).unwrap();
         assert!(meter.consumed(end) >= Msat::new(800));
         assert!(meter.consumed(end - Duration::from_millis(2)) < Msat::new(800));
+        // Who looks late is not told to come later still.
+        for late in [Duration::ZERO, Duration::from_nanos(1), SECOND] {
+            assert_eq!(meter.reaches(Msat::new(800), end + late), Some(end + late));
+        }
     }
 
     #[test]

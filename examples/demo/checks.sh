@@ -6,6 +6,9 @@
 readonly grace_us=500000 frame_us=$((1000000 / fps)) latency_us=500000
 readonly allowance_us=$((grace_us + frame_us + latency_us))
 
+# How late a busy machine may be at closing the gate.
+readonly busy_us=200000
+
 # So many of the frames that a second has must have come for a stream to be one, on a machine that is busy too.
 readonly enough_percent=50
 
@@ -30,7 +33,8 @@ count_between() { # from, to (microseconds), stamps...
 }
 
 check_media() {
-  local before during after open_us expected
+  local before during after open_us expected covered_us
+  covered_us=$((balance_sat * 1000000000 / rate_msat + grace_us))
   open_us=$((closed_us - opened_us))
   expected=$((open_us * fps / 1000000))
   before=$(count_between 0 "$paid_us" "${frames_us[@]}" "${sounds_us[@]}")
@@ -39,6 +43,8 @@ check_media() {
   check "nothing arrives before it is paid" "$before frames in $(seconds $((paid_us - terms_us)))" "$before == 0"
   check "frames arrive while it is paid" "$during frames in $(seconds $open_us), of about $expected" \
     "$during * 100 >= expected * enough_percent && during * 100 <= (expected + fps) * 105"
+  check "no more of it than is paid" "$(seconds $open_us) of $(seconds $covered_us) (with a grace of $(millis $grace_us))" \
+    "open_us <= covered_us + frame_us + busy_us"
   [ -z "$has_sound" ] ||
     check "sound arrives too" "$(seconds $((${#sounds_us[@]} * 100000)))" \
       "${#sounds_us[@]} * 10 >= open_us / 1000000 * enough_percent"
