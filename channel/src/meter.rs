@@ -52,6 +52,10 @@ impl Meter {
             return None;
         }
         let left = limit.minus(self.consumed(now));
+        if left == Msat::ZERO {
+            // Who sleeps until then and looks a little later must find it due, not a nanosecond away for ever.
+            return Some(now);
+        }
         // One nanosecond later the limit has really been reached, whatever was rounded down.
         now.checked_add(self.rate.time(left))?
             .checked_add(Duration::from_nanos(1))
@@ -107,6 +111,9 @@ mod tests {
         let end = meter.reaches(Msat::new(800), SECOND).unwrap();
         assert!(meter.consumed(end) >= Msat::new(800));
         assert!(meter.consumed(end - Duration::from_millis(2)) < Msat::new(800));
+        for late in [Duration::ZERO, Duration::from_micros(1), SECOND] {
+            assert_eq!(meter.reaches(Msat::new(800), end + late), Some(end + late));
+        }
     }
 
     #[test]
