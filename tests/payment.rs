@@ -3,5 +3,7 @@
 //! Everything waits for what the elements say. Tests run one after the other, so they may mine.
 
 mod common;
+#[path = "payment/credit.rs"]
+mod credit;
 #[path = "payment/playing.rs"]
 mod playing;

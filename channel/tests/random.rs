@@ -184,6 +184,10 @@ proptest! {
             let ended = pair.provider.has_ended();
             let effects = apply(&mut pair, step);
             prop_assert!(!ended || effects.is_empty(), "an ended session does nothing: {effects:?}");
+            if matches!(step, Happening::Time(_)) {
+                let next = pair.provider.next(pair.now);
+                prop_assert!(next.is_none_or(|at| at > pair.now), "the driver would spin: {next:?}");
+            }
             // `provider_effects` asserts that ledger and balance never go back, and that records come first.
             pair.provider_effects(effects);
             let best = pair.provider_record.clone().and_then(|mut record| {

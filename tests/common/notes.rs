@@ -159,7 +159,8 @@ impl Notes {
         }
     }
 
-    fn give_up(&self, why: &str) -> ! {
+    /// Fails, and shows all that was said.
+    pub fn give_up(&self, why: &str) -> ! {
         let said: Vec<String> = self
             .seen
             .iter()

@@ -136,6 +136,7 @@ pub struct Frame {
     pub kind: TrackKind,
     pub at: Instant,
     pub running_time: gst::ClockTime,
+    pub duration: gst::ClockTime,
 }
 
 /// A paying consumer: streamiumpaysrc, decoded to fakesinks.
@@ -194,15 +195,30 @@ impl PaidConsumer {
     pub fn next(&mut self, kind: TrackKind) -> Frame {
         let until = Instant::now() + PATIENCE;
         loop {
-            let left = until.saturating_duration_since(Instant::now());
-            match self.frames.recv_timeout(left) {
-                Ok(frame) if frame.kind == kind => return frame,
-                Ok(_) => (),
-                Err(_) => {
-                    self.notes.wait_for("media that does not come", |_| false);
-                }
+            let frame = self.any();
+            if frame.kind == kind {
+                return frame;
+            }
+            if Instant::now() > until {
+                self.notes.give_up(&format!("no {kind:?}"));
             }
         }
+    }
+
+    /// The next decoded buffer.
+    pub fn any(&mut self) -> Frame {
+        match self.frames.recv_timeout(PATIENCE) {
+            Ok(frame) => frame,
+            Err(_) => {
+                self.notes.all();
+                self.notes.give_up("no media")
+            }
+        }
+    }
+
+    /// Forgets the buffers that have come up to now.
+    pub fn drain_queued(&self) {
+        while self.frames.try_recv().is_ok() {}
     }
 
     /// Waits for so many of this kind.
@@ -254,6 +270,7 @@ fn play(pipeline: &gst::Pipeline, pad: &gst::Pad, report: impl Fn(Frame) + Send 
                 kind,
                 at: Instant::now(),
                 running_time: running_time(pad, buffer),
+                duration: buffer.duration().unwrap_or_default(),
             });
         }
         gst::PadProbeReturn::Ok

@@ -300,7 +300,7 @@ impl ConsumerSession {
     pub fn next(&self, now: Duration) -> Option<Duration> {
         let payment = match &self.state {
             State::Ended => return None,
-            State::Open(open) if open.acknowledged => {
+            State::Open(open) if open.acknowledged && self.playing => {
                 Some(open.paid_at.saturating_add(self.policy.payment_interval).max(now))
             }
             _ => None,

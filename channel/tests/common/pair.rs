@@ -188,6 +188,16 @@ impl Pair {
         self.provider_effects(effects);
         let effects = self.consumer.tick(self.now);
         self.consumer_effects(effects);
+        // Whoever sleeps until then must not find that nothing was due, again and again.
+        let later = |at: Option<Duration>| at.is_none_or(|at| at > self.now);
+        assert!(
+            later(self.provider.next(self.now)),
+            "the provider's driver would spin"
+        );
+        assert!(
+            later(self.consumer.next(self.now)),
+            "the consumer's driver would spin"
+        );
     }
 
     pub fn provider_effects(&mut self, effects: Vec<ProviderEffect>) {

@@ -1,0 +1,225 @@
+//! Media and money run out, and come back, together.
+
+use std::time::{Duration, Instant};
+
+use gst::prelude::*;
+use gststreamiumpay::gate::TrackKind::{self, Audio, Video};
+
+use crate::common::notes::Note;
+use crate::common::paid::{Frame, PaidConsumer, PaidProvider, RATE_SAT_PER_S, prefund};
+use crate::common::taps::{Passed, Tap};
+use crate::common::webrtc::{H264, RAW_AUDIO, RAW_VIDEO, run};
+
+const GRACE: Duration = Duration::from_millis(500);
+const BUDGET_SAT: u64 = 1_000;
+/// At 15 frames a second.
+const FRAME: Duration = Duration::from_millis(67);
+/// For a machine that has other things to do.
+const SLACK: Duration = Duration::from_millis(250);
+/// Largest difference between sound and picture that nobody notices.
+const IN_SYNC_MS: i64 = 40;
+/// After a gap GStreamer's receiver places an encoder's pictures by when they come: later by what the encoder takes.
+const IN_SYNC_ENCODING_MS: i64 = 120;
+/// How many buffers of a track are compared, the last of a while.
+const LAST: usize = 15;
+
+/// When the credit had really run out, by the provider's figures: it says how much more than paid and grace it
+/// had counted by the time it closed.
+fn ran_out(starved: &Note) -> Instant {
+    let rate_msat = RATE_SAT_PER_S * 1_000;
+    let covered = starved.number("balance-sat") * 1_000 + rate_msat * 500 / 1_000;
+    let over_msat = starved.number("consumed-msat").saturating_sub(covered);
+    starved.at - Duration::from_secs_f64(over_msat as f64 / rate_msat as f64)
+}
+
+fn ms(duration: Duration) -> u128 {
+    duration.as_millis()
+}
+
+fn after(last: Option<Instant>, moment: Instant) -> Duration {
+    last.unwrap_or(moment).saturating_duration_since(moment)
+}
+
+/// How far the sound is from where it was before the journey, against the picture, once both have settled.
+fn out_of_sync_ms(sent: &[Passed], got: &[Frame]) -> i64 {
+    journey_ms(Audio, sent, got) - journey_ms(Video, sent, got)
+}
+
+/// How much later a track is on its new time line: the median of its last buffers. Sound comes out in other pieces
+/// than it went in, but without a gap, so it is counted from the first.
+fn journey_ms(kind: TrackKind, sent: &[Passed], got: &[Frame]) -> i64 {
+    let sent: Vec<_> = sent.iter().filter(|passed| passed.kind == kind).collect();
+    let mut got: Vec<_> = got.iter().filter(|frame| frame.kind == kind).collect();
+    // H.264 decoders give the first picture twice.
+    got.dedup_by_key(|frame| frame.running_time);
+    let mut journeys: Vec<i64> = (got.len() - LAST..got.len())
+        .map(|n| match kind {
+            Video => place_ms(got[n].running_time) - place_ms(sent[n].running_time),
+            Audio => {
+                let before: u64 = got[..n].iter().map(|frame| frame.duration.mseconds()).sum();
+                place_ms(got[n].running_time)
+                    - place_ms(sent[0].running_time)
+                    - i64::try_from(before).unwrap()
+            }
+        })
+        .collect();
+    journeys.sort_unstable();
+    journeys[journeys.len() / 2]
+}
+
+fn place_ms(time: gst::ClockTime) -> i64 {
+    i64::try_from(time.mseconds()).unwrap()
+}
+
+fn passed_since(tap: &Tap, since: Instant) -> Vec<Passed> {
+    tap.passed
+        .iter()
+        .filter(|passed| passed.at >= since)
+        .copied()
+        .collect()
+}
+
+/// Collects both tracks for a while, leaving out what is from before `since`: decoders keep a picture back.
+fn some_of_both(consumer: &mut PaidConsumer, since: gst::ClockTime, pictures: usize) -> Vec<Frame> {
+    let mut frames: Vec<Frame> = Vec::new();
+    while frames.iter().filter(|frame| frame.kind == Video).count() < pictures {
+        let frame = consumer.any();
+        if frame.running_time >= since {
+            frames.push(frame);
+        }
+    }
+    frames
+}
+
+fn stops_and_resumes(sources: &str, encoded: bool) {
+    let dirs = tempfile::tempdir().unwrap();
+    let mut provider = PaidProvider::start(&dirs.path().join("p"), sources, "grace=500 settle-delay=60000");
+    prefund(&dirs.path().join("c"));
+    let budget = format!("budget={BUDGET_SAT}");
+    let mut consumer = PaidConsumer::start(&provider.link(), &dirs.path().join("c"), &budget);
+    let opened = provider.notes.gate("open");
+    let session = opened.text("session");
+    let first = some_of_both(&mut consumer, gst::ClockTime::ZERO, 40);
+    let before = out_of_sync_ms(&provider.taps.of(&session).passed, &first);
+
+    let exhausted = consumer.notes.wait("exhausted");
+    assert_eq!(exhausted.number("amount-sat"), BUDGET_SAT);
+    let starved = provider.notes.gate("starved");
+    assert_eq!(starved.number("balance-sat"), BUDGET_SAT);
+    let due = ran_out(&starved);
+    // By the clock alone too: it opened with nothing consumed, and the rate is known.
+    let bought = Duration::from_secs_f64(BUDGET_SAT as f64 / RATE_SAT_PER_S as f64);
+    let by_clock = opened.at + bought + GRACE;
+    let last = consumer.drain(Duration::from_secs(1)).unwrap();
+    let tap = provider.taps.of(&session);
+    let last_passed = after(tap.passed.last().map(|passed| passed.at), due);
+    let last_packet = after(tap.rtp.last().copied(), due);
+    println!(
+        "credit and grace ran out; the gate closed {} ms later, the last buffer passed {} ms after, the last RTP \
+         packet left {} ms after; of {} packets {} after the gate had closed; due by the clock alone: {} ms apart",
+        ms(starved.at - due),
+        ms(last_passed),
+        ms(last_packet),
+        tap.rtp.len(),
+        tap.rtp.iter().filter(|at| **at > starved.at).count(),
+        ms(by_clock.max(due) - by_clock.min(due)),
+    );
+    assert!(
+        last_passed <= FRAME + SLACK,
+        "a buffer passed {last_passed:?} too late"
+    );
+    assert!(
+        last_packet <= FRAME + 2 * SLACK,
+        "a packet left {last_packet:?} too late"
+    );
+    assert!(by_clock.max(due) - by_clock.min(due) < SLACK);
+    assert!(tap.passed.last().unwrap().at > due - GRACE, "grace was not given");
+
+    let raised = Instant::now();
+    consumer.source.set_property("budget", 4 * BUDGET_SAT);
+    let reopened = provider.notes.gate("open");
+    let again = some_of_both(
+        &mut consumer,
+        last.running_time + 500 * gst::ClockTime::MSECOND,
+        45,
+    );
+    let sent = passed_since(&provider.taps.of(&session), raised);
+    let first_video = sent.iter().find(|passed| passed.kind == Video).unwrap();
+    let now = out_of_sync_ms(&sent, &again);
+    println!(
+        "budget raised: open after {} ms, first buffer after {} ms, first frame after {} ms, key frame first: {}; \
+         audio against video {before} ms before, {now} ms now",
+        ms(reopened.at - raised),
+        ms(first_video.at - raised),
+        ms(again[0].at - raised),
+        first_video.is_key_frame,
+    );
+    assert!(!encoded || first_video.is_key_frame);
+    let bound = if encoded { IN_SYNC_MS } else { IN_SYNC_ENCODING_MS };
+    assert!(before.abs() <= IN_SYNC_MS, "{before} ms out of sync before");
+    assert!(now.abs() <= bound, "{now} ms out of sync after");
+    provider.notes.check();
+    consumer.notes.check();
+}
+
+#[test]
+fn raw_media_stops_with_the_credit_and_resumes_with_it() {
+    run(|| stops_and_resumes(&format!("{RAW_VIDEO}{RAW_AUDIO}"), false));
+}
+
+#[test]
+fn encoded_media_stops_with_the_credit_and_resumes_with_a_key_frame() {
+    run(|| stops_and_resumes(&format!("{H264}{RAW_AUDIO}"), true));
+}
+
+#[test]
+fn a_paused_player_pays_nothing() {
+    run(|| {
+        // Longer than a peer may be silent: a paused one is not.
+        const PAUSE: Duration = Duration::from_secs(17);
+        let dirs = tempfile::tempdir().unwrap();
+        let sources = format!("{RAW_VIDEO}{RAW_AUDIO}");
+        let mut provider = PaidProvider::start(&dirs.path().join("p"), &sources, "");
+        prefund(&dirs.path().join("c"));
+        let mut consumer = PaidConsumer::start(&provider.link(), &dirs.path().join("c"), "");
+        let session = provider.notes.gate("open").text("session");
+        consumer.expect(Video, 5);
+        let pause = Instant::now();
+        consumer.running.0.set_state(gst::State::Paused).unwrap();
+        let paused = provider.notes.gate("paused");
+        let (balance, consumed) = (provider.balance(), paused.number("consumed-msat"));
+        provider.notes.expect_none("ended", PAUSE);
+        let tap = provider.taps.of(&session);
+        println!(
+            "paused after {} ms; the last packet left {} ms after the gate closed",
+            ms(paused.at - pause),
+            ms(after(tap.rtp.last().copied(), paused.at)),
+        );
+        assert!(after(tap.passed.last().map(|passed| passed.at), paused.at) < SLACK);
+        assert!(after(tap.rtp.last().copied(), paused.at) < 2 * SLACK);
+        assert_eq!(provider.balance(), balance, "something was paid while paused");
+
+        let play = Instant::now();
+        consumer.running.0.set_state(gst::State::Playing).unwrap();
+        let resumed = provider.notes.gate("open");
+        consumer.drain_queued();
+        let frame = consumer.next(Video);
+        // Sinks wait for a frame's time on this line: it must not be as far off as the pause was long.
+        let now = place_ms(consumer.running.0.current_running_time().unwrap());
+        let early = place_ms(frame.running_time) - now;
+        assert!(early.abs() < 1_000, "a frame {early} ms early");
+        println!(
+            "playing again after {} ms, first frame after {} ms; consumed meanwhile: {} msat",
+            ms(resumed.at - play),
+            ms(frame.at - play),
+            resumed.number("consumed-msat") - consumed,
+        );
+        assert_eq!(resumed.number("consumed-msat"), consumed, "the pause was counted");
+        consumer.expect(Audio, 5);
+        provider
+            .notes
+            .wait_for("payment", |note| note.number("balance-sat") > balance);
+        provider.notes.check();
+        consumer.notes.check();
+    });
+}
