@@ -72,7 +72,7 @@ fn happening() -> impl Strategy<Value = Happening> {
 
 /// The first steps of an honest session, so that most runs get somewhere, then anything.
 fn sequence() -> impl Strategy<Value = Vec<Happening>> {
-    let honest = vec![
+    let honest = [
         Happening::Hello { version: 1 },
         Happening::Open {
             capacity: 50_000,
