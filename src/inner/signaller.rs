@@ -1,5 +1,8 @@
 //! The signaller object of an inner element, whichever copy of the crate it is from.
 
+use std::sync::mpsc;
+use std::time::Duration;
+
 use gst::glib;
 use gst::prelude::*;
 
@@ -77,6 +80,19 @@ impl Signaller {
                     .filter_map(|(name, value)| Some((name.to_string(), text(value)?)))
                     .collect()
             })
+    }
+
+    /// Waits until the signallers' one thread is in no callback, for a moment at most. Without it, stopping a webrtcsrc
+    /// whose provider has just ended the session hangs for good: `stop` waits, with the signaller's lock, for a
+    /// callback that waits for that lock.
+    ///
+    /// It knows the thread of the linked copy only; with an installed copy it does nothing.
+    pub fn wait_until_idle() {
+        const PATIENCE: Duration = Duration::from_secs(2);
+        let (done, idle) = mpsc::channel();
+        // With a single thread, a task of its own runs only once the running callback has returned.
+        gstrswebrtc::RUNTIME.spawn(async move { done.send(()) });
+        let _ = idle.recv_timeout(PATIENCE);
     }
 
     /// Disconnects, and waits for that: never from one of the signaller's own callbacks, which run in the

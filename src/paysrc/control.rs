@@ -387,6 +387,7 @@ impl Worker {
             attempt.producer
         );
         let _ = attempt.inner.set_locked_state(true);
+        Signaller::wait_until_idle();
         if attempt.inner.set_state(gst::State::Null).is_err() {
             gst::warning!(CAT, "the inner element did not stop");
         }
