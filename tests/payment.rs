@@ -7,6 +7,8 @@ mod attacker;
 mod common;
 #[path = "payment/credit.rs"]
 mod credit;
+#[path = "payment/edges.rs"]
+mod edges;
 #[path = "payment/playing.rs"]
 mod playing;
 #[path = "payment/strangers.rs"]
