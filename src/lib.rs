@@ -1,4 +1,15 @@
 //! GStreamer elements for paid live streaming.
+// Nothing that a peer, a server, a disk or a user can send may panic.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::unreachable
+    )
+)]
 
 use gst::glib;
 
@@ -8,6 +19,7 @@ pub mod data_channel;
 pub mod gate;
 pub mod inner;
 pub mod messages;
+mod param;
 pub mod paysink;
 pub mod paysrc;
 pub mod refund;

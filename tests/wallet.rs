@@ -57,6 +57,20 @@ impl Consumer {
         }
     }
 
+    /// Syncs until the wallet knows of that much: from the node's mempool into the server's a transaction takes a
+    /// moment.
+    fn sync_to(&mut self, spendable: Amount) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.wallet.spendable() != spendable {
+            assert!(
+                Instant::now() < deadline,
+                "{} instead of {spendable}",
+                self.wallet.spendable()
+            );
+            self.sync();
+        }
+    }
+
     /// Funds the wallet, waits for the chain to say so, and syncs: what a viewer's player does.
     fn fund(&mut self, regtest: &Regtest, amount: Amount) -> Txid {
         let address = self.wallet.funding_address().unwrap();
@@ -144,9 +158,8 @@ fn a_viewer_funds_and_commits_without_waiting_for_a_block() {
     assert_eq!(regtest.tx_status(txid), TxStatus::InMempool);
 
     // The change is the wallet's, and can be spent at once: that is how a stuck commitment is sped up.
-    consumer.sync();
     let change = commitment.tx.output[commitment.change.vout as usize].value;
-    assert_eq!(consumer.wallet.spendable(), change);
+    consumer.sync_to(change);
 
     mine(regtest, 1);
     consumer.sync();
@@ -249,9 +262,8 @@ fn withdrawals_arrive() {
         .withdraw(&to, RATE, WithdrawalAmount::Exactly(part))
         .unwrap();
     consumer.broadcast(&first.tx);
-    consumer.sync();
-    let rest = consumer.wallet.spendable();
-    assert_eq!(rest, Amount::from_sat(50_000) - first.fee);
+    let rest = Amount::from_sat(50_000) - first.fee;
+    consumer.sync_to(rest);
     let last = consumer
         .wallet
         .withdraw(&to, RATE, WithdrawalAmount::All)

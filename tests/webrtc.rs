@@ -135,7 +135,9 @@ fn nothing_passes_a_closed_gate_of_encoded_video() {
 #[test]
 fn a_paid_stream_that_nothing_drives_stays_closed() {
     run(|| {
-        let settings = "rate=5 network=regtest payout-address=bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
+        // No server answers there, so no session gets as far as terms.
+        let settings = "rate=5 network=regtest payout-address=bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080 \
+            electrum-url=tcp://127.0.0.1:1";
         let provider = Provider::start(RAW_VIDEO, settings, None);
         let (consumer, events) = Consumer::hooked(&provider);
         begun(&events);
@@ -257,6 +259,31 @@ fn an_ended_session_is_the_end_of_the_stream() {
         assert_eq!(over(&provider_events), at_provider.id);
         assert_eq!(over(&consumer_events), at_consumer.id);
         provider.running.check();
+    });
+}
+
+/// As `gst-launch-1.0 -e` does on Ctrl-C: a recording must get its end, whether media flows or not.
+#[test]
+fn eos_from_outside_ends_session_and_stream() {
+    run(|| {
+        for flows in [true, false] {
+            let (provider, provider_events) = Provider::hooked(&format!("{RAW_VIDEO}{RAW_AUDIO}"));
+            let (consumer, consumer_events) = Consumer::hooked(&provider);
+            let at_provider = begun(&provider_events);
+            let at_consumer = begun(&consumer_events);
+            at_provider.gate.open();
+            consumer.expect(Video, 5);
+            consumer.expect(Audio, 5);
+            if !flows {
+                at_provider.gate.close();
+                consumer.last_before_quiet(Duration::from_secs(1));
+            }
+            assert!(consumer.running.0.send_event(gst::event::Eos::new()));
+            consumer.running.wait_for(gst::MessageType::Eos);
+            assert_eq!(over(&provider_events), at_provider.id);
+            assert_eq!(over(&consumer_events), at_consumer.id);
+            provider.running.check();
+        }
     });
 }
 

@@ -53,7 +53,7 @@ impl Meter {
         }
         let left = limit.minus(self.consumed(now));
         if left == Msat::ZERO {
-            // Who sleeps until then and looks a little later must find it due, not a nanosecond away for ever.
+            // Not a moment later, or who asks again and again would always be told to wait.
             return Some(now);
         }
         // One nanosecond later the limit has really been reached, whatever was rounded down.
@@ -111,7 +111,8 @@ mod tests {
         let end = meter.reaches(Msat::new(800), SECOND).unwrap();
         assert!(meter.consumed(end) >= Msat::new(800));
         assert!(meter.consumed(end - Duration::from_millis(2)) < Msat::new(800));
-        for late in [Duration::ZERO, Duration::from_micros(1), SECOND] {
+        // Who looks late is not told to come later still.
+        for late in [Duration::ZERO, Duration::from_nanos(1), SECOND] {
             assert_eq!(meter.reaches(Msat::new(800), end + late), Some(end + late));
         }
     }

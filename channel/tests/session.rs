@@ -8,11 +8,12 @@ use streamium_channel::blocks::RefundDelay;
 use streamium_channel::consumer::{
     ConsumerEnd, ConsumerIdentity, ConsumerNotice, ConsumerPolicy, Exhausted, Refusal, TERMS_TIMEOUT,
 };
+use streamium_channel::cooperative::Closing;
 use streamium_channel::fault::Fault;
 use streamium_channel::handshake::{Bytes32, Certificates};
 use streamium_channel::link::StreamName;
 use streamium_channel::liveness::GONE_AFTER;
-use streamium_channel::message::{ConsumerMessage, GateState, ProviderMessage};
+use streamium_channel::message::{ClosingOffer, ConsumerMessage, GateState, ProviderMessage};
 use streamium_channel::money::Rate;
 use streamium_channel::payment::{Payment, PaymentError};
 use streamium_channel::provider::{CommitmentStatus, EndReason, HELLO_TIMEOUT, ProviderConfig};
@@ -90,6 +91,10 @@ fn starved_for_too_long_is_settled() {
     assert_eq!(pair.provider_end, Some(EndReason::Starved));
     pair.until("the consumer's end", |pair| pair.consumer_end.is_some());
     assert!(matches!(pair.consumer_end, Some(ConsumerEnd::ProviderClosed(_))));
+    let settled = |notice: &ConsumerNotice| matches!(notice, ConsumerNotice::Settled { .. });
+    assert!(pair.notices.iter().any(settled), "{:?}", pair.notices);
+    let fault = |notice: &ConsumerNotice| matches!(notice, ConsumerNotice::Fault(_));
+    assert!(!pair.notices.iter().any(fault), "{:?}", pair.notices);
 }
 
 #[test]
@@ -217,6 +222,33 @@ fn a_channel_that_never_paid_is_closed_cooperatively() {
     assert_eq!(tx.output.len(), 1);
     assert!(tx.output[0].value >= sat(49_000));
     assert!(!pair.settle_due, "there is nothing to settle");
+}
+
+#[test]
+fn a_channel_that_paid_is_never_given_back_cooperatively() {
+    let mut pair = playing();
+    pair.run(seconds(3));
+    let (channel, _) = pair.provider_record.as_ref().unwrap().restore().unwrap();
+    for balance in [sat(0), pair.provider.balance()] {
+        let payout = config().payout;
+        let closing = Closing {
+            channel: &channel,
+            balance,
+            payout: &payout,
+            fee: sat(300),
+        };
+        let signature = closing.offer(&key(CONSUMER)).unwrap();
+        let offer = ClosingOffer {
+            balance,
+            fee: sat(300),
+            signature,
+        };
+        pair.inject(&ConsumerMessage::Close {
+            reason: "x".into(),
+            closing: Some(offer),
+        });
+    }
+    assert!(pair.closing.is_none() && pair.settle_due);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use std::sync::{LazyLock, Once};
 use gst::glib;
 use gst::prelude::*;
 
-pub use proxied::{Kind, Proxied, Table};
+pub use proxied::{Kind, Proxied, Refused, Table};
 pub use resolve::{NAME_FIELD, ProducerEvent, Resolver, named_meta};
 pub use signaller::Signaller;
 

@@ -3,6 +3,8 @@
 //! They come from static tables and not from the inner class, since properties are asked for during
 //! registration, where the inner types must not be touched. A test compares the tables with the live elements.
 
+use std::sync::{Mutex, PoisonError};
+
 use gst::glib;
 use gst::prelude::*;
 
@@ -36,6 +38,32 @@ pub struct Proxied {
     pub nick: &'static str,
     pub blurb: &'static str,
     pub kind: Kind,
+}
+
+/// What a proxied property could not take: it is said when the element starts, since setting can't fail.
+#[derive(Debug, Default)]
+pub struct Refused(Mutex<Option<(&'static str, String)>>);
+
+impl Refused {
+    /// Sets a row's property on the inner element, and remembers a refusal until the row takes something.
+    pub fn set(&self, row: &Proxied, inner: &gst::Element, value: &glib::Value) {
+        let refused = row.set(inner, value).err();
+        if let Some(reason) = &refused {
+            gst::warning!(CAT, obj = inner, "{reason}");
+        }
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match refused {
+            Some(reason) => *slot = Some((row.name, reason)),
+            None if slot.as_ref().is_some_and(|(name, _)| *name == row.name) => *slot = None,
+            None => (),
+        }
+    }
+
+    /// What is wrong, in words.
+    pub fn reason(&self) -> Option<String> {
+        let slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.as_ref().map(|(_, reason)| reason.clone())
+    }
 }
 
 /// A table of proxied properties, in the order in which they are shown.

@@ -18,7 +18,7 @@ use super::sessions::{ClosedHooks, ProviderHooks, Sessions};
 use super::settings::{Checked, Settings, validate};
 use super::{CAT, proxied, templates};
 use crate::gate::{KeyFrameLimiter, TrackKind};
-use crate::inner::{self, Signaller, named_meta};
+use crate::inner::{self, Refused, Signaller, named_meta};
 use crate::messages::{post_element, post_info};
 use crate::session::provider::ProviderHandle;
 use crate::session::sats;
@@ -38,7 +38,7 @@ pub struct StreamiumPaySink {
     settings: Mutex<Settings>,
     status: Mutex<Status>,
     /// What a proxied property could not take; reported when the element starts.
-    refused: Mutex<Option<(&'static str, String)>>,
+    refused: Refused,
     /// Hooks that somebody has set; else the rate decides.
     hooks: Mutex<Option<Arc<dyn ProviderHooks>>>,
     sessions: Sessions,
@@ -72,16 +72,7 @@ impl ObjectImpl for StreamiumPaySink {
         } else if let Some(row) = proxied::TABLE.find(name)
             && let Some(inner) = self.inner()
         {
-            let refused = row.set(inner, value).err();
-            if let Some(reason) = &refused {
-                gst::warning!(CAT, imp = self, "{reason}");
-            }
-            let mut slot = lock(&self.refused);
-            match refused {
-                Some(reason) => *slot = Some((row.name, reason)),
-                None if slot.as_ref().is_some_and(|(name, _)| *name == row.name) => *slot = None,
-                None => (),
-            }
+            self.refused.set(row, inner, value);
         }
     }
 
@@ -313,7 +304,7 @@ impl StreamiumPaySink {
         if let Some(Err(reason)) = self.inner.get() {
             return Err(SettingsError::Inner(reason.clone()));
         }
-        if let Some((_, reason)) = lock(&self.refused).clone() {
+        if let Some(reason) = self.refused.reason() {
             return Err(SettingsError::BadProxied(reason));
         }
         *lock(&self.checked) = Some(validate(&lock(&self.settings).clone())?);

@@ -11,6 +11,7 @@ use gst::prelude::*;
 
 use super::proxied;
 use super::settings::*;
+use crate::param::{WRITABLE, optional, put, sat, text, uint, uint64};
 use crate::settings::DEFAULT_NETWORK;
 
 /// Read-only properties, which the session driver keeps up to date.
@@ -19,42 +20,6 @@ pub struct Status {
     pub link: Option<String>,
     pub public_key: Option<String>,
     pub earned_sat: u64,
-}
-
-const WRITABLE: glib::ParamFlags = glib::ParamFlags::READWRITE.union(gst::PARAM_FLAG_MUTABLE_READY);
-
-fn text(name: &str, nick: &str, blurb: &str, default: Option<&str>) -> glib::ParamSpec {
-    glib::ParamSpecString::builder(name)
-        .nick(nick)
-        .blurb(blurb)
-        .default_value(default)
-        .flags(WRITABLE)
-        .build()
-}
-
-fn uint(name: &str, nick: &str, blurb: &str, (min, max): (u32, u32), default: u32) -> glib::ParamSpec {
-    glib::ParamSpecUInt::builder(name)
-        .nick(nick)
-        .blurb(blurb)
-        .minimum(min)
-        .maximum(max)
-        .default_value(default)
-        .flags(WRITABLE)
-        .build()
-}
-
-fn sat(name: &str, nick: &str, blurb: &str, default: u64) -> glib::ParamSpec {
-    uint64(name, nick, blurb, bitcoin::Amount::MAX_MONEY.to_sat(), default)
-}
-
-fn uint64(name: &str, nick: &str, blurb: &str, max: u64, default: u64) -> glib::ParamSpec {
-    glib::ParamSpecUInt64::builder(name)
-        .nick(nick)
-        .blurb(blurb)
-        .maximum(max)
-        .default_value(default)
-        .flags(WRITABLE)
-        .build()
 }
 
 pub fn specs() -> &'static [glib::ParamSpec] {
@@ -258,13 +223,13 @@ fn trust_specs() -> Vec<glib::ParamSpec> {
         /**
          * GstStreamiumPaySink:settle-delay:
          *
-         * How long after a consumer has gone its channel is settled, in milliseconds; it may come back before.
-         * 0 to 86,400,000; default 60,000.
+         * How long a consumer without credit is kept before its channel is settled, in milliseconds; paying before
+         * that goes on with the stream. 0 to 86,400,000; default 60,000.
          */
         uint(
             "settle-delay",
             "Settle delay",
-            "How long after a consumer has gone its channel is settled, in ms",
+            "How long a consumer without credit is kept before its channel is settled, in ms",
             (0, 86_400_000),
             DEFAULT_SETTLE_DELAY_MS,
         ),
@@ -305,7 +270,7 @@ fn status_specs() -> Vec<glib::ParamSpec> {
         /**
          * GstStreamiumPaySink:earned:
          *
-         * What consumers have paid since the element was made, in satoshi. Read-only.
+         * What consumers have ever paid to this data folder, in satoshi, before settlement fees. Read-only.
          */
         glib::ParamSpecUInt64::builder("earned")
             .nick("Earned")
@@ -315,24 +280,9 @@ fn status_specs() -> Vec<glib::ParamSpec> {
     ]
 }
 
-/// An empty string is an unset one: gst-launch can't say NULL.
-fn optional(value: &glib::Value) -> Option<String> {
-    value
-        .get::<Option<String>>()
-        .ok()
-        .flatten()
-        .filter(|text| !text.is_empty())
-}
-
 impl Settings {
     /// Sets the property of this name; false if it is none of ours.
     pub fn set(&mut self, name: &str, value: &glib::Value) -> bool {
-        // GObject has checked the types; what is of another type is left as it was.
-        fn put<'v, T: glib::value::FromValue<'v>>(field: &mut T, value: &'v glib::Value) {
-            if let Ok(value) = value.get() {
-                *field = value;
-            }
-        }
         match name {
             "stream-name" => self.stream_name = optional(value).unwrap_or_default(),
             "rate" => put(&mut self.rate_msat_per_s, value),

@@ -24,6 +24,8 @@ enum Command {
     Failed(u64, String),
     TryNext(u64),
     End(u64),
+    /// The stream shall end, whoever it comes from.
+    Finish,
     Stop,
 }
 
@@ -110,6 +112,11 @@ impl Control {
         }
     }
 
+    /// Ends the stream: EOS on all pads.
+    pub fn finish(&self) {
+        self.commander.send(Command::Finish);
+    }
+
     /// Begins to stop; the thread is to be waited for, without a lock that [`Control::failed`] needs.
     pub fn begin_stop(&mut self) -> Option<JoinHandle<()>> {
         self.commander.send(Command::Stop);
@@ -163,10 +170,16 @@ impl Worker {
             },
         );
         self.say("resolving");
+        self.post(&format!(
+            "Looking for \"{}\" at {}.",
+            self.link.stream,
+            self.link.signalling_uri()
+        ));
         while let Ok(command) = receiver.recv() {
             match command {
                 Command::Stop => break,
                 Command::Producer(event) => self.producer(event),
+                Command::Finish => self.finish(),
                 Command::SessionEnded(attempt) | Command::End(attempt) if self.is_current(attempt) => {
                     self.session_over();
                 }
@@ -231,15 +244,21 @@ impl Worker {
         }
     }
 
+    fn post(&self, text: &str) {
+        if let Some(element) = self.element.upgrade() {
+            post_info(&element, text);
+        }
+    }
+
     fn connect_next(&mut self) {
         if self.attempt.is_some() || self.ended {
             return;
         }
         let Some(candidate) = self.producers.iter_mut().find(|candidate| !candidate.tried) else {
-            if let Some(element) = self.element.upgrade() {
-                let name = &self.link.stream;
-                post_info(&element, &format!("Waiting for a provider of \"{name}\"."));
-            }
+            self.post(&format!(
+                "Waiting for another provider of \"{}\".",
+                self.link.stream
+            ));
             self.say("resolving");
             return;
         };
@@ -347,6 +366,19 @@ impl Worker {
         } else {
             self.connect_next();
         }
+    }
+
+    /// The stream ends, whether or not anything of it was seen.
+    fn finish(&mut self) {
+        if self.ended {
+            return;
+        }
+        self.ended = true;
+        self.drop_attempt();
+        if let Some(element) = self.element.upgrade() {
+            pads::end_of_stream(&element);
+        }
+        self.say("ended");
     }
 
     fn drop_attempt(&mut self) {

@@ -16,7 +16,7 @@ use super::properties::{self, Status};
 use super::session::ConsumerHooks;
 use super::settings::{Settings, validate};
 use super::{CAT, pads, proxied, templates};
-use crate::inner::{self, Signaller};
+use crate::inner::{self, Refused, Signaller};
 use crate::session::consumer::{ConsumerHandle, ConsumerOptions};
 use crate::settings::SettingsError;
 use streamium_channel::link::Link;
@@ -33,7 +33,7 @@ pub struct StreamiumPaySrc {
     settings: Mutex<Settings>,
     status: Mutex<Status>,
     /// What a proxied property could not take; reported when the element starts.
-    refused: Mutex<Option<(&'static str, String)>>,
+    refused: Refused,
     hooks: Mutex<Option<Arc<dyn ConsumerHooks>>>,
     /// What the settings mean, from READY on.
     options: Mutex<Option<ConsumerOptions>>,
@@ -70,16 +70,7 @@ impl ObjectImpl for StreamiumPaySrc {
             return;
         }
         if let (Some(row), Some(template)) = (proxied::TABLE.find(name), self.template()) {
-            let refused = row.set(template, value).err();
-            if let Some(reason) = &refused {
-                gst::warning!(CAT, imp = self, "{reason}");
-            }
-            let mut slot = lock(&self.refused);
-            match refused {
-                Some(reason) => *slot = Some((row.name, reason)),
-                None if slot.as_ref().is_some_and(|(name, _)| *name == row.name) => *slot = None,
-                None => (),
-            }
+            self.refused.set(row, template, value);
         }
     }
 
@@ -168,6 +159,17 @@ impl ElementImpl for StreamiumPaySrc {
             }
             _ => Ok(success),
         }
+    }
+
+    /// EOS from outside (`gst-launch-1.0 -e` sends it on Ctrl-C) ends the session and the stream, so that what is
+    /// recorded gets its end. webrtcsrc would swallow it.
+    fn send_event(&self, event: gst::Event) -> bool {
+        if event.type_() != gst::EventType::Eos {
+            return self.parent_send_event(event);
+        }
+        // Not here, since it waits for the provider's word.
+        self.obj().call_async(|element| element.imp().finish());
+        true
     }
 }
 
@@ -278,7 +280,7 @@ impl StreamiumPaySrc {
         if let Some(Err(reason)) = self.template.get() {
             return Err(SettingsError::Inner(reason.clone()));
         }
-        if let Some((_, reason)) = lock(&self.refused).clone() {
+        if let Some(reason) = self.refused.reason() {
             return Err(SettingsError::BadProxied(reason));
         }
         let settings = lock(&self.settings).clone();
@@ -337,12 +339,24 @@ impl StreamiumPaySrc {
         }
     }
 
-    fn stop(&self) {
-        // First, while the provider can still be told.
+    /// Closes the channel, if there is one, while the provider can still be told.
+    fn stop_payments(&self) {
         let consumer = lock(&self.consumer).take();
         if let Some(consumer) = consumer {
             consumer.stop(STOP_PATIENCE);
         }
+    }
+
+    /// Ends the stream for good, of our own will.
+    fn finish(&self) {
+        self.stop_payments();
+        if let Some(control) = lock(&self.control).as_ref() {
+            control.finish();
+        }
+    }
+
+    fn stop(&self) {
+        self.stop_payments();
         // The control stays where it is until its thread is done: it takes the errors of what is being stopped.
         let thread = lock(&self.control).as_mut().and_then(Control::begin_stop);
         if thread.is_some_and(|thread| thread.join().is_err()) {

@@ -11,6 +11,7 @@ use gst::prelude::*;
 
 use super::proxied;
 use super::settings::*;
+use crate::param::{optional, put, sat, text, uint, uint64};
 use crate::settings::DEFAULT_NETWORK;
 
 /// Read-only properties, which the session driver keeps up to date.
@@ -29,42 +30,6 @@ impl Default for Status {
             state: "idle".to_owned(),
         }
     }
-}
-
-const WRITABLE: glib::ParamFlags = glib::ParamFlags::READWRITE.union(gst::PARAM_FLAG_MUTABLE_READY);
-
-fn text(name: &str, nick: &str, blurb: &str, default: Option<&str>) -> glib::ParamSpec {
-    glib::ParamSpecString::builder(name)
-        .nick(nick)
-        .blurb(blurb)
-        .default_value(default)
-        .flags(WRITABLE)
-        .build()
-}
-
-fn uint(name: &str, nick: &str, blurb: &str, (min, max): (u32, u32), default: u32) -> glib::ParamSpec {
-    glib::ParamSpecUInt::builder(name)
-        .nick(nick)
-        .blurb(blurb)
-        .minimum(min)
-        .maximum(max)
-        .default_value(default)
-        .flags(WRITABLE)
-        .build()
-}
-
-fn sat(name: &str, nick: &str, blurb: &str, default: u64) -> glib::ParamSpec {
-    uint64(name, nick, blurb, bitcoin::Amount::MAX_MONEY.to_sat(), default)
-}
-
-fn uint64(name: &str, nick: &str, blurb: &str, max: u64, default: u64) -> glib::ParamSpec {
-    glib::ParamSpecUInt64::builder(name)
-        .nick(nick)
-        .blurb(blurb)
-        .maximum(max)
-        .default_value(default)
-        .flags(WRITABLE)
-        .build()
 }
 
 pub fn specs() -> &'static [glib::ParamSpec] {
@@ -233,24 +198,9 @@ fn status_specs() -> Vec<glib::ParamSpec> {
     ]
 }
 
-/// An empty string is an unset one: gst-launch can't say NULL.
-fn optional(value: &glib::Value) -> Option<String> {
-    value
-        .get::<Option<String>>()
-        .ok()
-        .flatten()
-        .filter(|text| !text.is_empty())
-}
-
 impl Settings {
     /// Sets the property of this name; false if it is none of ours.
     pub fn set(&mut self, name: &str, value: &glib::Value) -> bool {
-        // GObject has checked the types; what is of another type is left as it was.
-        fn put<'v, T: glib::value::FromValue<'v>>(field: &mut T, value: &'v glib::Value) {
-            if let Ok(value) = value.get() {
-                *field = value;
-            }
-        }
         match name {
             "uri" => self.uri = optional(value),
             "network" => self.network = optional(value).unwrap_or_else(|| DEFAULT_NETWORK.to_owned()),

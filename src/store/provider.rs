@@ -157,6 +157,19 @@ impl Store {
         Ok(transaction.commit()?)
     }
 
+    /// One channel, whatever its state.
+    pub fn provider_channel(&self, outpoint: OutPoint) -> Result<StoredProviderChannel, StoreError> {
+        let mut statement = self
+            .db
+            .prepare("SELECT * FROM provider_channel WHERE outpoint = ?1")?;
+        let mut rows = statement.query([outpoint.to_string()])?;
+        let row = rows.next()?.ok_or(StoreError::Unknown(outpoint))?;
+        Ok(StoredProviderChannel {
+            record: read_record(row)?,
+            settlements: self.settlements(outpoint)?,
+        })
+    }
+
     /// All channels that may still move money, and the outpoints of rows that can't be read.
     pub fn unsettled(&self) -> Result<(Vec<StoredProviderChannel>, Vec<String>), StoreError> {
         let mut statement = self.db.prepare(

@@ -219,7 +219,8 @@ impl Provider {
     }
 
     pub fn uri(&self) -> String {
-        format!("streamium://127.0.0.1:{}/the%20test", self.port)
+        let key = self.sink.property::<String>("public-key");
+        format!("streamium://127.0.0.1:{}/the%20test?key={key}", self.port)
     }
 
     /// The webrtcsink inside.

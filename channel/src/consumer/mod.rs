@@ -4,6 +4,7 @@
 //! messages, what the wallet, the media and the chain say, and the time; carry out the [`ConsumerEffect`]s it
 //! returns, in order. If one of them fails, the rest must not be carried out.
 
+mod messages;
 mod policy;
 mod purse;
 mod session;

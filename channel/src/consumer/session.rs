@@ -7,16 +7,11 @@ use super::{
 use crate::contract::{Channel, Contract};
 use crate::cooperative::Closing;
 use crate::fault::{Fault, Reaction};
-use crate::keys::ChannelKeys;
 use crate::liveness::Liveness;
-use crate::message::{
-    ChannelState, ClosingOffer, ConsumerMessage, GateState, ProviderMessage, decode, words,
-};
-use crate::money::Msat;
+use crate::message::{ClosingOffer, ConsumerMessage, GateState, decode, words};
 use crate::payment::Payment;
 use crate::record::ConsumerRecord;
-use crate::terms::{Expected, PROTOCOL_VERSION, Terms, TrackKind};
-use bitcoin::secp256k1::schnorr;
+use crate::terms::{PROTOCOL_VERSION, Terms, TrackKind};
 use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction};
 use std::time::Duration;
 
@@ -36,8 +31,9 @@ const TRACK_INTERVAL: Duration = Duration::from_secs(1);
 /// The size of a cooperative close, in vB, generously.
 const CLOSING_VB: u64 = 200;
 
+/// Where the session is.
 #[derive(Debug)]
-enum State {
+pub(super) enum State {
     AwaitTerms,
     /// A free stream, or terms refused by nobody yet: nothing is locked.
     Free,
@@ -49,23 +45,24 @@ enum State {
     Ended,
 }
 
+/// The channel that the session pays through.
 #[derive(Debug)]
-struct OpenChannel {
-    channel: Channel,
-    terms: Terms,
-    payout: ScriptBuf,
-    fee_rate: FeeRate,
+pub(super) struct OpenChannel {
+    pub(super) channel: Channel,
+    pub(super) terms: Terms,
+    pub(super) payout: ScriptBuf,
+    pub(super) fee_rate: FeeRate,
     /// The provider has acknowledged the commitment: it may be paid.
-    acknowledged: bool,
-    confirmations: u32,
-    purse: Purse,
-    gate: GateState,
-    paid_at: Duration,
-    exhausted: bool,
+    pub(super) acknowledged: bool,
+    pub(super) confirmations: u32,
+    pub(super) purse: Purse,
+    pub(super) gate: GateState,
+    pub(super) paid_at: Duration,
+    pub(super) exhausted: bool,
 }
 
 impl State {
-    const fn words(&self) -> &'static str {
+    pub(super) const fn words(&self) -> &'static str {
         match self {
             State::AwaitTerms => "terms are awaited",
             State::Free => "the stream is free",
@@ -82,15 +79,15 @@ impl State {
 /// One session with a provider, from the connection to its end.
 #[derive(Debug)]
 pub struct ConsumerSession {
-    policy: ConsumerPolicy,
-    keys: ConsumerIdentity,
-    suggested_fee_rate: Option<FeeRate>,
-    state: State,
+    pub(super) policy: ConsumerPolicy,
+    pub(super) keys: ConsumerIdentity,
+    pub(super) suggested_fee_rate: Option<FeeRate>,
+    pub(super) state: State,
     /// When the present state began.
-    since: Duration,
-    liveness: Liveness,
-    playing: bool,
-    arrivals: Arrivals,
+    pub(super) since: Duration,
+    pub(super) liveness: Liveness,
+    pub(super) playing: bool,
+    pub(super) arrivals: Arrivals,
 }
 
 impl ConsumerSession {
@@ -303,7 +300,7 @@ impl ConsumerSession {
     pub fn next(&self, now: Duration) -> Option<Duration> {
         let payment = match &self.state {
             State::Ended => return None,
-            State::Open(open) if open.acknowledged => {
+            State::Open(open) if open.acknowledged && self.playing => {
                 Some(open.paid_at.saturating_add(self.policy.payment_interval).max(now))
             }
             _ => None,
@@ -357,12 +354,12 @@ impl ConsumerSession {
         effects
     }
 
-    fn enter(&mut self, state: State, now: Duration) {
+    pub(super) fn enter(&mut self, state: State, now: Duration) {
         self.state = state;
         self.since = now;
     }
 
-    fn finish(&mut self, end: ConsumerEnd, now: Duration, out: &mut Vec<Effect>) {
+    pub(super) fn finish(&mut self, end: ConsumerEnd, now: Duration, out: &mut Vec<Effect>) {
         if let State::Open(open) = &self.state {
             out.push(Effect::SavePaid {
                 outpoint: open.channel.outpoint(),
@@ -373,189 +370,8 @@ impl ConsumerSession {
         out.push(Effect::End(end));
     }
 
-    fn message(
-        &mut self,
-        message: ProviderMessage,
-        now: Duration,
-        out: &mut Vec<Effect>,
-    ) -> Result<(), Fault> {
-        match (message, &mut self.state) {
-            (ProviderMessage::Ping, _) => out.push(Effect::Send(ConsumerMessage::Pong)),
-            (ProviderMessage::Pong | ProviderMessage::Error { .. }, _) => (),
-            (ProviderMessage::Unknown, _) => return Err(Fault::UnknownType),
-            (ProviderMessage::Busy { reason }, State::AwaitTerms) => {
-                self.finish(ConsumerEnd::Busy(words(&reason)), now, out);
-            }
-            (ProviderMessage::Refused { reason }, _) => {
-                self.finish(ConsumerEnd::ProviderRefused(words(&reason)), now, out);
-            }
-            (ProviderMessage::Close { reason }, State::Open(open)) => {
-                let outpoint = open.channel.outpoint();
-                out.push(Effect::SavePaid {
-                    outpoint,
-                    paid: open.purse.paid(),
-                });
-                self.enter(
-                    State::Closing(outpoint, ConsumerEnd::ProviderClosed(words(&reason))),
-                    now,
-                );
-            }
-            (ProviderMessage::Close { .. }, State::Closing(..)) => (),
-            (ProviderMessage::Close { reason }, _) => {
-                self.finish(ConsumerEnd::ProviderClosed(words(&reason)), now, out);
-            }
-            (ProviderMessage::Terms { terms, signature }, State::AwaitTerms) => {
-                self.terms(terms, &signature, now, out)?;
-            }
-            (ProviderMessage::Accept { payout_script }, State::Opening(terms, contract)) => {
-                let fee_rate = self.policy.fee_rate(terms, self.suggested_fee_rate);
-                let (terms, contract) = (terms.clone(), contract.clone());
-                let script = contract.script()?.script_pubkey().clone();
-                out.push(Effect::BuildCommitment {
-                    contract: contract.clone(),
-                    script,
-                    fee_rate,
-                });
-                self.enter(State::Committing(terms, contract, payout_script), now);
-            }
-            (ProviderMessage::Channel { outpoint, state }, State::Open(_)) => {
-                self.channel_state(outpoint, state, now, out)?;
-            }
-            (
-                ProviderMessage::Credit {
-                    outpoint,
-                    consumed_msat,
-                    gate,
-                    ..
-                },
-                State::Open(open),
-            ) => {
-                if outpoint != open.channel.outpoint() {
-                    return Err(Fault::OtherChannel);
-                }
-                self.credit(consumed_msat, gate, now, out)?;
-            }
-            (ProviderMessage::Settled { outpoint, txid }, State::Closing(ours, end)) if outpoint == *ours => {
-                let end = end.clone();
-                out.push(Effect::Notice(ConsumerNotice::Settled { outpoint, txid }));
-                self.finish(end, now, out);
-            }
-            // What was on its way when we closed.
-            (ProviderMessage::Credit { .. } | ProviderMessage::Channel { .. }, State::Closing(..)) => (),
-            (message, state) => {
-                return Err(Fault::Unexpected {
-                    message: name(&message),
-                    state: state.words(),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    fn terms(
-        &mut self,
-        terms: Box<Terms>,
-        signature: &schnorr::Signature,
-        now: Duration,
-        out: &mut Vec<Effect>,
-    ) -> Result<(), Fault> {
-        let link = &self.keys.link;
-        terms.verify(
-            signature,
-            &Expected {
-                identity: link.key,
-                stream: link.stream.as_str(),
-                chain: self.keys.chain,
-                certificates: self.keys.certificates,
-                nonce: self.keys.nonce,
-            },
-        )?;
-        out.push(Effect::Notice(ConsumerNotice::Terms(terms.clone())));
-        if terms.rate.is_free() {
-            self.enter(State::Free, now);
-            return Ok(());
-        }
-        match self.policy.judge(&terms) {
-            Ok(capacity) => {
-                let fee_rate = self.policy.fee_rate(&terms, self.suggested_fee_rate);
-                out.push(Effect::AwaitFunds { capacity, fee_rate });
-                self.enter(State::AwaitFunds(terms), now);
-            }
-            Err(refusal) => out.extend(self.close(ConsumerEnd::Refused(refusal), now)),
-        }
-        Ok(())
-    }
-
-    fn propose(&self, terms: &Terms) -> Result<Contract, Fault> {
-        let consumer = self.keys.channel_key.x_only_public_key().0;
-        let keys = ChannelKeys::new(consumer, terms.channel_key)?;
-        let capacity = self.policy.capacity.min(terms.max_capacity);
-        Ok(Contract::new(
-            keys,
-            self.policy.refund_delay,
-            capacity,
-            self.keys.change.clone(),
-        )?)
-    }
-
-    fn channel_state(
-        &mut self,
-        outpoint: OutPoint,
-        state: ChannelState,
-        now: Duration,
-        out: &mut Vec<Effect>,
-    ) -> Result<(), Fault> {
-        let State::Open(open) = &mut self.state else {
-            return Ok(());
-        };
-        if outpoint != open.channel.outpoint() {
-            return Err(Fault::OtherChannel);
-        }
-        let confirmations = match state {
-            ChannelState::Rejected { reason } => {
-                out.extend(self.close(ConsumerEnd::ProviderRefused(words(&reason)), now));
-                return Ok(());
-            }
-            ChannelState::Seen => 0,
-            ChannelState::Confirmed { confirmations } => confirmations,
-        };
-        let news = !open.acknowledged || confirmations != open.confirmations;
-        open.acknowledged = true;
-        open.confirmations = confirmations;
-        if news {
-            out.push(Effect::Notice(ConsumerNotice::Channel {
-                outpoint,
-                confirmations,
-            }));
-        }
-        self.pay(now, out);
-        Ok(())
-    }
-
-    fn credit(
-        &mut self,
-        consumed_msat: u64,
-        gate: GateState,
-        now: Duration,
-        out: &mut Vec<Effect>,
-    ) -> Result<(), Fault> {
-        self.count(now);
-        let State::Open(open) = &mut self.state else {
-            return Ok(());
-        };
-        if gate != open.gate {
-            open.gate = gate;
-            out.push(Effect::Notice(ConsumerNotice::Gate { state: gate }));
-        }
-        open.purse.report(Msat::new(consumed_msat), now)?;
-        if gate == GateState::Starved {
-            self.pay(now, out);
-        }
-        Ok(())
-    }
-
     /// Books the time in which every paid track arrived.
-    fn count(&mut self, now: Duration) {
+    pub(super) fn count(&mut self, now: Duration) {
         if let State::Open(open) = &mut self.state {
             let arrivals = self.arrivals;
             let arriving = open.terms.tracks.iter().all(|track| {
@@ -570,7 +386,7 @@ impl ConsumerSession {
     }
 
     /// Pays up to the target, if that is more than has been paid.
-    fn pay(&mut self, now: Duration, out: &mut Vec<Effect>) {
+    pub(super) fn pay(&mut self, now: Duration, out: &mut Vec<Effect>) {
         self.count(now);
         let policy = self.policy;
         let State::Open(open) = &mut self.state else {
@@ -693,22 +509,5 @@ impl ConsumerSession {
         self.state_deadline()
             .filter(|(at, _)| now >= *at)
             .map(|(_, end)| end)
-    }
-}
-
-const fn name(message: &ProviderMessage) -> &'static str {
-    match message {
-        ProviderMessage::Terms { .. } => "terms",
-        ProviderMessage::Accept { .. } => "accept",
-        ProviderMessage::Busy { .. } => "busy",
-        ProviderMessage::Refused { .. } => "refused",
-        ProviderMessage::Channel { .. } => "channel",
-        ProviderMessage::Credit { .. } => "credit",
-        ProviderMessage::Close { .. } => "close",
-        ProviderMessage::Settled { .. } => "settled",
-        ProviderMessage::Ping => "ping",
-        ProviderMessage::Pong => "pong",
-        ProviderMessage::Error { .. } => "error",
-        ProviderMessage::Unknown => "an unknown message",
     }
 }

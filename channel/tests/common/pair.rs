@@ -188,6 +188,16 @@ impl Pair {
         self.provider_effects(effects);
         let effects = self.consumer.tick(self.now);
         self.consumer_effects(effects);
+        // Whoever sleeps until then must not find that nothing was due, again and again.
+        let later = |at: Option<Duration>| at.is_none_or(|at| at > self.now);
+        assert!(
+            later(self.provider.next(self.now)),
+            "the provider's driver would spin"
+        );
+        assert!(
+            later(self.consumer.next(self.now)),
+            "the consumer's driver would spin"
+        );
     }
 
     pub fn provider_effects(&mut self, effects: Vec<ProviderEffect>) {
@@ -213,7 +223,13 @@ impl Pair {
                     self.broadcasts.push(tx);
                 }
                 ProviderEffect::Gate(state) => self.gate = state,
-                ProviderEffect::Settle(_) => self.settle_due = true,
+                ProviderEffect::Settle(outpoint) => {
+                    self.settle_due = true;
+                    // Said at once where the commitment is confirmed.
+                    let txid = bitcoin::Txid::from_byte_array([7; 32]);
+                    let settled = ProviderMessage::Settled { outpoint, txid };
+                    self.provider_effects(vec![ProviderEffect::Send(settled)]);
+                }
                 ProviderEffect::CloseCooperatively { transaction, .. } => self.closing = Some(transaction),
                 ProviderEffect::End(reason) => self.provider_end = Some(reason),
                 ProviderEffect::Watch { .. } | ProviderEffect::Notice(_) => (),

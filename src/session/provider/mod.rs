@@ -1,9 +1,11 @@
 //! The provider's driver: all sessions of one stream, its store, its chain and its settlements, in one thread.
 
+mod chain_news;
 mod driver;
 mod live;
 mod money;
 mod notices;
+mod settling;
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};

@@ -1,0 +1,215 @@
+//! What each message does in each state; the table is in protocol.md section 9.
+
+use super::session::{ConsumerSession, State};
+use super::{ConsumerEffect as Effect, ConsumerEnd, ConsumerNotice};
+use crate::contract::Contract;
+use crate::fault::Fault;
+use crate::keys::ChannelKeys;
+use crate::message::{ChannelState, ConsumerMessage, GateState, ProviderMessage, words};
+use crate::money::Msat;
+use crate::terms::{Expected, Terms};
+use bitcoin::OutPoint;
+use bitcoin::secp256k1::schnorr;
+use std::time::Duration;
+
+impl ConsumerSession {
+    /// One message in the present state. What is not named here has no place.
+    pub(super) fn message(
+        &mut self,
+        message: ProviderMessage,
+        now: Duration,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Fault> {
+        match (message, &mut self.state) {
+            (ProviderMessage::Ping, _) => out.push(Effect::Send(ConsumerMessage::Pong)),
+            (ProviderMessage::Pong | ProviderMessage::Error { .. }, _) => (),
+            (ProviderMessage::Unknown, _) => return Err(Fault::UnknownType),
+            (ProviderMessage::Busy { reason }, State::AwaitTerms) => {
+                self.finish(ConsumerEnd::Busy(words(&reason)), now, out);
+            }
+            (ProviderMessage::Refused { reason }, _) => {
+                self.finish(ConsumerEnd::ProviderRefused(words(&reason)), now, out);
+            }
+            (ProviderMessage::Close { reason }, State::Open(open)) => {
+                let outpoint = open.channel.outpoint();
+                out.push(Effect::SavePaid {
+                    outpoint,
+                    paid: open.purse.paid(),
+                });
+                self.enter(
+                    State::Closing(outpoint, ConsumerEnd::ProviderClosed(words(&reason))),
+                    now,
+                );
+            }
+            (ProviderMessage::Close { .. }, State::Closing(..)) => (),
+            (ProviderMessage::Close { reason }, _) => {
+                self.finish(ConsumerEnd::ProviderClosed(words(&reason)), now, out);
+            }
+            (ProviderMessage::Terms { terms, signature }, State::AwaitTerms) => {
+                self.terms(terms, &signature, now, out)?;
+            }
+            (ProviderMessage::Accept { payout_script }, State::Opening(terms, contract)) => {
+                let fee_rate = self.policy.fee_rate(terms, self.suggested_fee_rate);
+                let (terms, contract) = (terms.clone(), contract.clone());
+                let script = contract.script()?.script_pubkey().clone();
+                out.push(Effect::BuildCommitment {
+                    contract: contract.clone(),
+                    script,
+                    fee_rate,
+                });
+                self.enter(State::Committing(terms, contract, payout_script), now);
+            }
+            (ProviderMessage::Channel { outpoint, state }, State::Open(_)) => {
+                self.channel_state(outpoint, state, now, out)?;
+            }
+            (
+                ProviderMessage::Credit {
+                    outpoint,
+                    consumed_msat,
+                    gate,
+                    ..
+                },
+                State::Open(open),
+            ) => {
+                if outpoint != open.channel.outpoint() {
+                    return Err(Fault::OtherChannel);
+                }
+                self.credit(consumed_msat, gate, now, out)?;
+            }
+            (ProviderMessage::Settled { outpoint, txid }, State::Closing(ours, end)) if outpoint == *ours => {
+                let end = end.clone();
+                out.push(Effect::Notice(ConsumerNotice::Settled { outpoint, txid }));
+                self.finish(end, now, out);
+            }
+            // What was on its way when we closed.
+            (ProviderMessage::Credit { .. } | ProviderMessage::Channel { .. }, State::Closing(..)) => (),
+            (message, state) => {
+                return Err(Fault::Unexpected {
+                    message: name(&message),
+                    state: state.words(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn terms(
+        &mut self,
+        terms: Box<Terms>,
+        signature: &schnorr::Signature,
+        now: Duration,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Fault> {
+        let link = &self.keys.link;
+        terms.verify(
+            signature,
+            &Expected {
+                identity: link.key,
+                stream: link.stream.as_str(),
+                chain: self.keys.chain,
+                certificates: self.keys.certificates,
+                nonce: self.keys.nonce,
+            },
+        )?;
+        out.push(Effect::Notice(ConsumerNotice::Terms(terms.clone())));
+        if terms.rate.is_free() {
+            self.enter(State::Free, now);
+            return Ok(());
+        }
+        match self.policy.judge(&terms) {
+            Ok(capacity) => {
+                let fee_rate = self.policy.fee_rate(&terms, self.suggested_fee_rate);
+                out.push(Effect::AwaitFunds { capacity, fee_rate });
+                self.enter(State::AwaitFunds(terms), now);
+            }
+            Err(refusal) => out.extend(self.close(ConsumerEnd::Refused(refusal), now)),
+        }
+        Ok(())
+    }
+
+    /// The contract to propose under these terms.
+    pub(super) fn propose(&self, terms: &Terms) -> Result<Contract, Fault> {
+        let consumer = self.keys.channel_key.x_only_public_key().0;
+        let keys = ChannelKeys::new(consumer, terms.channel_key)?;
+        let capacity = self.policy.capacity.min(terms.max_capacity);
+        Ok(Contract::new(
+            keys,
+            self.policy.refund_delay,
+            capacity,
+            self.keys.change.clone(),
+        )?)
+    }
+
+    fn channel_state(
+        &mut self,
+        outpoint: OutPoint,
+        state: ChannelState,
+        now: Duration,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Fault> {
+        let State::Open(open) = &mut self.state else {
+            return Ok(());
+        };
+        if outpoint != open.channel.outpoint() {
+            return Err(Fault::OtherChannel);
+        }
+        let confirmations = match state {
+            ChannelState::Rejected { reason } => {
+                out.extend(self.close(ConsumerEnd::ProviderRefused(words(&reason)), now));
+                return Ok(());
+            }
+            ChannelState::Seen => 0,
+            ChannelState::Confirmed { confirmations } => confirmations,
+        };
+        let news = !open.acknowledged || confirmations != open.confirmations;
+        open.acknowledged = true;
+        open.confirmations = confirmations;
+        if news {
+            out.push(Effect::Notice(ConsumerNotice::Channel {
+                outpoint,
+                confirmations,
+            }));
+        }
+        self.pay(now, out);
+        Ok(())
+    }
+
+    fn credit(
+        &mut self,
+        consumed_msat: u64,
+        gate: GateState,
+        now: Duration,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Fault> {
+        self.count(now);
+        let State::Open(open) = &mut self.state else {
+            return Ok(());
+        };
+        if gate != open.gate {
+            open.gate = gate;
+            out.push(Effect::Notice(ConsumerNotice::Gate { state: gate }));
+        }
+        open.purse.report(Msat::new(consumed_msat), now)?;
+        if gate == GateState::Starved {
+            self.pay(now, out);
+        }
+        Ok(())
+    }
+}
+
+const fn name(message: &ProviderMessage) -> &'static str {
+    match message {
+        ProviderMessage::Terms { .. } => "terms",
+        ProviderMessage::Accept { .. } => "accept",
+        ProviderMessage::Busy { .. } => "busy",
+        ProviderMessage::Refused { .. } => "refused",
+        ProviderMessage::Channel { .. } => "channel",
+        ProviderMessage::Credit { .. } => "credit",
+        ProviderMessage::Close { .. } => "close",
+        ProviderMessage::Settled { .. } => "settled",
+        ProviderMessage::Ping => "ping",
+        ProviderMessage::Pong => "pong",
+        ProviderMessage::Error { .. } => "error",
+        ProviderMessage::Unknown => "an unknown message",
+    }
+}

@@ -1,0 +1,134 @@
+//! What the chain says, and whom it concerns.
+
+use bitcoin::{OutPoint, Txid};
+use streamium_channel::provider::CommitmentStatus;
+
+use super::driver::Driver;
+use super::live::{Live, Phase};
+use crate::chain::{BroadcastError, ChainEvent};
+use crate::session::{Report, Severity};
+
+impl Driver {
+    pub(super) fn chain_event(&mut self, event: ChainEvent) {
+        match event {
+            ChainEvent::Tip(tip) => self.new_tip(tip.height),
+            ChainEvent::Script { script, transactions } => {
+                let outpoint = self
+                    .money
+                    .as_mut()
+                    .and_then(|money| money.watched.update(&script, transactions));
+                if let Some(outpoint) = outpoint {
+                    self.channel_news(outpoint);
+                }
+            }
+            ChainEvent::Broadcast { txid, result } => self.broadcast_answer(txid, result),
+            ChainEvent::Reachable { server } => self.say(crate::session::reachable(&server)),
+            ChainEvent::Unreachable { server, why } => self.say(crate::session::unreachable(&server, &why)),
+            ChainEvent::FeeRate(_) | ChainEvent::WalletSynced(_) | ChainEvent::WalletSyncFailed(_) => (),
+        }
+    }
+
+    fn new_tip(&mut self, height: u32) {
+        let waiting: Vec<String> = self
+            .sessions
+            .iter()
+            .filter(|(_, live)| matches!(live.phase, Phase::Waiting(_)))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for session in self.sessions.values_mut().filter_map(Live::session) {
+            session.tip(height);
+        }
+        for id in waiting {
+            self.begin(&id);
+        }
+        let Some(money) = &self.money else { return };
+        let outpoints: Vec<_> = money.sessions.keys().chain(money.due.keys()).copied().collect();
+        for outpoint in outpoints {
+            self.channel_news(outpoint);
+        }
+    }
+
+    /// Something may have changed for a channel: tell its session, or settle it.
+    fn channel_news(&mut self, outpoint: OutPoint) {
+        let now = self.now();
+        let Some(money) = &self.money else { return };
+        let Some(status) = money.status(outpoint) else {
+            return;
+        };
+        if money.due.contains_key(&outpoint) {
+            self.settle(outpoint);
+            return;
+        }
+        let Some(id) = money.sessions.get(&outpoint).cloned() else {
+            return;
+        };
+        let seen = money.seen.contains(&outpoint);
+        let status = match (status.spend, status.made) {
+            // Not known yet: the servers have only just been told.
+            (None, None) if !seen => return,
+            // Somebody spent it, or it is not known any more: nothing of it counts.
+            (Some(_), _) | (None, None) => CommitmentStatus::Missing,
+            (None, Some(0)) => CommitmentStatus::Mempool,
+            (None, Some(confirmations)) => CommitmentStatus::Confirmed { confirmations },
+        };
+        if let Some(money) = &mut self.money {
+            money.seen.insert(outpoint);
+        }
+        if let Some(session) = self.sessions.get_mut(&id).and_then(Live::session) {
+            let effects = session.commitment_status(status, now);
+            self.carry_out(&id, effects);
+        }
+    }
+
+    fn broadcast_answer(&mut self, txid: Txid, result: Result<(), BroadcastError>) {
+        let Some(money) = &mut self.money else { return };
+        let settled = money.unanswered.remove(&txid);
+        let Err(error) = result else { return };
+        if let Some(outpoint) = settled {
+            self.say_once(
+                outpoint,
+                Report::new("unsettleable")
+                    .text_field("outpoint", outpoint)
+                    .text_field("reason", &error)
+                    .severity(Severity::Warning)
+                    .say(format!(
+                        "The settlement {txid} is not out yet, and is tried again: {error}."
+                    )),
+            );
+        } else if let Some(outpoint) = money
+            .sessions
+            .keys()
+            .find(|outpoint| outpoint.txid == txid)
+            .copied()
+        {
+            self.commitment_refused(outpoint, &error);
+        }
+    }
+
+    /// The network does not take a commitment: nothing of it counts unless it is seen after all (the transaction
+    /// that it spends may be on its way still).
+    fn commitment_refused(&mut self, outpoint: OutPoint, error: &BroadcastError) {
+        let now = self.now();
+        let Some(money) = &self.money else { return };
+        if *error == BroadcastError::Unreachable || money.seen.contains(&outpoint) {
+            return;
+        }
+        let Some(id) = money.sessions.get(&outpoint).cloned() else {
+            return;
+        };
+        self.say(
+            Report::new("fault")
+                .text_field("session", &id)
+                .text_field("reason", error)
+                .severity(Severity::Warning)
+                .say(format!(
+                    "A viewer's commitment {} is not taken by the network: {error}.",
+                    outpoint.txid
+                )),
+        );
+        if let Some(session) = self.sessions.get_mut(&id).and_then(Live::session) {
+            let effects = session.commitment_status(CommitmentStatus::Missing, now);
+            self.carry_out(&id, effects);
+        }
+    }
+}
