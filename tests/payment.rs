@@ -2,8 +2,14 @@
 //!
 //! Everything waits for what the elements say. Tests run one after the other, so they may mine.
 
+#[path = "payment/attacker.rs"]
+mod attacker;
 mod common;
 #[path = "payment/credit.rs"]
 mod credit;
+#[path = "payment/edges.rs"]
+mod edges;
 #[path = "payment/playing.rs"]
 mod playing;
+#[path = "payment/strangers.rs"]
+mod strangers;

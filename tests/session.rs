@@ -147,6 +147,8 @@ impl ConsumerPeer for ConsumerEnd {
         }
     }
 
+    fn show(&self) {}
+
     fn try_next(&self) {
         self.0.cut();
     }

@@ -132,6 +132,7 @@ struct Attempt {
     number: u64,
     producer: String,
     inner: gst::Element,
+    arrivals: Arrivals,
     session: Arc<Mutex<Option<String>>>,
 }
 
@@ -291,10 +292,10 @@ impl Worker {
         let arrivals = Arrivals::default();
         let session = Arc::new(Mutex::new(None));
         self.watch_session(&signaller, number, &producer, &arrivals, &session);
-        let weak = self.element.clone();
+        let (weak, watched) = (self.element.clone(), arrivals.clone());
         inner.connect_pad_added(move |_, pad| {
             if let Some(element) = weak.upgrade() {
-                pads::expose(&element, pad, &arrivals);
+                pads::expose(&element, pad, &watched);
             }
         });
         // webrtcsrc takes a session's bin out last, however the session ended. Not earlier: stopping it while it
@@ -313,6 +314,7 @@ impl Worker {
             number,
             producer,
             inner: inner.clone(),
+            arrivals,
             session,
         });
         element.add(&inner).map_err(|error| error.to_string())?;
@@ -350,11 +352,15 @@ impl Worker {
 
     /// The current session is over: the stream ends, or, if none of it was seen, the next producer may do.
     fn session_over(&mut self) {
+        let seen = self
+            .attempt
+            .as_ref()
+            .is_some_and(|attempt| !attempt.arrivals.are_hidden());
         self.drop_attempt();
         let Some(element) = self.element.upgrade() else {
             return;
         };
-        if pads::end_of_stream(&element) {
+        if seen && pads::end_of_stream(&element) {
             self.ended = true;
             self.say("ended");
         } else {

@@ -1,5 +1,7 @@
 //! The source pads: each a ghost of one of the inner webrtcsrc's.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use gst::prelude::*;
 
 use super::session::Arrivals;
@@ -19,6 +21,7 @@ pub fn expose(element: &StreamiumPaySrc, inner: &gst::Pad, arrivals: &Arrivals) 
     };
     // A pad of an earlier producer's, from before its terms were refused.
     if let Some(ghost) = element.static_pad(&name).and_downcast::<gst::GhostPad>() {
+        watch(inner, &ghost, kind, arrivals);
         if let Err(error) = ghost.set_target(Some(inner)) {
             gst::error!(CAT, obj = element, "pad {name} can't be reused: {error}");
         }
@@ -36,21 +39,33 @@ pub fn expose(element: &StreamiumPaySrc, inner: &gst::Pad, arrivals: &Arrivals) 
         }
         None => return,
     };
-    watch(&ghost, kind, arrivals);
+    watch(inner, &ghost, kind, arrivals);
     if ghost.set_active(true).is_err() || element.add_pad(&ghost).is_err() {
         gst::error!(CAT, obj = element, "pad {} can't be added", ghost.name());
     }
 }
 
-/// Records arrivals, and drops what nobody wants: one unlinked track would otherwise end the whole session with
-/// not-linked.
-fn watch(ghost: &gst::GhostPad, kind: TrackKind, arrivals: &Arrivals) {
+/// Records arrivals, and drops what nobody may see yet, and what nobody wants: one unlinked track would otherwise end
+/// the whole session with not-linked.
+///
+/// On the inner pad, which belongs to one session; ours may serve several.
+fn watch(inner: &gst::Pad, ghost: &gst::GhostPad, kind: TrackKind, arrivals: &Arrivals) {
     let track = arrivals.add(&ghost.name(), kind);
-    ghost.add_probe(
+    let (arrivals, ghost) = (arrivals.clone(), ghost.downgrade());
+    let missed = AtomicBool::new(false);
+    inner.add_probe(
         gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST,
         move |pad, _| {
             track.record();
-            if pad.is_linked() {
+            if arrivals.are_hidden() {
+                missed.store(true, Ordering::Relaxed);
+                return DISCARD;
+            }
+            if missed.swap(false, Ordering::Relaxed) && kind == TrackKind::Video {
+                // Whoever takes it encoded has missed the key frame.
+                pad.send_event(gst_video::UpstreamForceKeyUnitEvent::builder().build());
+            }
+            if ghost.upgrade().is_some_and(|ghost| ghost.is_linked()) {
                 gst::PadProbeReturn::Ok
             } else {
                 DISCARD

@@ -54,6 +54,8 @@ impl PaymentHooks {
 impl ConsumerHooks for PaymentHooks {
     fn connected(&self, session: ConsumerSession) {
         let id = session.id.clone();
+        // Whose media it is shows when the terms have come.
+        session.hide();
         self.0.connected(&id, Box::new(session));
     }
 
@@ -91,6 +93,10 @@ impl ConsumerPeer for ConsumerSession {
             audio: last(&arrivals, TrackKind::Audio),
             video: last(&arrivals, TrackKind::Video),
         }
+    }
+
+    fn show(&self) {
+        ConsumerSession::show(self);
     }
 
     fn try_next(&self) {

@@ -1,6 +1,6 @@
 //! A consumer's session: what its driver is told, and what it may do.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -49,9 +49,12 @@ pub struct Arrival {
     pub last: Option<Duration>,
 }
 
-/// The arrivals of all tracks. Cheap to clone; written once a buffer.
+/// The arrivals of all tracks, and whether they are shown. Cheap to clone; written once a buffer.
 #[derive(Clone, Default)]
-pub struct Arrivals(Arc<Mutex<Vec<Arc<TrackArrivals>>>>);
+pub struct Arrivals {
+    tracks: Arc<Mutex<Vec<Arc<TrackArrivals>>>>,
+    hidden: Arc<AtomicBool>,
+}
 
 /// The arrivals of one track.
 pub struct TrackArrivals {
@@ -70,12 +73,17 @@ impl Arrivals {
             count: AtomicU64::new(0),
             last_ns: AtomicU64::new(0),
         });
-        lock(&self.0).push(added.clone());
+        lock(&self.tracks).push(added.clone());
         added
     }
 
+    /// True while what arrives must not be shown, since nobody knows yet whose it is.
+    pub fn are_hidden(&self) -> bool {
+        self.hidden.load(Ordering::SeqCst)
+    }
+
     pub fn read(&self) -> Vec<Arrival> {
-        lock(&self.0).iter().map(|track| track.read()).collect()
+        lock(&self.tracks).iter().map(|track| track.read()).collect()
     }
 }
 
@@ -155,6 +163,16 @@ impl ConsumerSession {
     /// What has arrived of each track that there is a pad for.
     pub fn arrivals(&self) -> Vec<Arrival> {
         self.arrivals.read()
+    }
+
+    /// Drops what arrives until [`ConsumerSession::show`].
+    pub fn hide(&self) {
+        self.arrivals.hidden.store(true, Ordering::SeqCst);
+    }
+
+    /// Lets through what arrives.
+    pub fn show(&self) {
+        self.arrivals.hidden.store(false, Ordering::SeqCst);
     }
 
     /// Ends the session and the stream: EOS on all pads.

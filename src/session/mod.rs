@@ -52,6 +52,8 @@ pub trait ProviderPeer: Peer {
 pub trait ConsumerPeer: Peer {
     /// When media last arrived.
     fn arrivals(&self) -> Arrivals;
+    /// This is the link's provider: what it sends may be shown.
+    fn show(&self);
     /// This was not the link's provider: look for another of the same name.
     fn try_next(&self);
 }

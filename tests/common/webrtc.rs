@@ -230,19 +230,24 @@ impl Provider {
 
     /// Its id at the signalling server.
     pub fn peer_id(&self) -> String {
-        let (sender, found) = channel();
-        let sender = Mutex::new(sender);
-        let like = Signaller::of(&self.inner()).unwrap();
-        let uri = format!("ws://127.0.0.1:{}", self.port);
-        let resolver = Resolver::start(&like, &uri, "the test", move |event| {
-            let _ = sender.lock().unwrap().send(event);
-        });
-        let event = found.recv_timeout(PATIENCE).expect("the producer is listed");
-        resolver.stop();
-        match event {
-            ProducerEvent::Added { peer_id } => peer_id,
-            other => panic!("{other:?}"),
-        }
+        producer_of(self.port)
+    }
+}
+
+/// The id of a producer of the tests' stream at the signalling server of this port.
+pub fn producer_of(port: u16) -> String {
+    let (sender, found) = channel();
+    let sender = Mutex::new(sender);
+    let like = Signaller::of(&gststreamiumpay::inner::make_src().unwrap()).unwrap();
+    let uri = format!("ws://127.0.0.1:{port}");
+    let resolver = Resolver::start(&like, &uri, "the test", move |event| {
+        let _ = sender.lock().unwrap().send(event);
+    });
+    let event = found.recv_timeout(PATIENCE).expect("the producer is listed");
+    resolver.stop();
+    match event {
+        ProducerEvent::Added { peer_id } => peer_id,
+        other => panic!("{other:?}"),
     }
 }
 
@@ -260,11 +265,16 @@ impl Consumer {
     }
 
     pub fn plain_prepared(provider: &Provider, prepare: impl FnOnce(&Signaller)) -> Self {
+        Self::plain_at(provider.port, prepare)
+    }
+
+    /// A plain webrtcsrc, at the signalling server of this port.
+    pub fn plain_at(port: u16, prepare: impl FnOnce(&Signaller)) -> Self {
         let source = gststreamiumpay::inner::make_src().unwrap();
         source.set_property("stun-server", None::<String>);
         let signaller = Signaller::of(&source).unwrap();
-        signaller.set_uri(&format!("ws://127.0.0.1:{}", provider.port));
-        signaller.set_producer(&provider.peer_id());
+        signaller.set_uri(&format!("ws://127.0.0.1:{port}"));
+        signaller.set_producer(&producer_of(port));
         prepare(&signaller);
         Self::start(source)
     }

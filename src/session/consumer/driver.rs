@@ -7,7 +7,6 @@ use bitcoin::Amount;
 use streamium_channel::consumer::{
     ConsumerEffect as Effect, ConsumerEnd, ConsumerIdentity, ConsumerNotice, ConsumerSession,
 };
-use streamium_channel::fault::Fault;
 use streamium_channel::handshake::Bytes32;
 use streamium_channel::message::{GateState, encode};
 use streamium_channel::money::Rate;
@@ -29,11 +28,17 @@ const STOP_LIMIT: Duration = Duration::from_millis(1_500);
 /// What was paid is said to people no more often than this; programs get each payment.
 const PAID_TEXT_INTERVAL: Duration = Duration::from_secs(5);
 
+/// How long a producer may take until its data channel is open. One that has none is not the link's provider.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// A connection and its session.
 struct Live {
     id: String,
     peer: Box<dyn ConsumerPeer>,
+    since: Duration,
     session: Option<ConsumerSession>,
+    /// Its terms have come, and are the link's provider's.
+    verified: bool,
 }
 
 pub struct Driver {
@@ -159,12 +164,28 @@ impl Driver {
 
     pub fn tick(&mut self) {
         let now = self.now();
-        if let Some(live) = &mut self.live
-            && let Some(session) = &mut live.session
-        {
+        let Some(live) = &mut self.live else { return };
+        if let Some(session) = &mut live.session {
             session.media(live.peer.arrivals());
             let effects = session.tick(now);
             self.carry_out(effects);
+        } else if now >= live.since.saturating_add(CONNECT_TIMEOUT) {
+            self.pass_over("it speaks no streamium-pay");
+        }
+    }
+
+    /// This is not the link's provider: look for another of the name.
+    fn pass_over(&mut self, why: &str) {
+        let name = &self.options.link.stream;
+        let report = Report::new("refused")
+            .text_field("reason", why)
+            .severity(Severity::Warning);
+        self.say(report.say(format!(
+            "Not the provider of \"{name}\" in the link, nothing was paid: {why}."
+        )));
+        self.set_status(ConsumerStatus::State("resolving"));
+        if let Some(live) = self.live.take() {
+            live.peer.try_next();
         }
     }
 
@@ -184,7 +205,9 @@ impl Driver {
         self.live = Some(Live {
             id,
             peer,
+            since: self.now(),
             session: None,
+            verified: false,
         });
         self.set_status(ConsumerStatus::State("connecting"));
     }
@@ -301,6 +324,10 @@ impl Driver {
         match notice {
             ConsumerNotice::Terms(terms) => {
                 self.rate = terms.rate;
+                if let Some(live) = &mut self.live {
+                    live.verified = true;
+                    live.peer.show();
+                }
                 if terms.rate.is_free() {
                     self.set_status(ConsumerStatus::State("playing"));
                 }
@@ -352,29 +379,18 @@ impl Driver {
         if let Some(money) = &mut self.money {
             money.release_session();
         }
-        let not_the_provider = matches!(end, ConsumerEnd::Fault(Fault::Terms(_)));
-        if not_the_provider {
-            let name = &self.options.link.stream;
-            let report = Report::new("refused")
-                .text_field("reason", &end)
-                .severity(Severity::Warning);
-            self.say(report.say(format!(
-                "Not the provider of \"{name}\" in the link, nothing was paid: {end}."
-            )));
-        } else {
-            self.say(notices::ended(&end));
+        let unverified = self.live.as_ref().is_some_and(|live| !live.verified);
+        let not_the_provider = matches!(
+            end,
+            ConsumerEnd::Fault(_) | ConsumerEnd::TimedOut(_) | ConsumerEnd::Gone
+        );
+        if unverified && not_the_provider {
+            return self.pass_over(&end.to_string());
         }
+        self.say(notices::ended(&end));
         if let Some(live) = &self.live {
-            if not_the_provider {
-                live.peer.try_next();
-            } else {
-                live.peer.end();
-            }
+            live.peer.end();
         }
-        self.set_status(ConsumerStatus::State(if not_the_provider {
-            "resolving"
-        } else {
-            "stopped"
-        }));
+        self.set_status(ConsumerStatus::State("stopped"));
     }
 }
