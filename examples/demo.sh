@@ -79,6 +79,8 @@ clean_up() {
     stop "$name"
   done
   rm -rf "$work"
+  # Where nothing came to be kept.
+  rmdir "$output" 2>/dev/null || true
 }
 
 make_folders() {
