@@ -67,13 +67,17 @@ interrupt() { # name
   kill -INT "${pids[$1]}"
 }
 
-# The next event, or nothing after a moment.
+# The next event, or nothing after a moment. The moment may end in the middle of a line: what was read of it counts.
 next_event() {
   local line
   if IFS= read -r -t 0.2 -u 3 line; then
+    line=$begun_line$line begun_line=''
     handle_event "$line"
+  else
+    begun_line+=$line
   fi
 }
+begun_line=''
 
 # Handles events as they come until the condition holds.
 wait_until() { # what is waited for, condition...

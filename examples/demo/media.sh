@@ -8,7 +8,7 @@ readonly shape="video/x-raw,width=$width,height=$height,pixel-aspect-ratio=1/1"
 # The broadcast must not end before the demo does, so a shorter file is played several times.
 readonly broadcast_s=240 most_copies=60
 
-clip_s=60 has_sound=yes
+clip_s=30 has_sound=yes
 
 # A registry that the user's GStreamer never sees, and a plugin folder for nothing but our plugin: the build's own
 # folder is full of other libraries.
@@ -28,7 +28,7 @@ make_clip() { # file
     videotestsrc pattern=smpte75 num-buffers=$buffers ! "$shape,framerate=$fps/1" ! \
     timeoverlay halignment=center valignment=bottom font-desc="Sans Bold 32" ! \
     textoverlay text=streamium valignment=center font-desc="Sans Bold 64" ! \
-    vp8enc deadline=1 cpu-used=16 threads=2 keyframe-max-dist=60 target-bitrate=1000000 ! queue ! mux. \
+    vp8enc deadline=1 cpu-used=16 keyframe-max-dist=60 target-bitrate=1000000 ! queue ! mux. \
     audiotestsrc wave=ticks num-buffers=$buffers samplesperbuffer=$((48000 / fps)) ! \
     audio/x-raw,rate=48000,channels=2 ! opusenc ! queue ! mux. \
     webmmux name=mux ! filesink location="$1" >"$work/clip.log" 2>&1 || fail "the clip could not be made" clip

@@ -142,6 +142,8 @@ hear_payment() { # microseconds
 }
 
 hear_trouble() { # who, name, microseconds; and field
+  # Pipelines that are being stopped complain of what stops.
+  [ -z "${expected_to_end[$1]:-}" ] || return 0
   case $2 in
     fault | failed | refused | store-failed | consumer-error | unsettleable | error)
       tell_at "$3" "$1" "$2: ${field[reason]:-${field[text]:-${field[debug]:-}}}"
