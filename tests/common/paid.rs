@@ -15,7 +15,7 @@ use gststreamiumpay::wallet::Wallet;
 
 use super::notes::{Note, Notes};
 use super::regtest::Regtest;
-use super::taps::{Taps, running_time};
+use super::taps::{Taps, is_bright, running_time};
 use super::webrtc::{PATIENCE, Running, free_port};
 
 /// The rate of the tests' streams: fast enough that a test sees money run out.
@@ -137,6 +137,7 @@ pub struct Frame {
     pub at: Instant,
     pub running_time: gst::ClockTime,
     pub duration: gst::ClockTime,
+    pub is_bright: bool,
 }
 
 /// A paying consumer: streamiumpaysrc, decoded to fakesinks.
@@ -271,6 +272,7 @@ fn play(pipeline: &gst::Pipeline, pad: &gst::Pad, report: impl Fn(Frame) + Send 
                 at: Instant::now(),
                 running_time: running_time(pad, buffer),
                 duration: buffer.duration().unwrap_or_default(),
+                is_bright: is_bright(buffer),
             });
         }
         gst::PadProbeReturn::Ok

@@ -15,6 +15,8 @@ pub struct Passed {
     pub kind: TrackKind,
     pub is_key_frame: bool,
     pub running_time: gst::ClockTime,
+    /// Of raw video in I420: whether it is bright in the middle.
+    pub is_bright: bool,
 }
 
 /// What was seen of one session.
@@ -89,6 +91,7 @@ impl Taps {
                         kind,
                         is_key_frame: !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT),
                         running_time: running_time(pad, buffer),
+                        is_bright: is_bright(buffer),
                     };
                     taps.change(&id, |tap| tap.passed.push(passed));
                 }
@@ -141,4 +144,10 @@ pub fn running_time(pad: &gst::Pad, buffer: &gst::BufferRef) -> gst::ClockTime {
     segment
         .and_then(|segment| segment.to_running_time(buffer.pts()))
         .unwrap_or(gst::ClockTime::ZERO)
+}
+
+/// Whether a picture in I420 is bright in the middle: the brightness comes first and is two thirds of it.
+pub fn is_bright(buffer: &gst::BufferRef) -> bool {
+    let mut middle = [0];
+    buffer.copy_to_slice(buffer.size() / 3, &mut middle).is_ok() && middle[0] > 128
 }

@@ -176,8 +176,11 @@ fn what_is_set_wrong_is_said_in_a_sentence() {
         let _provider = PaidProvider::start(&used, RAW_VIDEO, "");
         let electrum = "electrum-url=tcp://127.0.0.1:1";
         let table = [
-            (paid(&in_folder(&file)), "file"),
-            (src(&format!("{electrum} {}", in_folder(&file))), "file"),
+            (paid(&in_folder(&file)), "data-dir can't be used"),
+            (
+                src(&format!("{electrum} {}", in_folder(&file))),
+                "data-dir can't be used",
+            ),
             (paid(&in_folder(&used)), "in use by another provider"),
         ];
         for (launch, words) in table {

@@ -35,9 +35,9 @@ pub struct ConsumerOptions {
 /// Why a consumer can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum ConsumerStartError {
-    #[error(transparent)]
+    #[error("data-dir can't be used: {0}.")]
     Store(#[from] StoreError),
-    #[error(transparent)]
+    #[error("data-dir can't be used: {0}.")]
     Wallet(#[from] WalletError),
     #[error(transparent)]
     Chain(#[from] ChainStartError),

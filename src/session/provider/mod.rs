@@ -57,9 +57,9 @@ pub struct PaidOptions {
 /// Why a provider can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum ProviderStartError {
-    #[error(transparent)]
+    #[error("data-dir can't be used: {0}.")]
     Store(#[from] StoreError),
-    #[error(transparent)]
+    #[error("data-dir can't be used: {0}.")]
     Seed(#[from] SeedError),
     #[error(transparent)]
     Chain(#[from] ChainStartError),
