@@ -161,22 +161,26 @@ impl ElementImpl for StreamiumPaySink {
             })?;
         }
         match transition {
-            gst::StateChange::ReadyToPaused => self.stopping.store(false, Ordering::Relaxed),
-            gst::StateChange::PausedToReady => self.stopping.store(true, Ordering::Relaxed),
-            _ => (),
-        }
-        match transition {
-            gst::StateChange::ReadyToPaused => self.start().map_err(|reason| {
-                gst::element_imp_error!(self, gst::ResourceError::Settings, ("{reason}"), ["{reason}"]);
-                gst::StateChangeError
-            })?,
-            // While the sessions can still be told.
-            gst::StateChange::PausedToReady => self.stop(),
+            gst::StateChange::ReadyToPaused => {
+                self.stopping.store(false, Ordering::Relaxed);
+                self.start().map_err(|reason| {
+                    gst::element_imp_error!(self, gst::ResourceError::Settings, ("{reason}"), ["{reason}"]);
+                    gst::StateChangeError
+                })?;
+            }
+            gst::StateChange::PausedToReady => {
+                self.stopping.store(true, Ordering::Relaxed);
+                // While the sessions can still be told.
+                self.stop();
+            }
             _ => (),
         }
         let result = self.parent_change_state(transition);
-        if transition == gst::StateChange::PausedToReady {
-            self.sessions.clear();
+        match transition {
+            // No way down to READY leads past `stop` from here.
+            gst::StateChange::ReadyToPaused if result.is_err() => self.stop(),
+            gst::StateChange::PausedToReady => self.sessions.clear(),
+            _ => (),
         }
         result
     }

@@ -142,7 +142,12 @@ impl ElementImpl for StreamiumPaySrc {
             gst::StateChange::PausedToReady => self.stop(),
             _ => (),
         }
-        let success = self.parent_change_state(transition)?;
+        let success = self.parent_change_state(transition);
+        if success.is_err() && transition == gst::StateChange::ReadyToPaused {
+            // No way down to READY leads past `stop` from here.
+            self.stop();
+        }
+        let success = success?;
         match transition {
             gst::StateChange::PausedToPlaying => {
                 self.start()?;
