@@ -40,7 +40,7 @@ USAGE
 
 # --- beginning and end ---
 
-step='start' told=''
+step='start' told='' own_output=''
 
 refuse() { # sentence
   told=yes
@@ -79,7 +79,8 @@ clean_up() {
     stop "$name"
   done
   rm -rf "$work"
-  # Where nothing came to be kept.
+  # Half a recording is worth keeping for nobody who did not ask for it; nor is a folder without anything.
+  [ $status -lt 128 ] || [ -z "$own_output" ] || rm -rf "$output"
   rmdir "$output" 2>/dev/null || true
 }
 
@@ -94,6 +95,7 @@ make_folders() {
     output=$(cd "$output" && pwd)
   else
     output=$(mktemp -d -t streamium-demo.XXXXXX)
+    own_output=yes
   fi
   recording="$output/recording.webm" picture="$output/picture.png"
 }

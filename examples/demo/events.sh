@@ -29,7 +29,7 @@ start() { # name, command...
 
 # Asks for this shell's own children, so that a process id given to another meanwhile is never taken for ours.
 running() { # name
-  [ -n "${pids[$1]:-}" ] && grep -qx "${pids[$1]}" <<<"$(jobs -rp)"
+  [[ -n ${pids[$1]:-} && $'\n'$(jobs -rp)$'\n' == *$'\n'${pids[$1]}$'\n'* ]]
 }
 
 # Asked to end at first; made to after ten seconds.
@@ -85,6 +85,7 @@ wait_until() { # what is waited for, condition...
   shift
   until "$@"; do
     next_event
+    running chain || fail "the chain ended by itself" chain
     [ "$(now_us)" -lt "$deadline" ] || fail "waited $patience_s s in vain for $what"
   done
 }

@@ -51,7 +51,10 @@ def is_noise(line, found):
     if found:
         return found[0] in ("frame", "sound")
     message = MESSAGE.match(line)
-    return bool(message) and message["kind"] not in ("element", "error", "warning", "eos", "application")
+    if not message:
+        return line.startswith("Redistribute latency")
+    telling = message["kind"] in ("element", "error", "warning", "eos", "application")
+    return not telling or message["rest"].startswith("application/x-rtp-")
 
 
 def main():
