@@ -1,5 +1,6 @@
 //! Somebody between consumer and provider, who ends both connections and passes every message on.
 
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use gst::prelude::*;
@@ -60,7 +61,7 @@ pub struct Attacker {
     pub port: u16,
     pub relayed: Arc<Mutex<Vec<String>>>,
     _to_victim: Running,
-    _to_provider: Running,
+    _to_provider: Arc<Mutex<Option<Running>>>,
 }
 
 impl Attacker {
@@ -74,8 +75,16 @@ impl Attacker {
             log.lock().unwrap().push(text.clone());
             tamper(text)
         });
-        let to_provider = connect(provider_port, near.clone(), far.clone(), tamper);
-        let (port, to_victim) = listen(near, far);
+        let (victim_came, came) = channel();
+        let (port, to_victim) = listen(near.clone(), far.clone(), victim_came);
+        let to_provider = Arc::<Mutex<Option<Running>>>::default();
+        let slot = to_provider.clone();
+        // Not before there is a victim: the provider gives up those that say nothing.
+        std::thread::spawn(move || {
+            if came.recv().is_ok() {
+                *slot.lock().unwrap() = Some(connect(provider_port, near, far, tamper));
+            }
+        });
         Self {
             port,
             relayed,
@@ -115,7 +124,8 @@ fn connect(port: u16, near: Arc<Mutex<End>>, far: Arc<Mutex<End>>, tamper: Tampe
 }
 
 /// The provider that the victim sees.
-fn listen(near: Arc<Mutex<End>>, far: Arc<Mutex<End>>) -> (u16, Running) {
+fn listen(near: Arc<Mutex<End>>, far: Arc<Mutex<End>>, victim_came: Sender<()>) -> (u16, Running) {
+    let victim_came = Mutex::new(victim_came);
     let (port, pipeline, sink) = impostor();
     sink.connect("consumer-pipeline-created", false, |values| {
         use_certificate(&values[2].get::<gst::Pipeline>().unwrap());
@@ -132,6 +142,7 @@ fn listen(near: Arc<Mutex<End>>, far: Arc<Mutex<End>>) -> (u16, Running) {
         };
         let channel = DataChannel::create(&webrtcbin, on_event).unwrap();
         near.lock().unwrap().channel = Some(channel);
+        let _ = victim_came.lock().unwrap().send(());
         None
     });
     start(port, &pipeline);
