@@ -427,7 +427,7 @@ fn the_fee_rate_falls_back_to_what_is_relayed() {
         rate >= FeeRate::from_sat_per_kwu(1) && rate <= FeeRate::from_sat_per_vb_u32(1),
         "{rate}"
     );
-    assert_eq!(watcher.chain.fee_rate(), Some(rate));
+    assert_eq!(watcher.chain.fee_rate(6), Some(rate));
 
     // A server of protocol 1.4 that has no estimate and no `mempool.get_info`; one with an estimate.
     let old = lying_server(|method, _| match method {

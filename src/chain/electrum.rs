@@ -185,7 +185,7 @@ impl Chain for ElectrumChain {
         self.shared.lock().tip()
     }
 
-    fn fee_rate(&self) -> Option<FeeRate> {
+    fn fee_rate(&self, _within_blocks: u16) -> Option<FeeRate> {
         self.shared.lock().fee_rate()
     }
 

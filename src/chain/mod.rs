@@ -34,6 +34,9 @@ pub use outpoint::{OutpointStatus, Spend};
 pub use tip::Tip;
 pub use url::{ElectrumUrl, ServerUrlError, Socks5Proxy, Transport, parse_proxy, parse_servers};
 
+/// "Within an hour": the confirmation target where nothing presses.
+pub const USUAL_TARGET_BLOCKS: u16 = 6;
+
 /// The chain. No method blocks on the network, and each may be called from any thread.
 pub trait Chain: Send + Sync {
     /// Follows a script until [`Chain::unwatch`], also across reconnects.
@@ -57,9 +60,9 @@ pub trait Chain: Send + Sync {
     /// The best tip known, however old: see [`Tip::is_stale`].
     fn tip(&self) -> Option<Tip>;
 
-    /// The fee rate for confirmation within 6 blocks, as last estimated, never below what servers relay.
+    /// The fee rate for confirmation within so many blocks, as last estimated, never below what servers relay.
     /// Where servers can't estimate (regtest, a fresh node) it is the lowest rate they relay.
-    fn fee_rate(&self) -> Option<FeeRate>;
+    fn fee_rate(&self, within_blocks: u16) -> Option<FeeRate>;
 
     /// Ends all work. Returns within about a second, even when a server hangs; no event comes afterwards,
     /// except one whose handler is running at that moment.

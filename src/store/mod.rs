@@ -9,6 +9,7 @@ mod consumer;
 mod lease;
 mod provider;
 mod rows;
+mod schema;
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
@@ -26,59 +27,6 @@ pub use provider::{AccountUpdate, ProviderChannelState, StoredProviderChannel};
 /// The file's name in the data folder.
 pub const STORE_FILE: &str = "channels.sqlite";
 
-/// Raised with every change of the tables.
-const SCHEMA_VERSION: i64 = 1;
-
-const SCHEMA: &str = "
-    CREATE TABLE key_index (
-        role TEXT PRIMARY KEY NOT NULL,       -- provider, consumer
-        next INTEGER NOT NULL                 -- the first index never given out
-    ) STRICT;
-    CREATE TABLE provider_channel (
-        outpoint TEXT PRIMARY KEY NOT NULL,   -- txid:vout of the commitment's output
-        opened_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
-        stream TEXT NOT NULL,
-        rate_msat_per_s INTEGER NOT NULL,
-        consumer_key TEXT NOT NULL,
-        provider_key TEXT NOT NULL,
-        key_index INTEGER NOT NULL,
-        refund_delay_blocks INTEGER NOT NULL,
-        capacity_sat INTEGER NOT NULL,
-        change_script TEXT NOT NULL,
-        commitment TEXT NOT NULL,             -- the transaction in hexadecimal
-        balance_sat INTEGER NOT NULL DEFAULT 0,
-        signature TEXT,                       -- of the best payment
-        consumed_msat INTEGER NOT NULL DEFAULT 0,
-        state TEXT NOT NULL DEFAULT 'open',   -- open, due, settling, settled, unpaid, lost
-        spent_by TEXT                         -- txid of what spent it on the chain
-    ) STRICT;
-    CREATE TABLE settlement (
-        txid TEXT PRIMARY KEY NOT NULL,
-        outpoint TEXT NOT NULL REFERENCES provider_channel (outpoint),
-        made_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
-        kind TEXT NOT NULL,                   -- settlement, cooperative
-        payout_sat INTEGER NOT NULL,
-        fee_sat INTEGER NOT NULL,
-        tx TEXT NOT NULL                      -- in hexadecimal
-    ) STRICT;
-    CREATE TABLE consumer_channel (
-        outpoint TEXT PRIMARY KEY NOT NULL,
-        opened_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
-        link TEXT NOT NULL,
-        consumer_key TEXT NOT NULL,
-        provider_key TEXT NOT NULL,
-        key_index INTEGER NOT NULL,
-        refund_delay_blocks INTEGER NOT NULL,
-        capacity_sat INTEGER NOT NULL,
-        change_script TEXT NOT NULL,
-        descriptor TEXT NOT NULL,             -- for import in any descriptor wallet
-        commitment TEXT NOT NULL,
-        paid_sat INTEGER NOT NULL DEFAULT 0,
-        state TEXT NOT NULL DEFAULT 'open',   -- open, refunding, spent
-        refund TEXT,                          -- the refund transaction in hexadecimal
-        spent_by TEXT
-    ) STRICT;";
-
 /// Why the store could not be opened, read or written. What the failed call was to record is not recorded.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -89,8 +37,8 @@ pub enum StoreError {
     #[error("{path} is in use by another {role}: give each its own data-dir", path = path.display())]
     InUse { path: PathBuf, role: Role },
     /// The file was written by a later version.
-    #[error("the store has version {found}; this is a program for version {SCHEMA_VERSION}: update it")]
-    Newer { found: i64 },
+    #[error("the store has version {found}; this is a program for version {newest}: update it")]
+    Newer { found: i64, newest: i64 },
     /// A disk that is full or can't be written, or a file that is no database.
     #[error("the store can't be used: {0}")]
     Database(#[from] rusqlite::Error),
@@ -130,14 +78,14 @@ impl Store {
         let mut db = Connection::open(&path)?;
         db.busy_timeout(Duration::from_secs(5))?;
         db.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")?;
-        migrate(&mut db)?;
+        schema::migrate(&mut db)?;
         Ok(Self { db })
     }
 
     /// A store that keeps nothing: for a side that moves no money.
     pub fn in_memory() -> Result<Self, StoreError> {
         let mut db = Connection::open_in_memory()?;
-        migrate(&mut db)?;
+        schema::migrate(&mut db)?;
         Ok(Self { db })
     }
 
@@ -167,20 +115,6 @@ impl Store {
         transaction.commit()?;
         Ok(index)
     }
-}
-
-fn migrate(db: &mut Connection) -> Result<(), StoreError> {
-    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    match found {
-        0 => {
-            transaction.execute_batch(SCHEMA)?;
-            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-        }
-        SCHEMA_VERSION => (),
-        found => return Err(StoreError::Newer { found }),
-    }
-    Ok(transaction.commit()?)
 }
 
 #[cfg(test)]

@@ -282,7 +282,7 @@ fn what_is_no_store_is_refused_and_left_as_it_is() {
     drop(store);
     assert!(matches!(
         Store::open(dir.path()),
-        Err(StoreError::Newer { found: 99 })
+        Err(StoreError::Newer { found: 99, .. })
     ));
 
     let dir = tempfile::tempdir().unwrap();

@@ -5,7 +5,7 @@ use streamium_channel::record::ConsumerRecord;
 
 use super::driver::Driver;
 use super::notices;
-use crate::chain::{BroadcastError, ChainEvent};
+use crate::chain::{BroadcastError, ChainEvent, USUAL_TARGET_BLOCKS};
 use crate::refund::{OpenChannel, Step};
 use crate::session::{Report, Severity, sats};
 use crate::settle::settlement_fee_rate;
@@ -150,7 +150,7 @@ impl Driver {
         };
         // The channel's change script is a fresh one of this wallet: as good a destination as any.
         let destination = channel.channel.contract().change().script().clone();
-        let fee_rate = settlement_fee_rate(money.chain.fee_rate()).min(max_fee_rate);
+        let fee_rate = settlement_fee_rate(money.chain.fee_rate(USUAL_TARGET_BLOCKS)).min(max_fee_rate);
         match channel.step(status, &destination, fee_rate) {
             Step::Recommit => money.chain.broadcast(&channel.commitment),
             Step::Wait { .. } => (),

@@ -11,7 +11,7 @@ use streamium_channel::record::ConsumerRecord;
 use streamium_channel::script::ChangeScript;
 
 use super::{ConsumerStartError, Event};
-use crate::chain::{Chain, ElectrumChain};
+use crate::chain::{Chain, ElectrumChain, USUAL_TARGET_BLOCKS};
 use crate::refund::OpenChannel;
 use crate::session::watched::Watched;
 use crate::session::{ChainConfig, keys, nonce};
@@ -158,7 +158,7 @@ impl Money {
 
     /// What the chain suggests for the commitment.
     pub fn fee_rate(&self) -> Option<FeeRate> {
-        self.chain.fee_rate()
+        self.chain.fee_rate(USUAL_TARGET_BLOCKS)
     }
 
     /// No more news from the chain.

@@ -12,7 +12,7 @@ use streamium_channel::settlement::SINGLE_SETTLEMENT_VB;
 use streamium_channel::terms::Track;
 
 use super::{Event, PaidOptions, ProviderStartError};
-use crate::chain::{Chain, ElectrumChain, OutpointStatus};
+use crate::chain::{Chain, ElectrumChain, OutpointStatus, USUAL_TARGET_BLOCKS};
 use crate::session::watched::Watched;
 use crate::settle::{DueChannel, settlement_fee_rate};
 
@@ -74,7 +74,7 @@ impl Money {
         stream: StreamName,
         tracks: Vec<Track>,
     ) -> ProviderConfig {
-        let suggested = settlement_fee_rate(self.chain.fee_rate());
+        let suggested = settlement_fee_rate(self.chain.fee_rate(USUAL_TARGET_BLOCKS));
         ProviderConfig {
             stream,
             chain,

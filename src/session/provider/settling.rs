@@ -5,6 +5,7 @@ use streamium_channel::message::{ProviderMessage, encode};
 use streamium_channel::settlement::Settlement;
 
 use super::driver::Driver;
+use crate::chain::USUAL_TARGET_BLOCKS;
 use crate::session::{Report, Severity, keys, sats};
 use crate::settle::{DueChannel, Step, settlement_fee_rate};
 use crate::store::{ProviderChannelState, Role, StoredProviderChannel};
@@ -153,7 +154,7 @@ impl Driver {
         let (Some(status), Some(due)) = (money.status(outpoint), money.due.get(&outpoint)) else {
             return;
         };
-        let fee_rate = settlement_fee_rate(money.chain.fee_rate());
+        let fee_rate = settlement_fee_rate(money.chain.fee_rate(USUAL_TARGET_BLOCKS));
         match due.step(status, &money.payout, fee_rate) {
             Step::Recommit => money.chain.broadcast(&due.commitment),
             Step::Wait => self.say_once(

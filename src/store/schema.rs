@@ -1,0 +1,115 @@
+//! The tables, and how a file of an earlier version gets them.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::StoreError;
+
+/// What each version added. A file is brought up to date step by step, all or nothing; a step that has been
+/// released is never changed.
+const VERSIONS: [&str; 3] = [V1, V2_PROVIDER, V3_CONSUMER];
+
+const V1: &str = "
+    CREATE TABLE key_index (
+        role TEXT PRIMARY KEY NOT NULL,       -- provider, consumer
+        next INTEGER NOT NULL                 -- the first index never given out
+    ) STRICT;
+    CREATE TABLE provider_channel (
+        outpoint TEXT PRIMARY KEY NOT NULL,   -- txid:vout of the commitment's output
+        opened_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
+        stream TEXT NOT NULL,
+        rate_msat_per_s INTEGER NOT NULL,
+        consumer_key TEXT NOT NULL,
+        provider_key TEXT NOT NULL,
+        key_index INTEGER NOT NULL,
+        refund_delay_blocks INTEGER NOT NULL,
+        capacity_sat INTEGER NOT NULL,
+        change_script TEXT NOT NULL,
+        commitment TEXT NOT NULL,             -- the transaction in hexadecimal
+        balance_sat INTEGER NOT NULL DEFAULT 0,
+        signature TEXT,                       -- of the best payment
+        consumed_msat INTEGER NOT NULL DEFAULT 0,
+        state TEXT NOT NULL DEFAULT 'open',   -- open, due, settling, settled, unpaid, lost
+        spent_by TEXT                         -- txid of what spent it on the chain
+    ) STRICT;
+    CREATE TABLE settlement (
+        txid TEXT PRIMARY KEY NOT NULL,
+        outpoint TEXT NOT NULL REFERENCES provider_channel (outpoint),
+        made_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
+        kind TEXT NOT NULL,                   -- settlement, cooperative
+        payout_sat INTEGER NOT NULL,
+        fee_sat INTEGER NOT NULL,
+        tx TEXT NOT NULL                      -- in hexadecimal
+    ) STRICT;
+    CREATE TABLE consumer_channel (
+        outpoint TEXT PRIMARY KEY NOT NULL,
+        opened_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
+        link TEXT NOT NULL,
+        consumer_key TEXT NOT NULL,
+        provider_key TEXT NOT NULL,
+        key_index INTEGER NOT NULL,
+        refund_delay_blocks INTEGER NOT NULL,
+        capacity_sat INTEGER NOT NULL,
+        change_script TEXT NOT NULL,
+        descriptor TEXT NOT NULL,             -- for import in any descriptor wallet
+        commitment TEXT NOT NULL,
+        paid_sat INTEGER NOT NULL DEFAULT 0,
+        state TEXT NOT NULL DEFAULT 'open',   -- open, refunding, spent
+        refund TEXT,                          -- the refund transaction in hexadecimal
+        spent_by TEXT
+    ) STRICT;";
+
+/// `carried_sat`: what the earlier channels of the same session have paid; `consumed_msat` counts from the first.
+const V2_PROVIDER: &str = "
+    ALTER TABLE provider_channel ADD COLUMN carried_sat INTEGER NOT NULL DEFAULT 0;";
+
+const V3_CONSUMER: &str = "
+    ALTER TABLE consumer_channel ADD COLUMN carried_sat INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE consumer_channel ADD COLUMN consumed_msat INTEGER NOT NULL DEFAULT 0;";
+
+/// Brings a file to the newest version.
+pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
+    let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    let newest = i64::try_from(VERSIONS.len()).map_err(|_| StoreError::Range)?;
+    let done = usize::try_from(found).ok().filter(|_| found <= newest);
+    let done = done.ok_or(StoreError::Newer { found, newest })?;
+    for step in VERSIONS.iter().skip(done) {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", newest)?;
+    Ok(transaction.commit()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_the_first_version_is_brought_up_to_date_and_keeps_its_rows() {
+        let mut db = Connection::open_in_memory().unwrap();
+        db.execute_batch(V1).unwrap();
+        db.pragma_update(None, "user_version", 1).unwrap();
+        db.execute("INSERT INTO key_index (role, next) VALUES ('provider', 7)", [])
+            .unwrap();
+        migrate(&mut db).unwrap();
+        migrate(&mut db).unwrap();
+        let next: i64 = db
+            .query_row("SELECT next FROM key_index", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(next, 7);
+        let carried = db.query_row("SELECT count(carried_sat) FROM provider_channel", [], |row| {
+            row.get::<_, i64>(0)
+        });
+        assert_eq!(carried.unwrap(), 0);
+    }
+
+    #[test]
+    fn a_file_of_a_later_version_is_left_alone() {
+        let mut db = Connection::open_in_memory().unwrap();
+        db.pragma_update(None, "user_version", 99).unwrap();
+        assert!(matches!(
+            migrate(&mut db),
+            Err(StoreError::Newer { found: 99, .. })
+        ));
+    }
+}
