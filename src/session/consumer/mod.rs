@@ -3,6 +3,7 @@
 mod channels;
 mod driver;
 mod funding;
+mod lasting;
 mod money;
 mod notices;
 

@@ -6,6 +6,7 @@ use std::sync::mpsc::Sender;
 use bitcoin::key::Keypair;
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Amount, FeeRate, Network, OutPoint, ScriptBuf};
+use streamium_channel::consumer::ChannelKeys;
 use streamium_channel::contract::Channel;
 use streamium_channel::record::ConsumerRecord;
 use streamium_channel::script::ChangeScript;
@@ -27,6 +28,8 @@ pub struct Money {
     pub channels: HashMap<OutPoint, OpenChannel>,
     /// The channel of the running session.
     pub in_use: Option<OutPoint>,
+    /// What each account that this run has used has paid in all, by its present channel.
+    pub accounts: HashMap<OutPoint, Amount>,
     funding_script: Option<ScriptBuf>,
     pub syncing: bool,
     /// Something changed while a sync was under way.
@@ -68,6 +71,7 @@ impl Money {
             watched: Watched::default(),
             channels: HashMap::new(),
             in_use: None,
+            accounts: HashMap::new(),
             funding_script: None,
             syncing: false,
             sync_again: false,
@@ -165,13 +169,6 @@ impl Money {
     pub fn stop(&self) {
         self.chain.stop();
     }
-}
-
-/// What a channel needs of the consumer's own.
-pub struct ChannelKeys {
-    pub key: Keypair,
-    pub index: u32,
-    pub change: ChangeScript,
 }
 
 /// For a session that can't pay: the key is drawn at random and forgotten, and no money ever goes to the script.
