@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bitcoin::{OutPoint, Txid};
@@ -10,6 +11,17 @@ use common::regtest::Regtest;
 
 fn outpoint_of(report: &gststreamiumpay::session::Report) -> OutPoint {
     text(report, "outpoint").parse().unwrap()
+}
+
+/// What a crash would leave of a data folder.
+fn copy_of(folder: &Path, within: &Path) -> PathBuf {
+    let copy = within.join("after-the-crash");
+    std::fs::create_dir(&copy).unwrap();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, copy.join(path.file_name().unwrap())).unwrap();
+    }
+    copy
 }
 
 #[test]
@@ -63,8 +75,8 @@ fn a_provider_that_died_goes_on_with_its_channels() {
     let outpoint = outpoint_of(&provided.wait("payment"));
     confirm_txid(regtest, outpoint.txid);
     let paid = provided.wait_for("payment", |report| number(report, "balance-sat") > 3_000);
-    // As if it were killed: no word to anybody, nothing closed.
-    drop(first);
+    // As if it had been killed now: what its disk has at this moment, and no word to anybody.
+    let folder = copy_of(&folder, dirs.path());
     wire.cut();
     consumed.wait("ended");
 
@@ -72,7 +84,10 @@ fn a_provider_that_died_goes_on_with_its_channels() {
     let wire = Wire::connect_as("again", &second.inputs(), &consumer.inputs());
     let resumed = provided.wait("resumed");
     assert_eq!(outpoint_of(&resumed), outpoint);
-    assert!(number(&resumed, "balance-sat") >= number(&paid, "balance-sat"));
+    // Payments of the last quarter of a second may have been lost; the next one heals that.
+    assert!(number(&resumed, "balance-sat") > 0);
+    let paid = number(&paid, "balance-sat");
+    provided.wait_for("payment", |report| number(report, "balance-sat") > paid);
     wait_until("media", || wire.is_open());
     consumer.stop(PATIENCE);
     let settling = provided.wait("settling");
@@ -95,7 +110,7 @@ fn a_consumer_that_died_goes_on_with_its_channel() {
     let outpoint = outpoint_of(&provided.wait("payment"));
     confirm_txid(regtest, outpoint.txid);
     provided.wait_for("payment", |report| number(report, "balance-sat") > 3_000);
-    drop(first);
+    let folder = copy_of(&folder, dirs.path());
     wire.cut();
     provided.wait("ended");
 
@@ -187,11 +202,10 @@ fn the_next_channel_is_opened_on_the_chain_and_the_last_one_settled_while_media_
     consumed.wait("renewing");
     let second = provided.wait_for("channel", |report| outpoint_of(report) != first);
     confirm_txid(regtest, outpoint_of(&second).txid);
-    let over = provided.wait("rolled-over");
-    assert_eq!(text(&over, "from").parse::<OutPoint>().unwrap(), first);
-    assert!(wire.is_open());
     let settling = provided.wait("settling");
     assert_eq!(outpoint_of(&settling), first);
+    let over = provided.wait("rolled-over");
+    assert_eq!(text(&over, "from").parse::<OutPoint>().unwrap(), first);
     let drained = sat(number(&settling, "payout-sat") + number(&settling, "fee-sat"));
     assert_eq!(drained, sat(10_000 - 330), "to the last sat");
     assert!(wire.is_open(), "media never stops");
