@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::Session;
 use super::end::{End, end_by, wrong};
+use super::proofs::Attempt;
 use crate::chain::UnreachableReason;
 
 /// The most headers a question is answered with; servers send no more at once.
@@ -210,6 +211,9 @@ impl<S: Read + Write> Session<'_, S> {
         self.worker.shared.save_headers();
         self.following.wanted = None;
         self.following.misses = 0;
+        // A new block, a new chance for what could not be proven.
+        self.attempts
+            .retain(|_, attempt| !matches!(attempt, Attempt::Refused));
         Ok(true)
     }
 

@@ -87,7 +87,6 @@ impl<S: Read + Write> Session<'_, S> {
             if self.refreshed.elapsed() >= self.worker.timing.refresh {
                 self.refreshed = Instant::now();
                 self.refresh_fee_rates()?;
-                self.attempts.clear();
                 let incomplete: Vec<ScriptBuf> = std::mem::take(&mut self.incomplete).into_iter().collect();
                 self.fetch_histories(&incomplete)?;
             }

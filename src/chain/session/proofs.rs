@@ -18,7 +18,7 @@ const MAX_MISFITS: u8 = 3;
 
 /// What came of asking for a claim's proof.
 pub(super) enum Attempt {
-    /// There is none; not asked again for a while.
+    /// There is none; not asked again before the next block.
     Refused,
     /// It does not fit, so many times by now.
     Misfit(u8),
