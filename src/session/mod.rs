@@ -12,7 +12,7 @@ mod report;
 mod watched;
 
 pub use report::{Field, Report, Severity, sats, span};
-pub(crate) use report::{reachable, unreachable};
+pub(crate) use report::{agreement, disagreement, reachable, unreachable};
 
 use std::time::Duration;
 
