@@ -3,6 +3,7 @@
 //! Lock order: every mutex here is a leaf; none is held while the inner element, a hook or the bus is called.
 //! The control thread takes none of them but `status`, so that it can be joined with any state lock held.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub struct StreamiumPaySrc {
     /// The driver, while PAUSED or PLAYING.
     consumer: Mutex<Option<ConsumerHandle>>,
     control: Mutex<Option<Control>>,
+    /// Playing, or on the way there: what comes does not wait downstream.
+    playing: AtomicBool,
 }
 
 #[glib::object_subclass]
@@ -272,6 +275,10 @@ impl StreamiumPaySrc {
         }
     }
 
+    pub fn is_playing(&self) -> bool {
+        self.playing.load(Ordering::SeqCst)
+    }
+
     fn template(&self) -> Option<&gst::Element> {
         self.template.get()?.as_ref().ok()
     }
@@ -308,15 +315,17 @@ impl StreamiumPaySrc {
         else {
             return Err(gst::StateChangeError);
         };
-        let control = Control::start(&self.obj(), template, &options.link, hooks).map_err(|reason| {
-            gst::element_imp_error!(
-                self,
-                gst::CoreError::Thread,
-                ("The source can't start."),
-                ["{reason}"]
-            );
-            gst::StateChangeError
-        })?;
+        let timeout = Duration::from_millis(lock(&self.settings).reconnect_timeout_ms.into());
+        let control =
+            Control::start(&self.obj(), template, &options.link, timeout, hooks).map_err(|reason| {
+                gst::element_imp_error!(
+                    self,
+                    gst::CoreError::Thread,
+                    ("The source can't start."),
+                    ["{reason}"]
+                );
+                gst::StateChangeError
+            })?;
         *lock(&self.control) = Some(control);
         Ok(())
     }
@@ -339,6 +348,10 @@ impl StreamiumPaySrc {
     }
 
     fn playing(&self, playing: bool) {
+        self.playing.store(playing, Ordering::SeqCst);
+        if let Some(control) = lock(&self.control).as_ref() {
+            control.playing(playing);
+        }
         if let Some(consumer) = lock(&self.consumer).as_ref() {
             consumer.inputs().playing(playing);
         }
