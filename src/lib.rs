@@ -13,6 +13,7 @@
 
 use gst::glib;
 
+mod backup;
 pub mod boottime;
 pub mod chain;
 pub mod data_channel;

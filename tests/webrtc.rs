@@ -397,7 +397,7 @@ fn what_is_set_wrong_is_said_in_a_sentence() {
     run(|| {
         let cases = [
             ("streamiumpaysink rate=5", "payout-address"),
-            ("streamiumpaysink network=bitcoin", "bitcoin"),
+            ("streamiumpaysink network=mainnet", "bitcoin"),
             ("streamiumpaysink congestion-control=magic", "congestion-control"),
             (
                 "streamiumpaysink stun-server=run-signalling-server=true",

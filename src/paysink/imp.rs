@@ -16,7 +16,9 @@ use super::payments::{self, PaymentHooks};
 use super::properties::{self, Status};
 use super::sessions::{ClosedHooks, ProviderHooks, Sessions};
 use super::settings::{Checked, Settings, validate};
+use super::signalling::{Loss, Signalling};
 use super::{CAT, proxied, templates};
+use crate::backup::Seedling;
 use crate::gate::{KeyFrameLimiter, TrackKind};
 use crate::inner::{self, Refused, Signaller, named_meta};
 use crate::messages::{post_element, post_info};
@@ -42,6 +44,7 @@ pub struct StreamiumPaySink {
     /// Hooks that somebody has set; else the rate decides.
     hooks: Mutex<Option<Arc<dyn ProviderHooks>>>,
     sessions: Sessions,
+    signalling: Signalling,
     /// Going down: what the signaller complains of then is nobody's trouble.
     stopping: AtomicBool,
     /// What the settings mean, from READY on.
@@ -196,6 +199,9 @@ impl BinImpl for StreamiumPaySink {
             gst::debug!(CAT, imp = self, "while stopping: {message:?}");
             return;
         }
+        if fault == Fault::Signaller && self.rejoins() {
+            return gst::info!(CAT, imp = self, "signalling server: {message:?}");
+        }
         if matches!(fault, Fault::Ours | Fault::Signaller) {
             return self.parent_handle_message(message);
         }
@@ -284,6 +290,7 @@ impl StreamiumPaySink {
         let signaller = Signaller::of(&sink).ok_or("webrtcsink has no signaller")?;
         let obj = self.obj();
         obj.add(&sink).map_err(|error| error.to_string())?;
+        self.signalling.watch(&signaller);
         let weak = obj.downgrade();
         self.sessions.watch(&sink, &signaller, move || {
             let pads = weak.upgrade().map(|obj| obj.sink_pads()).unwrap_or_default();
@@ -292,6 +299,27 @@ impl StreamiumPaySink {
                 .collect()
         });
         Ok((sink, signaller))
+    }
+
+    /// The connection to the signalling server is gone: true if it is made again, else it is an error.
+    fn rejoins(&self) -> bool {
+        let Some(Ok((_, signaller))) = self.inner.get() else {
+            return false;
+        };
+        match self.signalling.lost(signaller) {
+            Loss::NeverJoined => false,
+            Loss::Rejoining { news } => {
+                if news {
+                    let uri = signaller.uri().unwrap_or_default();
+                    gst::element_imp_warning!(
+                        self,
+                        gst::ResourceError::Read,
+                        ("The signalling server {uri} is gone; trying again. Who watches goes on watching.")
+                    );
+                }
+                true
+            }
+        }
     }
 
     fn update_meta(&self) {
@@ -321,7 +349,9 @@ impl StreamiumPaySink {
             return Err("the settings were not checked".to_owned());
         };
         let obj = self.obj();
+        let seedling = Seedling::look(checked.options.network, &checked.options.data_dir);
         let provider = payments::start(&obj, &checked).map_err(|error| error.to_string())?;
+        seedling.tell(&*obj);
         let earned = provider.earned_before().to_sat();
         let link = self.link(&checked, provider.public_key());
         self.update_status(|status| {
@@ -398,6 +428,7 @@ impl StreamiumPaySink {
             provider.stop(STOP_PATIENCE);
         }
         self.sessions.set_hooks(Arc::new(ClosedHooks));
+        self.signalling.stop();
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use gst::prelude::*;
-use streamium_channel::liveness::GONE_AFTER;
+use streamium_channel::liveness::{GONE_AFTER, SILENT_AFTER};
 
 use super::control::{Command, Commander};
 use super::session::{Arrivals, ConsumerHooks, ConsumerSession};
@@ -16,6 +16,9 @@ const SESSION_LIMIT: Duration = Duration::from_secs(10);
 
 /// A try that has not got this far by now may hang: a producer that has just come is taken instead.
 const YOUNG: Duration = Duration::from_secs(2);
+
+/// What left the provider before it went may take this long to come out of the buffers.
+const IN_FLIGHT: Duration = Duration::from_secs(1);
 
 /// What each attempt is made from.
 pub struct Recipe<'a> {
@@ -39,6 +42,8 @@ pub struct Attempt {
     shown_at: Option<Duration>,
     /// Silence before this does not count.
     listening_since: Duration,
+    /// When the signalling server went away, which the provider may have run.
+    server_lost_at: Option<Duration>,
 }
 
 impl Attempt {
@@ -66,6 +71,7 @@ impl Attempt {
             connected: false,
             shown_at: None,
             listening_since: now,
+            server_lost_at: None,
         };
         attempt.watch_session(&signaller, recipe);
         let (weak, watched) = (element.downgrade(), attempt.arrivals.clone());
@@ -146,7 +152,20 @@ impl Attempt {
     pub fn silent_at(&self) -> Option<Duration> {
         let heard = self.arrivals.last().unwrap_or_default();
         let last = heard.max(self.listening_since);
-        self.is_shown().then(|| last.saturating_add(GONE_AFTER))
+        let went_with_server = self
+            .server_lost_at
+            .is_some_and(|at| last < at.saturating_add(IN_FLIGHT));
+        let limit = if went_with_server {
+            SILENT_AFTER
+        } else {
+            GONE_AFTER
+        };
+        self.is_shown().then(|| last.saturating_add(limit))
+    }
+
+    /// The signalling server is gone. The session does not need it, but the provider may be gone with it.
+    pub fn server_lost(&mut self, now: Duration) {
+        self.server_lost_at = Some(now);
     }
 
     /// The player was paused, so that nothing arrived.
@@ -164,6 +183,13 @@ impl Attempt {
         if let Some(element) = element {
             pads::detach(element);
             let _ = element.remove(&self.inner);
+        }
+        // webrtcsrc stops a session's bin itself, in a thread of its own. Were it taken through the states along with
+        // webrtcsrc at the same time, it would be set back from NULL, and disposed of in READY or PAUSED.
+        if let Some(bin) = self.inner.downcast_ref::<gst::Bin>() {
+            for session in bin.children() {
+                session.set_locked_state(true);
+            }
         }
         if self.inner.set_state(gst::State::Null).is_err() {
             gst::warning!(CAT, "the inner element did not stop");

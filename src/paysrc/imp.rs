@@ -17,6 +17,7 @@ use super::properties::{self, Status};
 use super::session::ConsumerHooks;
 use super::settings::{Settings, validate};
 use super::{CAT, pads, proxied, templates};
+use crate::backup::Seedling;
 use crate::inner::{self, Refused, Signaller};
 use crate::session::consumer::{ConsumerHandle, ConsumerOptions};
 use crate::settings::SettingsError;
@@ -334,7 +335,9 @@ impl StreamiumPaySrc {
         let Some(options) = lock(&self.options).clone() else {
             return Err("the settings were not checked".to_owned());
         };
+        let seedling = Seedling::look(options.network, &options.data_dir);
         let consumer = payments::start(&self.obj(), options).map_err(|error| error.to_string())?;
+        seedling.tell(&*self.obj());
         *lock(&self.consumer) = Some(consumer);
         Ok(())
     }

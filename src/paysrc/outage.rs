@@ -8,20 +8,35 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// The pauses between tries.
 #[derive(Debug, Clone)]
-pub struct Backoff(Duration);
+pub struct Backoff {
+    next: Duration,
+    longest: Duration,
+}
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self(FIRST_PAUSE)
+        Self::up_to(LONGEST_PAUSE)
     }
 }
 
 impl Backoff {
+    pub fn up_to(longest: Duration) -> Self {
+        Self {
+            next: FIRST_PAUSE.min(longest),
+            longest,
+        }
+    }
+
     /// The next pause.
     pub fn pause(&mut self) -> Duration {
-        let pause = self.0;
-        self.0 = pause.saturating_mul(2).min(LONGEST_PAUSE);
+        let pause = self.next;
+        self.next = pause.saturating_mul(2).min(self.longest);
         pause
+    }
+
+    /// Begins with the shortest again.
+    pub fn reset(&mut self) {
+        self.next = FIRST_PAUSE.min(self.longest);
     }
 }
 

@@ -147,10 +147,7 @@ mod tests {
             with(&|s| s.budget_sat = 7).unwrap().policy.budget,
             Amount::from_sat(7)
         );
-        assert_eq!(
-            with(&|s| s.network = "bitcoin".into()).unwrap_err(),
-            SettingsError::MainNetwork
-        );
+        assert_eq!(options.network, bitcoin::Network::Bitcoin);
         assert!(matches!(
             with(&|s| s.payment_interval_ms = 30_001),
             Err(SettingsError::Order { .. })

@@ -7,6 +7,9 @@ use super::outage::Backoff;
 use crate::inner::{Resolver, Signaller};
 use streamium_channel::link::Link;
 
+/// A provider that restarts often brings its signalling server: it should not be long until that is noticed.
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+
 /// Watches for producers for as long as the source runs. What its resolvers say comes as numbered commands.
 pub struct Watch {
     signaller: Signaller,
@@ -39,7 +42,7 @@ impl Watch {
             resolver: None,
             has_listened: false,
             away: None,
-            backoff: Backoff::default(),
+            backoff: Backoff::up_to(LONGEST_PAUSE),
         }
     }
 
@@ -71,7 +74,7 @@ impl Watch {
         let since = self.away.as_ref().filter(|_| !listened).map(|away| away.since);
         if listened {
             self.has_listened = true;
-            self.backoff = Backoff::default();
+            self.backoff.reset();
         }
         self.away = Some(Away {
             since: since.unwrap_or(now),

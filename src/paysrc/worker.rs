@@ -306,9 +306,9 @@ impl Worker {
     /// An error of the inner element's.
     fn failed(&mut self, reason: &str) {
         let of_the_server = reason.contains("Signalling error: ");
-        if of_the_server && self.attempt.as_ref().is_some_and(Attempt::is_shown) {
+        if of_the_server && let Some(attempt) = self.attempt.as_mut().filter(|attempt| attempt.is_shown()) {
             gst::info!(CAT, "the session goes on without the signalling server: {reason}");
-            return;
+            return attempt.server_lost(boottime::now());
         }
         gst::warning!(CAT, "{reason}");
         self.gone("the connection failed");
@@ -328,7 +328,7 @@ impl Worker {
             return self.session_over();
         }
         if attempt.lasted(now) >= STABLE {
-            self.backoff = Backoff::default();
+            self.backoff.reset();
         }
         self.lost = Some(attempt.number);
         self.drop_attempt();

@@ -138,7 +138,7 @@ fn what_is_set_wrong_is_said_in_a_sentence() {
             (paid("electrum-url=http://h:1"), "electrum-url"),
             (paid("electrum-url=tcp://h"), "electrum-url"),
             (paid("electrum-proxy=h:9050"), "electrum-proxy"),
-            (paid("network=bitcoin"), "network=bitcoin is refused"),
+            (paid("network=bitcoin"), "is not of network bitcoin"),
             (paid("network=mainnet"), "network can't be \"mainnet\""),
             (paid("grace=6000 window=5000"), "grace is 6000"),
             (paid("min-capacity=9 max-capacity=8"), "min-capacity is 9"),
@@ -156,7 +156,7 @@ fn what_is_set_wrong_is_said_in_a_sentence() {
             ),
             ("streamiumpaysrc uri=streamium://h:1/a".to_owned(), "no key="),
             ("streamiumpaysrc uri=streamium://h/a?key=1".to_owned(), "port"),
-            (src("network=bitcoin"), "network=bitcoin is refused"),
+            (src("network=main"), "network can't be \"main\""),
             (src("electrum-url=nonsense"), "electrum-url"),
             (
                 src("payment-interval=9000 max-window=8000"),
