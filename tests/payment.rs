@@ -11,5 +11,9 @@ mod credit;
 mod edges;
 #[path = "payment/playing.rs"]
 mod playing;
+#[path = "payment/reconnect.rs"]
+mod reconnect;
+#[path = "payment/stopping.rs"]
+mod stopping;
 #[path = "payment/strangers.rs"]
 mod strangers;
