@@ -9,6 +9,8 @@ mod common;
 mod credit;
 #[path = "payment/edges.rs"]
 mod edges;
+#[path = "payment/folders.rs"]
+mod folders;
 #[path = "payment/playing.rs"]
 mod playing;
 #[path = "payment/reconnect.rs"]

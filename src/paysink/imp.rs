@@ -19,6 +19,7 @@ use super::settings::{Checked, Settings, validate};
 use super::signalling::{Loss, Signalling};
 use super::{CAT, proxied, templates};
 use crate::backup::Seedling;
+use crate::folder;
 use crate::gate::{KeyFrameLimiter, TrackKind};
 use crate::inner::{self, Refused, Signaller, named_meta};
 use crate::messages::{post_element, post_info};
@@ -30,6 +31,9 @@ use streamium_channel::link::Link;
 /// How long stopping may wait for settlements to be handed out. The only time that a state change waits for the
 /// network: what takes longer is settled at the next start.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long consumers may take to read that the stream ends.
+const PARTING_PATIENCE: Duration = Duration::from_millis(500);
 
 /// The inner webrtcsink, or why there is none.
 type Inner = Result<(gst::Element, Signaller), String>;
@@ -350,7 +354,8 @@ impl StreamiumPaySink {
         };
         let obj = self.obj();
         let seedling = Seedling::look(checked.options.network, &checked.options.data_dir);
-        let provider = payments::start(&obj, &checked).map_err(|error| error.to_string())?;
+        let provider = payments::start(&obj, &checked)
+            .map_err(|error| folder::explain(&error, &checked.options.data_dir))?;
         seedling.tell(&*obj);
         let earned = provider.earned_before().to_sat();
         let link = self.link(&checked, provider.public_key());
@@ -425,7 +430,9 @@ impl StreamiumPaySink {
     fn stop(&self) {
         let provider = lock(&self.provider).take();
         if let Some(provider) = provider {
+            self.sessions.begin_parting();
             provider.stop(STOP_PATIENCE);
+            self.sessions.part(PARTING_PATIENCE);
         }
         self.sessions.set_hooks(Arc::new(ClosedHooks));
         self.signalling.stop();

@@ -18,6 +18,7 @@ use super::session::ConsumerHooks;
 use super::settings::{Settings, validate};
 use super::{CAT, pads, proxied, templates};
 use crate::backup::Seedling;
+use crate::folder;
 use crate::inner::{self, Refused, Signaller};
 use crate::session::consumer::{ConsumerHandle, ConsumerOptions};
 use crate::settings::SettingsError;
@@ -336,7 +337,9 @@ impl StreamiumPaySrc {
             return Err("the settings were not checked".to_owned());
         };
         let seedling = Seedling::look(options.network, &options.data_dir);
-        let consumer = payments::start(&self.obj(), options).map_err(|error| error.to_string())?;
+        let folder = options.data_dir.clone();
+        let consumer =
+            payments::start(&self.obj(), options).map_err(|error| folder::explain(&error, &folder))?;
         seedling.tell(&*self.obj());
         *lock(&self.consumer) = Some(consumer);
         Ok(())
