@@ -10,7 +10,7 @@ use rusqlite::ErrorCode;
 pub fn explain(error: &(dyn Error + 'static), folder: &Path) -> String {
     let causes = std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| (*error).source());
     let folder = folder.display();
-    let advice = causes.filter_map(|cause| advice(cause)).next();
+    let advice = causes.filter_map(advice).next();
     match advice {
         Some(advice) => format!("{error} The data folder is {folder}: {advice}."),
         None => error.to_string(),

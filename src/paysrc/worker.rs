@@ -22,6 +22,9 @@ use streamium_channel::link::Link;
 /// A session that lasted this long was a good one: should it be lost, the pauses begin with the shortest again.
 const STABLE: Duration = Duration::from_secs(30);
 
+/// When a connection is gone, the session may still say that the provider had ended it.
+const VERDICT_LIMIT: Duration = Duration::from_millis(300);
+
 /// Without anything that is due.
 const IDLE: Duration = Duration::from_secs(3_600);
 
@@ -41,6 +44,8 @@ pub(super) struct Worker {
     attempt: Option<Attempt>,
     /// The last attempt whose connection was lost: the provider's word that it is over may come after that.
     lost: Option<u64>,
+    /// When that counts as lost for want of such a word, and is said, with this reason.
+    verdict: Option<(Duration, &'static str)>,
     outage: Option<Outage>,
     backoff: Backoff,
     playing: bool,
@@ -71,6 +76,7 @@ impl Worker {
             attempts: 0,
             attempt: None,
             lost: None,
+            verdict: None,
             outage: None,
             backoff: Backoff::default(),
             playing: true,
@@ -110,10 +116,14 @@ impl Worker {
             Command::End(attempt) if self.is_current(attempt) => self.session_over(),
             // The connection went before the provider's last words were read.
             Command::End(attempt) if self.lost == Some(attempt) => self.finish(),
+            Command::Lost(attempt) if self.lost == Some(attempt) => self.announce(),
             Command::SessionEnded(attempt) if self.is_current(attempt) => {
                 self.gone("the connection ended");
             }
-            Command::Lost(attempt) if self.is_current(attempt) => self.gone("the provider does not answer"),
+            Command::Lost(attempt) if self.is_current(attempt) => {
+                self.gone("the provider does not answer");
+                self.announce();
+            }
             Command::Failed(attempt, reason) if self.is_current(attempt) => self.failed(&reason),
             Command::TryNext(attempt) if self.is_current(attempt) => {
                 self.drop_attempt();
@@ -129,6 +139,7 @@ impl Worker {
         let due = [
             self.outage.as_ref().and_then(Outage::next),
             self.watch.next(),
+            self.verdict.map(|(at, _)| at),
             attempt.and_then(Attempt::deadline),
             attempt.filter(|_| self.playing).and_then(Attempt::silent_at),
         ];
@@ -142,6 +153,9 @@ impl Worker {
             return;
         }
         self.watch.tick(now);
+        if self.verdict.is_some_and(|(at, _)| now >= at) {
+            self.announce();
+        }
         let attempt = self.attempt.as_ref();
         if attempt.and_then(Attempt::deadline).is_some_and(|at| now >= at) {
             self.gone("the signalling server makes no session");
@@ -290,6 +304,7 @@ impl Worker {
         if let Some(attempt) = &mut self.attempt {
             attempt.shown(now);
         }
+        self.announce();
         let Some(outage) = self.outage.take() else { return };
         let length = outage.length(now);
         if let Some(element) = self.element.upgrade() {
@@ -316,7 +331,7 @@ impl Worker {
 
     /// The current session is over without a word: it is tried again if it was with the link's provider, else the
     /// next producer may be that.
-    fn gone(&mut self, reason: &str) {
+    fn gone(&mut self, reason: &'static str) {
         let Some(attempt) = &self.attempt else { return };
         let now = boottime::now();
         gst::info!(CAT, "attempt {}: {reason}", attempt.number);
@@ -337,6 +352,14 @@ impl Worker {
             outage.pause(now);
         }
         self.outage = Some(outage);
+        self.verdict = Some((now.saturating_add(VERDICT_LIMIT), reason));
+    }
+
+    /// The connection is lost, and its end was not the provider's will.
+    fn announce(&mut self) {
+        let Some((_, reason)) = self.verdict.take() else {
+            return;
+        };
         self.say("reconnecting");
         if let Some(element) = self.element.upgrade() {
             post_element(&element, "reconnecting", &[("reason", reason.to_send_value())]);
@@ -390,6 +413,7 @@ impl Worker {
         }
         self.ended = true;
         self.outage = None;
+        self.verdict = None;
         self.drop_attempt();
         if let Some(element) = self.element.upgrade() {
             pads::end_of_stream(&element);
