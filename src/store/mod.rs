@@ -10,6 +10,7 @@ mod lease;
 mod provider;
 mod rows;
 mod schema;
+mod settlement;
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
@@ -23,6 +24,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 pub use consumer::{ConsumerChannelState, StoredConsumerChannel};
 pub use lease::{Lease, Role};
 pub use provider::{AccountUpdate, ProviderChannelState, StoredProviderChannel};
+pub use settlement::{NewSettlement, SettlementKind, StoredSettlement};
 
 /// The file's name in the data folder.
 pub const STORE_FILE: &str = "channels.sqlite";

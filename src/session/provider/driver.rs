@@ -19,6 +19,7 @@ use super::{Event, ProviderOptions, ProviderStartError, notices};
 use crate::session::{
     Clock, GROUP_COMMIT, PeerEvent, ProviderPeer, Report, ReportHandler, Severity, keys, nonce,
 };
+use crate::settle::Release;
 use crate::store::{AccountUpdate, Role, Store};
 use crate::wallet::Seed;
 
@@ -56,7 +57,7 @@ impl Driver {
         report: ReportHandler,
     ) -> Result<Self, ProviderStartError> {
         let money = match &options.paid {
-            Some(paid) => Some(Money::start(paid, events)?),
+            Some(paid) => Some(Money::start(paid, seed.clone(), events)?),
             None => None,
         };
         Ok(Self {
@@ -114,7 +115,12 @@ impl Driver {
         let commit = self
             .accounts_since
             .map(|since| since.saturating_add(GROUP_COMMIT));
-        let next = sessions.chain(commit).min().unwrap_or(Duration::MAX);
+        let engine = self.money.as_ref().and_then(|money| money.engine.next());
+        let next = sessions
+            .chain(commit)
+            .chain(engine)
+            .min()
+            .unwrap_or(Duration::MAX);
         next.saturating_sub(now).min(IDLE)
     }
 
@@ -145,6 +151,7 @@ impl Driver {
         {
             self.commit_accounts();
         }
+        self.engine(|engine, out| engine.tick(out));
     }
 
     fn tick_session(&mut self, id: &str, now: Duration) {
@@ -357,7 +364,7 @@ impl Driver {
             }
             Effect::Settle(outpoint) => {
                 self.commit_accounts();
-                self.channel_due(outpoint)?;
+                self.channel_due(outpoint, Release::Now)?;
             }
             Effect::CloseCooperatively {
                 outpoint,
@@ -433,7 +440,7 @@ impl Driver {
 
     fn ended(&mut self, id: &str, reason: &EndReason) {
         self.say(notices::ended(id, reason));
-        self.release_unpaid(id);
+        self.release_channel(id);
         let until = self.now().saturating_add(LINGER);
         if let Some(live) = self.sessions.get_mut(id) {
             live.peer.set_gate(false);
@@ -464,6 +471,7 @@ impl Driver {
             self.close_session(&id, EndReason::Stopping);
         }
         self.commit_accounts();
+        self.settle_all();
     }
 }
 

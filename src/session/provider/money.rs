@@ -1,10 +1,10 @@
-//! What of the provider's side is about money: its chain, what is followed on it, and what is due.
+//! What of the provider's side is about money: its chain, what is followed on it, and the settlement engine.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Txid};
+use bitcoin::{Amount, FeeRate, OutPoint};
 use streamium_channel::handshake::GenesisHash;
 use streamium_channel::link::StreamName;
 use streamium_channel::provider::ProviderConfig;
@@ -14,7 +14,9 @@ use streamium_channel::terms::Track;
 use super::{Event, PaidOptions, ProviderStartError};
 use crate::chain::{Chain, ElectrumChain, OutpointStatus, USUAL_TARGET_BLOCKS};
 use crate::session::watched::Watched;
-use crate::settle::{DueChannel, settlement_fee_rate};
+use crate::settle::{Engine, Outside, settlement_fee_rate};
+use crate::store::Store;
+use crate::wallet::Seed;
 
 /// How many seconds of the rate the first payment covers at least.
 const OPENING_TIME: Duration = Duration::from_secs(10);
@@ -24,26 +26,22 @@ const STRESS: u64 = 2;
 const STRESSED_MIN: FeeRate = FeeRate::from_sat_per_vb_u32(2);
 const STRESSED_MAX: FeeRate = FeeRate::from_sat_per_vb_u32(50);
 
-/// The chain, what is followed on it, and what is due.
+/// The chain, what is followed on it, and what settles.
 pub struct Money {
     pub chain: Box<dyn Chain>,
     pub watched: Watched,
-    pub payout: ScriptBuf,
+    /// Holds the channels that no session uses.
+    pub engine: Engine,
     /// The session of each open channel.
     pub sessions: HashMap<OutPoint, String>,
     /// The session that each due channel had; its consumer may still be there to hear of the settlement.
     pub listeners: HashMap<OutPoint, String>,
-    pub due: HashMap<OutPoint, DueChannel>,
     /// The commitments that a server has known at some time.
     pub seen: HashSet<OutPoint>,
-    /// Spends whose transaction the chain has not answered for yet, by txid.
-    pub unanswered: HashMap<Txid, OutPoint>,
-    /// What was said last of each due channel, so that it is not said again with every block.
-    pub said: HashMap<OutPoint, String>,
 }
 
 impl Money {
-    pub fn start(paid: &PaidOptions, events: Sender<Event>) -> Result<Self, ProviderStartError> {
+    pub fn start(paid: &PaidOptions, seed: Seed, events: Sender<Event>) -> Result<Self, ProviderStartError> {
         let chain = ElectrumChain::start(
             paid.chain.servers.clone(),
             paid.chain.proxy.clone(),
@@ -56,13 +54,10 @@ impl Money {
         Ok(Self {
             chain: Box::new(chain),
             watched: Watched::default(),
-            payout: paid.payout.script_pubkey(),
+            engine: Engine::new(paid.settle, paid.payout.clone(), paid.chain.network, seed),
             sessions: HashMap::new(),
             listeners: HashMap::new(),
-            due: HashMap::new(),
             seen: HashSet::new(),
-            unanswered: HashMap::new(),
-            said: HashMap::new(),
         })
     }
 
@@ -92,7 +87,7 @@ impl Money {
             unconfirmed_limit: paid.unconfirmed_limit,
             settle_delay: paid.settle_delay,
             funding_timeout: paid.funding_timeout,
-            payout: self.payout.clone(),
+            payout: self.engine.payout().told(),
         }
     }
 
@@ -102,11 +97,24 @@ impl Money {
         let stressed = stressed.clamp(STRESSED_MIN, STRESSED_MAX);
         let fee = stressed.fee_vb(SINGLE_SETTLEMENT_VB).unwrap_or(Amount::MAX_MONEY);
         let settling = self
-            .payout
+            .engine
+            .payout()
+            .told()
             .minimal_non_dust()
             .checked_add(fee)
             .unwrap_or(Amount::MAX_MONEY);
         paid.rate.cost(OPENING_TIME).ceil_sat().max(settling)
+    }
+
+    /// The engine, with what it works with.
+    pub fn engine<'a>(&'a mut self, store: &'a mut Store, now: Duration) -> (&'a mut Engine, Outside<'a>) {
+        let out = Outside {
+            store,
+            chain: &*self.chain,
+            now,
+            wall: SystemTime::now(),
+        };
+        (&mut self.engine, out)
     }
 
     fn tip_height(&self) -> Option<u32> {
