@@ -41,6 +41,9 @@ impl Engine {
             // The others are settled anew: nothing that is current spends them.
             return;
         }
+        if self.leave_behind(txid, view, out) {
+            return;
+        }
         let Some(made) = self.made.get(&txid) else { return };
         if let Some(why) = self.reason_to_bump(made, view, out) {
             self.bump(txid, why, view, out);
@@ -84,6 +87,34 @@ impl Engine {
         self.make(&wish, view, out).is_ok()
     }
 
+    /// Settles a batch without the channels that somebody else is spending, and that are not worth out-bidding that:
+    /// the others must not pay for it. Nodes that have the rival have the batch no longer, so what the batch paid need
+    /// not be out-bid; where that is wrong, the refusal brings a bump.
+    fn leave_behind(&mut self, txid: Txid, view: &View, out: &mut Outside<'_>) -> bool {
+        let Some(made) = self.made.get(&txid) else {
+            return false;
+        };
+        let is_free = |outpoint: &&OutPoint| {
+            let due = self.channels.get(outpoint);
+            due.is_some_and(|due| due.rival(view.heights).is_none())
+        };
+        let rest: Vec<OutPoint> = made.channels.iter().filter(is_free).copied().collect();
+        if rest.is_empty() || rest.len() == made.channels.len() {
+            return false;
+        }
+        let Ok(rate) = self.rate(&rest, view, out) else {
+            return false;
+        };
+        let wish = Wish {
+            channels: rest,
+            rate,
+            replaces: Vec::new(),
+            rival_fee: Amount::ZERO,
+            why: None,
+        };
+        self.make(&wish, view, out).is_ok()
+    }
+
     /// Why a settlement should be replaced now; at most once a block, as only blocks show that it does not confirm.
     fn reason_to_bump(&self, made: &Made, view: &View, out: &Outside<'_>) -> Option<&'static str> {
         let waited = view.heights.tip.height.saturating_sub(made.height);
@@ -95,15 +126,12 @@ impl Engine {
             return None;
         }
         let left = self.least_left(&made.channels, view);
-        let target = fees::target_blocks(left);
-        let estimate = out.chain.fee_rate(target);
+        let estimate = out.chain.fee_rate(fees::target_blocks(left));
         if rivalled {
             Some("another transaction spends the same channel")
         } else if made.refused {
             Some("servers refuse it for its fee")
-        } else if fees::is_pressing(left) {
-            Some("the deadline is near")
-        } else if waited >= fees::patience_blocks(target) {
+        } else if waited >= fees::patience_blocks(left) {
             Some("it was not confirmed in time")
         } else if estimate.is_some_and(|estimate| fees::has_risen(estimate, made.fee_rate())) {
             Some("fees have risen")

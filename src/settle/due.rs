@@ -131,10 +131,11 @@ impl Due {
         self.channel.contract().delay().blocks_left(self.age(heights))
     }
 
-    /// A spend by somebody else that is not in a block yet, and its fee where that can be known.
+    /// A refund that is not in a block yet, and its fee where that can be known. While the refund leaf is closed nobody
+    /// else can spend the channel: what a server says then is a lie, which must not drive fees.
     pub fn rival(&self, heights: Heights) -> Option<(Txid, Option<Amount>)> {
         let spend = self.status(heights)?.spend?;
-        if spend.confirmations > 0 || self.made.contains(&spend.txid) {
+        if spend.confirmations > 0 || self.left(heights) > 0 || self.made.contains(&spend.txid) {
             return None;
         }
         let found = self.news.iter().flatten().find(|news| news.txid == spend.txid)?;

@@ -4,7 +4,7 @@
 //! and nothing at all while fees are high. Near it a late settlement is worth nothing, so it may cost all but dust.
 
 use bitcoin::{Amount, FeeRate};
-use streamium_channel::blocks::SETTLEMENT_MARGIN;
+use streamium_channel::blocks::{LEAVE_BATCH_BLOCKS, SETTLEMENT_MARGIN};
 
 /// Nothing is settled for less: below, it would hardly be relayed or mined.
 pub const MIN_FEE_RATE: FeeRate = FeeRate::from_sat_per_vb_u32(1);
@@ -22,6 +22,9 @@ pub const MAX_FEE_SHARE: u64 = 2;
 
 /// From so many blocks before the refund leaf opens on, fees rise whatever the estimates say.
 const PRESSING_BLOCKS: u32 = SETTLEMENT_MARGIN as u32;
+
+/// With so few blocks left, each block brings a bump.
+const LAST_STRETCH_BLOCKS: u32 = LEAVE_BATCH_BLOCKS as u32;
 
 /// At the deadline the rate is at least so many times the estimate; it rises there in a straight line.
 const DEADLINE_FACTOR: u64 = 4;
@@ -43,12 +46,13 @@ pub const fn target_blocks(left: u32) -> u16 {
 }
 
 /// How many blocks a settlement is given at its rate before it is bumped: a part of its target, as estimates are made
-/// of a past that may not come again.
-pub const fn patience_blocks(target: u16) -> u32 {
-    match target {
-        0..=2 => 1,
-        3..=6 => 3,
-        7..=24 => 8,
+/// of a past that may not come again; in the last stretch one block, whatever the estimates say.
+pub const fn patience_blocks(left: u32) -> u32 {
+    match (left, target_blocks(left)) {
+        (0..=LAST_STRETCH_BLOCKS, _) => 1,
+        (_, 0..=2) => 2,
+        (_, 3..=6) => 3,
+        (_, 7..=24) => 8,
         _ => 36,
     }
 }
@@ -128,14 +132,8 @@ mod tests {
     fn the_target_tightens_towards_the_deadline() {
         let targets = [u32::MAX, 288, 287, 72, 71, 36, 35, 0].map(target_blocks);
         assert_eq!(targets, [144, 144, 24, 24, 6, 6, 2, 2]);
-        for left in [0, 35, 36, 71, 72, 287, 288, 4_000] {
-            let target = target_blocks(left);
-            assert!(patience_blocks(target) <= u32::from(target), "{left}");
-            assert!(
-                is_pressing(left) || patience_blocks(target) * 2 <= left.max(1),
-                "there is time for a bump: {left}"
-            );
-        }
+        let patience = [288, 287, 71, 35, 19, 18, 0].map(patience_blocks);
+        assert_eq!(patience, [36, 8, 3, 2, 2, 1, 1]);
     }
 
     #[test]

@@ -49,7 +49,7 @@ impl Engine {
             return None;
         };
         let depth = view.depth(due.channel.outpoint());
-        if view.left(due) < u32::from(BATCH_MARGIN) {
+        if view.left(due) < u32::from(BATCH_MARGIN) || due.rival(view.heights).is_some() {
             return Some(Way::Alone);
         }
         let until = since.saturating_add(self.policy.batch_delay);
