@@ -7,6 +7,7 @@
 
 mod consumer;
 mod lease;
+mod listing;
 mod provider;
 mod rows;
 mod schema;
@@ -20,8 +21,9 @@ use std::time::Duration;
 use bitcoin::OutPoint;
 use rusqlite::{Connection, TransactionBehavior, params};
 
-pub use consumer::{ConsumerChannelState, StoredConsumerChannel};
+pub use consumer::{ConsumerChannelState, Made, MadeFor, StoredConsumerChannel};
 pub use lease::{Lease, Role};
+pub use listing::Listed;
 pub use provider::{AccountUpdate, ProviderChannelState, StoredProviderChannel};
 
 /// The file's name in the data folder.

@@ -102,7 +102,13 @@ impl ConsumerHandle {
                 let store = Store::open(&options.data_dir)?;
                 (
                     Some(lease),
-                    Some(Money::start(chain, wallet, store, events.clone())?),
+                    Some(Money::start(
+                        chain,
+                        wallet,
+                        store,
+                        (&options.data_dir, options.policy.max_fee_rate),
+                        events.clone(),
+                    )?),
                 )
             }
             None => (None, None),
