@@ -119,6 +119,11 @@ impl Runner {
         }
     }
 
+    /// The best tip that servers told of.
+    pub fn tip_height(&self) -> Option<u32> {
+        self.chain.tip().map(|tip| tip.height)
+    }
+
     /// What the chain suggests.
     pub fn fee_rate(&self, within_blocks: u16) -> Option<FeeRate> {
         self.chain.fee_rate(within_blocks)
@@ -163,7 +168,8 @@ impl Runner {
         self.with_engine(|engine, means, _| engine.look(means));
     }
 
-    fn with_engine<T>(&mut self, act: impl FnOnce(&mut Engine, &mut Means<'_>, &Path) -> T) -> T {
+    /// Lets the engine do something by itself.
+    pub fn with_engine<T>(&mut self, act: impl FnOnce(&mut Engine, &mut Means<'_>, &Path) -> T) -> T {
         let mut means = Means {
             store: &mut self.store,
             wallet: &mut self.wallet,
