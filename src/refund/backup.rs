@@ -275,3 +275,51 @@ fn write_durably(path: &Path, contents: &[u8]) -> io::Result<()> {
     file.write_all(contents)?;
     file.sync_all()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bitcoin::hashes::Hash;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn outpoint() -> OutPoint {
+        OutPoint::new(bitcoin::Txid::all_zeros(), 1)
+    }
+
+    #[test]
+    fn a_file_is_there_whole_and_private_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = path(dir.path(), outpoint());
+        write_whole(dir.path(), &path, b"first").unwrap();
+        write_whole(dir.path(), &path, b"second").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"second");
+        let folder = dir.path().join(BACKUP_FOLDER);
+        for (of, mode) in [(&path, 0o600), (&folder, 0o700)] {
+            assert_eq!(fs::metadata(of).unwrap().permissions().mode() & 0o777, mode);
+        }
+        // Where it can't be written, what was there stays.
+        std::os::unix::fs::symlink("/dev/full", temporary(&path)).unwrap();
+        assert!(write_whole(dir.path(), &path, b"third").is_err());
+        assert_eq!(fs::read(&path).unwrap(), b"second");
+        assert_eq!(fs::read_dir(folder).unwrap().count(), 1, "nothing is left over");
+    }
+
+    #[test]
+    fn whether_a_commitment_has_a_backup_is_told_by_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let txid = outpoint().txid;
+        assert!(!exists(dir.path(), txid));
+        write_whole(dir.path(), &path(dir.path(), outpoint()), b"").unwrap();
+        assert!(exists(dir.path(), txid));
+        assert!(!exists(dir.path(), bitcoin::Txid::hash(b"another")));
+        remove(dir.path(), outpoint()).unwrap();
+        remove(dir.path(), outpoint()).unwrap();
+        assert!(!exists(dir.path(), txid));
+        fs::remove_dir(dir.path().join(BACKUP_FOLDER)).unwrap();
+        fs::write(dir.path().join(BACKUP_FOLDER), "").unwrap();
+        assert!(
+            exists(dir.path(), txid),
+            "what can't be looked at counts as there"
+        );
+    }
+}

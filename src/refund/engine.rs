@@ -204,7 +204,7 @@ impl Engine {
         let Some(held) = self.channels.get_mut(&outpoint) else {
             return;
         };
-        held.note_confirmation(status);
+        held.note_confirmation(status, tip.height);
         let step = held.step(status, &market);
         self.positions.insert(outpoint, position(&step));
         match step {
@@ -295,8 +295,11 @@ impl Engine {
 }
 
 impl HeldChannel {
-    /// A commitment that comes back out of a block is not stuck yet: its clock starts again.
-    fn note_confirmation(&mut self, status: OutpointStatus) {
+    /// What comes back out of a block is not stuck yet: its clock starts again.
+    fn note_confirmation(&mut self, status: OutpointStatus, height: u32) {
+        if status.spend.is_some_and(|spend| spend.confirmations > 0) {
+            self.mined_height = Some(height);
+        }
         if status.made.is_some_and(|confirmations| confirmations > 0) {
             self.committed_height = None;
         }
@@ -351,6 +354,7 @@ pub(super) fn held(
         commitment: record.commitment,
         refund_script: refund_script.filter(|script: &ScriptBuf| !script.is_empty()),
         committed_height,
+        mined_height: None,
         refunds,
         children,
     })

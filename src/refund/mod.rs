@@ -46,6 +46,8 @@ pub struct HeldChannel {
     pub refund_script: Option<ScriptBuf>,
     /// Since when the commitment may confirm; `None` before that is known, and while it is confirmed.
     pub committed_height: Option<u32>,
+    /// The tip's height when a spend was last seen in a block: what comes back out of one is not stuck yet.
+    pub mined_height: Option<u32>,
     /// Every refund made, the newest last.
     pub refunds: Vec<Made>,
     /// Every child of the commitment made, the newest last.
@@ -112,7 +114,10 @@ impl HeldChannel {
             return Step::Refund { fee_rate };
         };
         let paid = newest.fee / newest.tx.weight();
-        if let Some(fee_rate) = market.next(paid, newest.height) {
+        let since = self
+            .mined_height
+            .map_or(newest.height, |mined| mined.max(newest.height));
+        if let Some(fee_rate) = market.next(paid, since) {
             return Step::Refund { fee_rate };
         }
         match known {

@@ -321,4 +321,3 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
         std::thread::yield_now();
     }
 }
-

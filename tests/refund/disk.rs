@@ -64,9 +64,16 @@ fn a_backup_that_finds_no_room_opens_no_channel() {
         symlink("/dev/full", backup::path(&folder, outpoint).with_extension("new")).unwrap();
     });
     let words = error.to_string();
-    assert!(words.starts_with("the channel's backup can't be written, so nothing was sent"), "{words}");
+    assert!(
+        words.starts_with("the channel's backup can't be written, so nothing was sent"),
+        "{words}"
+    );
     assert!(words.contains("No space left on device"), "{words}");
-    assert_eq!(viewer.runner.wallet.spendable(), Amount::from_sat(60_000), "its coins are free");
+    assert_eq!(
+        viewer.runner.wallet.spendable(),
+        Amount::from_sat(60_000),
+        "its coins are free"
+    );
     assert!(!backup::exists(&dir, outpoint.txid));
     nothing_was_sent(&mut viewer, regtest, outpoint);
     drop(viewer);
@@ -96,7 +103,10 @@ fn a_process_whose_files_may_not_grow() {
         setrlimit(Resource::Fsize, none).unwrap();
     });
     let words = error.to_string();
-    assert!(words.starts_with("the channel can't be recorded, so nothing was sent"), "{words}");
+    assert!(
+        words.starts_with("the channel can't be recorded, so nothing was sent"),
+        "{words}"
+    );
     setrlimit(Resource::Fsize, free).unwrap();
     nothing_was_sent(&mut viewer, regtest, outpoint);
     drop(viewer);
@@ -128,12 +138,19 @@ fn a_session_that_can_not_write_its_backup_ends_before_anything_is_locked() {
     let payout = drivers::new_address(regtest);
     let (provider, provided) = drivers::provider(regtest, &dirs.path().join("p"), &payout);
     let (consumer, mut consumed) = drivers::consumer(regtest, &folder, provider.public_key(), 20_000);
-    std::fs::write(folder.join(backup::BACKUP_FOLDER), "a file where the folder should be").unwrap();
+    std::fs::write(
+        folder.join(backup::BACKUP_FOLDER),
+        "a file where the folder should be",
+    )
+    .unwrap();
     let _wire = Wire::connect(&provider.inputs(), &consumer.inputs());
     let funded = drivers::fund(regtest, &mut consumed);
     let ended = consumed.wait("ended");
     let reason = text(&ended, "reason");
-    assert!(reason.contains("backup can't be written, so nothing was sent"), "{reason}");
+    assert!(
+        reason.contains("backup can't be written, so nothing was sent"),
+        "{reason}"
+    );
     consumer.stop(PATIENCE);
     provider.stop(PATIENCE);
     assert!(!provided.seen.iter().any(|report| report.name == "channel"));
@@ -141,4 +158,68 @@ fn a_session_that_can_not_write_its_backup_ends_before_anything_is_locked() {
     std::fs::remove_file(folder.join(backup::BACKUP_FOLDER)).unwrap();
     let balance = command(regtest, &folder, &["balance"]);
     assert_eq!(figure(&balance, "confirmed"), funded);
+}
+
+/// A viewer whose process ends at some point between building a commitment and sending it; the next start's wallet.
+fn after_a_crash(
+    regtest: &Regtest,
+    dir: &std::path::Path,
+    act: impl FnOnce(&mut Viewer, OutPoint),
+) -> Viewer {
+    let mut viewer = Viewer::open(regtest, dir);
+    viewer.until("what the chain says", |viewer| viewer.runner.is_done());
+    let script = channel_script();
+    let built = viewer
+        .runner
+        .wallet
+        .build_commitment(&script, CAPACITY, RATE)
+        .unwrap();
+    assert!(viewer.runner.wallet.balance().reserved > CAPACITY);
+    act(&mut viewer, OutPoint::new(built.tx.compute_txid(), built.vout));
+    drop(viewer);
+    Viewer::open(regtest, dir)
+}
+
+fn channel_script() -> bitcoin::ScriptBuf {
+    let mut script = vec![0x51, 0x20];
+    script.extend(provider_key().x_only_public_key().0.serialize());
+    bitcoin::ScriptBuf::from_bytes(script)
+}
+
+#[test]
+fn a_crash_before_the_commitment_is_sent_sets_nothing_aside_for_ever() {
+    let regtest = &Regtest::start();
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    let mut viewer = Viewer::open(regtest, dir);
+    viewer.fund(regtest, 60_000);
+    drop(viewer);
+    let free = |viewer: &Viewer| viewer.runner.wallet.spendable() == Amount::from_sat(60_000);
+
+    // Built, and nothing written of the channel.
+    let viewer = after_a_crash(regtest, dir, |_, _| ());
+    assert!(free(&viewer));
+    drop(viewer);
+
+    // The row and the backup are there, the row's last step is not.
+    let mut viewer = Viewer::open(regtest, dir);
+    let opened = viewer.open_channel(dir, RATE);
+    let sql = "UPDATE consumer_channel SET state = 'opening'";
+    drop(viewer);
+    let db = rusqlite::Connection::open(dir.join(gststreamiumpay::store::STORE_FILE)).unwrap();
+    assert_eq!(db.execute(sql, []).unwrap(), 1);
+    drop(db);
+    let viewer = Viewer::open(regtest, dir);
+    assert!(free(&viewer));
+    assert_eq!(viewer.state(&opened), "abandoned");
+    assert!(!backup::exists(dir, opened.outpoint().txid));
+    assert_eq!(viewer.runner.engine.positions().count(), 0);
+    drop(viewer);
+
+    // Somebody lost the record, but there is a backup: it may have been sent, so the coins stay.
+    let folder = dir.to_owned();
+    let viewer = after_a_crash(regtest, dir, move |_, outpoint| {
+        std::fs::write(backup::path(&folder, outpoint), "{}").unwrap();
+    });
+    assert!(!free(&viewer));
 }

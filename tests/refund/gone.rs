@@ -27,7 +27,11 @@ fn a_process_that_plays() {
         drivers::consumer_at(&server, &folder.join("consumer"), provider.public_key(), 20_000);
     let _wire = Wire::connect(&provider.inputs(), &consumer.inputs());
     let asked = consumed.wait("funding-required");
-    println!("\nFUND {} {}", text(&asked, "address"), number(&asked, "amount-sat"));
+    println!(
+        "\nFUND {} {}",
+        text(&asked, "address"),
+        number(&asked, "amount-sat")
+    );
     let paid = paid_twice(&mut provided);
     println!("\nPAID {}", text(&paid, "outpoint"));
     loop {
@@ -54,7 +58,12 @@ impl Drop for Killed {
 fn play_and_die(regtest: &Regtest, folder: &Path) -> (OutPoint, u64) {
     let payout = regtest.cli(&["-rpcwallet=miner", "getnewaddress"]);
     let child = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "gone::a_process_that_plays", "--nocapture"])
+        .args([
+            "--ignored",
+            "--exact",
+            "gone::a_process_that_plays",
+            "--nocapture",
+        ])
         .env(FOLDER, folder)
         .env(SERVER, regtest.electrum_url())
         .env(PAYOUT, payout)
@@ -94,7 +103,9 @@ fn what_a_provider_that_is_gone_for_good_never_settled_comes_back_by_the_command
 
     let early = command(regtest, &folder, &["refund"]);
     assert!(
-        early.contains(&format!("{outpoint}: 40,000 sat: comes back in 143 blocks, in about 23 h 50 min.")),
+        early.contains(&format!(
+            "{outpoint}: 40,000 sat: comes back in 143 blocks, in about 23 h 50 min."
+        )),
         "{early}"
     );
     let listed = command(regtest, &folder, &["channels"]);
@@ -121,7 +132,11 @@ fn what_a_provider_that_is_gone_for_good_never_settled_comes_back_by_the_command
     assert_eq!(figure(&balance, "confirmed"), change + value);
     assert_eq!(figure(&balance, "reserved"), 0);
     let fee = funded - change - capacity;
-    assert!(fee < 700, "of {funded} only {fee} for the commitment and {} for the refund are gone", capacity - value);
+    assert!(
+        fee < 700,
+        "of {funded} only {fee} for the commitment and {} for the refund are gone",
+        capacity - value
+    );
     // It is looked after until nothing can undo it, and no longer.
     regtest.mine(11);
     let end = command(regtest, &folder, &["refund"]);
@@ -138,7 +153,15 @@ fn sweep_by_node(regtest: &Regtest, descriptor: &str, outpoint: OutPoint, destin
     let input = json!({"txid": outpoint.txid, "vout": outpoint.vout, "sequence": DELAY});
     let options = json!({"inputs": [input], "fee_rate": 2}).to_string();
     let to = json!([destination]).to_string();
-    let answer = regtest.cli(&["-rpcwallet=refund", "sendall", &to, "null", "unset", "null", &options]);
+    let answer = regtest.cli(&[
+        "-rpcwallet=refund",
+        "sendall",
+        &to,
+        "null",
+        "unset",
+        "null",
+        &options,
+    ]);
     serde_json::from_str(&answer).unwrap()
 }
 

@@ -73,7 +73,11 @@ fn a_settlement_that_outbids_the_refund_ends_it_and_a_lost_one_brings_it_back() 
     configure(regtest, "persistmempool=0\n");
     reorganise(regtest, 1);
     viewer.until_closing(&opened, refund, 0, true);
-    assert_eq!(regtest.tx_status(settled), TxStatus::Unknown);
+    let gone = regtest.try_cli(&["getmempoolentry", &settled.to_string()]);
+    assert!(
+        gone.is_err(),
+        "the settlement would not be in the mempool of a node that lost it"
+    );
     regtest.mine(1);
     viewer.until_closing(&opened, refund, 1, true);
     let value = viewer.refunds(&opened)[0].output[0].value;
@@ -107,7 +111,11 @@ fn a_refund_that_is_mined_first_stays() {
     );
     viewer.until_closing(&opened, refund.compute_txid(), 1, true);
     let fee = CAPACITY - refund.output[0].value;
-    assert_eq!(fee, Amount::from_sat(refund.vsize() as u64), "1 sat/vB, as the node relays");
+    assert_eq!(
+        fee,
+        Amount::from_sat(refund.vsize() as u64),
+        "1 sat/vB, as the node relays"
+    );
     viewer.until("the refund", |viewer| {
         viewer.runner.wallet.spendable() == rest + CAPACITY - fee
     });

@@ -5,6 +5,12 @@ use gststreamiumpay::refund::Position;
 use crate::common::regtest::Regtest;
 use crate::viewer::*;
 
+fn deepen(regtest: &Regtest, blocks: u32) {
+    if blocks > 0 {
+        regtest.mine(blocks);
+    }
+}
+
 #[test]
 fn a_commitment_that_is_reorganised_away_is_handed_out_again_and_its_delay_counted_anew() {
     let regtest = &Regtest::start();
@@ -14,7 +20,7 @@ fn a_commitment_that_is_reorganised_away_is_handed_out_again_and_its_delay_count
     viewer.fund(regtest, 60_000);
     let opened = viewer.open_confirmed(regtest, dir.path());
     for depth in 1..=6 {
-        regtest.mine(depth - 1);
+        deepen(regtest, depth - 1);
         let blocks = u32::from(DELAY) - depth;
         viewer.until("its depth", |viewer| {
             viewer.position(&opened) == Some(Position::Locked { blocks })
@@ -48,7 +54,7 @@ fn a_refund_that_is_reorganised_away_is_handed_out_again() {
     viewer.until_closing(&opened, txid, 0, true);
     regtest.mine(1);
     for depth in 1..=6 {
-        regtest.mine(depth - 1);
+        deepen(regtest, depth - 1);
         viewer.until_closing(&opened, txid, depth, true);
         reorganise(regtest, depth);
         viewer.until_closing(&opened, txid, 0, true);
@@ -58,7 +64,11 @@ fn a_refund_that_is_reorganised_away_is_handed_out_again() {
     regtest.mine(11);
     viewer.until("the end", |viewer| viewer.position(&opened).is_none());
     assert_eq!(viewer.state(&opened), "spent");
-    assert_eq!(viewer.refunds(&opened), [refund.clone()], "it was always this one");
+    assert_eq!(
+        viewer.refunds(&opened),
+        [refund.clone()],
+        "it was always this one"
+    );
     viewer.until("the money", |viewer| {
         viewer.runner.wallet.spendable() == rest + refund.output[0].value
     });

@@ -24,7 +24,11 @@ fn refused(dir: &Path, output: &Output, words: &str) {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains(words), "{said}");
-    assert_eq!(fs::read_dir(dir).unwrap().count(), 0, "{words}: nothing is half done");
+    assert_eq!(
+        fs::read_dir(dir).unwrap().count(),
+        0,
+        "{words}: nothing is half done"
+    );
 }
 
 #[test]
@@ -44,7 +48,9 @@ fn channels_come_back_on_another_machine_from_seed_and_backups() {
         .map(|opened| {
             let path = backup::path(home.path(), opened.outpoint());
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-            let kept = away.path().with_extension(format!("{}.json", opened.outpoint().txid));
+            let kept = away
+                .path()
+                .with_extension(format!("{}.json", opened.outpoint().txid));
             fs::copy(&path, &kept).unwrap();
             kept
         })
@@ -97,9 +103,21 @@ fn what_does_not_fit_is_refused_and_leaves_the_folder_as_it_was() {
     let other = tempfile::tempdir().unwrap();
     Seed::load_or_create(other.path()).unwrap();
     let others = fs::read_to_string(other.path().join(SEED_FILE)).unwrap();
-    refused(away.path(), &try_it("regtest", &others), "belongs to another seed");
-    refused(away.path(), &try_it("regtest", "no such words"), "not the words of a seed");
-    refused(away.path(), &try_it("signet", &words), "is a channel on regtest, not on signet");
+    refused(
+        away.path(),
+        &try_it("regtest", &others),
+        "belongs to another seed",
+    );
+    refused(
+        away.path(),
+        &try_it("regtest", "no such words"),
+        "not the words of a seed",
+    );
+    refused(
+        away.path(),
+        &try_it("signet", &words),
+        "is a channel on regtest, not on signet",
+    );
     let twice = restore(away.path(), "regtest", &[path, path], &words);
     refused(away.path(), &twice, "is given twice");
     for (from, to, why) in [

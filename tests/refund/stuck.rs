@@ -155,9 +155,16 @@ fn a_voided_commitment_keeps_its_coins_until_the_conflict_is_buried() {
         viewer.until("the block", |viewer| {
             viewer.runner.tip_height() == Some(height) && viewer.runner.is_done()
         });
-        assert_eq!(viewer.position(&opened), Some(Position::Missing), "{confirmations}");
+        assert_eq!(
+            viewer.position(&opened),
+            Some(Position::Missing),
+            "{confirmations}"
+        );
         let reserved = viewer.runner.wallet.balance().reserved.to_sat();
-        assert!([30_000, 31_000].contains(&reserved), "{confirmations}: {reserved}");
+        assert!(
+            [30_000, 31_000].contains(&reserved),
+            "{confirmations}: {reserved}"
+        );
         regtest.mine(1);
     }
     viewer.until("its end", |viewer| viewer.position(&opened).is_none());
@@ -181,12 +188,17 @@ fn a_commitment_below_what_the_mempool_takes_locks_nothing_and_loses_nothing() {
         pass_block(&mut viewer, regtest);
         assert_eq!(viewer.position(&opened), Some(Position::Missing));
     }
-    assert_eq!(viewer.children(&opened), [], "no node would take it without its parent");
+    assert_eq!(
+        viewer.children(&opened),
+        [],
+        "no node would take it without its parent"
+    );
     assert_eq!(viewer.runner.wallet.balance().reserved, Amount::from_sat(70_000));
-    let error = viewer
-        .runner
-        .wallet
-        .build_commitment(opened.channel.script().script_pubkey(), CAPACITY, RATE);
+    let error =
+        viewer
+            .runner
+            .wallet
+            .build_commitment(opened.channel.script().script_pubkey(), CAPACITY, RATE);
     assert!(error.is_err(), "its coins are not spent by another");
     // When fees fall, it is taken after all.
     let conf = regtest.data_dir().join("node/bitcoin.conf");

@@ -82,7 +82,12 @@ pub struct Withdraw {
 impl Withdraw {
     pub fn run(&self) -> Result<ExitCode, Failure> {
         let network = self.consumer.place.network;
-        let address = self.address.clone().require_network(network)?;
+        let address = self.address.clone();
+        if !address.is_valid_for_network(network) {
+            let address = address.assume_checked();
+            return Err(format!("{address} is not an address of {network}: nothing was sent").into());
+        }
+        let address = address.require_network(network)?;
         let mut runner = self.consumer.open()?;
         runner.finish(PATIENCE, &mut say_trouble)?;
         let suggested = runner.fee_rate(USUAL_TARGET_BLOCKS).unwrap_or(MIN_FEE_RATE);
