@@ -5,16 +5,16 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use bitcoin::{BlockHash, FeeRate, Network, OutPoint, Script, ScriptBuf, Transaction, Txid};
-use streamium_channel::contract::Channel;
+use bitcoin::{BlockHash, FeeRate, Network, OutPoint, Script, Transaction, Txid};
 
 use super::fees::Market;
-use super::{HeldChannel, Step, notices};
-use crate::chain::{BroadcastError, Chain, OutpointStatus, ScriptTransaction, Tip, USUAL_TARGET_BLOCKS};
+use super::held::{held, position};
+use super::{HeldChannel, Position, Step, notices};
+use crate::chain::{BroadcastError, Chain, ScriptTransaction, Tip, USUAL_TARGET_BLOCKS};
+use crate::session::Report;
 use crate::session::watched::Watched;
-use crate::session::{Report, keys};
-use crate::store::{ConsumerChannelState, Role, Store, StoredConsumerChannel};
-use crate::wallet::{Seed, Wallet};
+use crate::store::{ConsumerChannelState, Store};
+use crate::wallet::Wallet;
 
 /// What the engine works with, lent for each call.
 pub struct Means<'a> {
@@ -23,31 +23,11 @@ pub struct Means<'a> {
     pub chain: &'a dyn Chain,
 }
 
-/// How far a channel is, for people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Position {
-    /// No server has answered yet.
-    Unknown,
-    /// No server knows the commitment; it is handed out again.
-    Missing,
-    /// The commitment is not confirmed yet.
-    Unconfirmed,
-    /// The refund leaf opens in so many blocks.
-    Locked { blocks: u32 },
-    /// The refund may be mined and is on its way to the mempool, or can't be made now, as was said.
-    Due,
-    /// Something spends it.
-    Closing {
-        txid: Txid,
-        confirmations: u32,
-        ours: bool,
-    },
-}
-
 /// The consumer's channels that may still hold money.
 pub struct Engine {
     pub(super) network: Network,
-    pub(super) max_fee_rate: FeeRate,
+    /// The limit of what it pays; `None`: it only looks.
+    pub(super) max_fee_rate: Option<FeeRate>,
     pub(super) watched: Watched,
     pub(super) channels: BTreeMap<OutPoint, HeldChannel>,
     positions: HashMap<OutPoint, Position>,
@@ -61,10 +41,19 @@ pub struct Engine {
 }
 
 impl Engine {
+    /// An engine that does what is due, and pays no more than that for it.
     pub fn new(network: Network, max_fee_rate: FeeRate) -> Self {
         Self {
+            max_fee_rate: Some(max_fee_rate),
+            ..Self::observer(network)
+        }
+    }
+
+    /// An engine that only looks: it makes nothing and hands nothing out.
+    pub fn observer(network: Network) -> Self {
+        Self {
             network,
-            max_fee_rate,
+            max_fee_rate: None,
             watched: Watched::default(),
             channels: BTreeMap::new(),
             positions: HashMap::new(),
@@ -153,7 +142,8 @@ impl Engine {
         for outpoint in outpoints {
             self.look_at(means, outpoint);
         }
-        if let Some(tip) = means.chain.tip()
+        if self.max_fee_rate.is_some()
+            && let Some(tip) = means.chain.tip()
             && let Ok(withdrawals) = means.wallet.pending_withdrawals()
         {
             for withdrawal in withdrawals {
@@ -199,7 +189,7 @@ impl Engine {
         let market = Market {
             height: tip.height,
             estimate: means.chain.fee_rate(USUAL_TARGET_BLOCKS),
-            max: self.max_fee_rate,
+            max: self.max_fee_rate.unwrap_or(FeeRate::ZERO),
         };
         let Some(held) = self.channels.get_mut(&outpoint) else {
             return;
@@ -207,6 +197,12 @@ impl Engine {
         held.note_confirmation(status, tip.height);
         let step = held.step(status, &market);
         self.positions.insert(outpoint, position(&step));
+        if self.max_fee_rate.is_some() {
+            self.act(means, outpoint, step, tip);
+        }
+    }
+
+    fn act(&mut self, means: &mut Means<'_>, outpoint: OutPoint, step: Step, tip: Tip) {
         match step {
             Step::Recommit => self.recommit(means, outpoint, tip),
             Step::Unconfirmed => self.lift(means, outpoint, tip),
@@ -292,70 +288,4 @@ impl Engine {
             self.say(report);
         }
     }
-}
-
-impl HeldChannel {
-    /// What comes back out of a block is not stuck yet: its clock starts again.
-    fn note_confirmation(&mut self, status: OutpointStatus, height: u32) {
-        if status.spend.is_some_and(|spend| spend.confirmations > 0) {
-            self.mined_height = Some(height);
-        }
-        if status.made.is_some_and(|confirmations| confirmations > 0) {
-            self.committed_height = None;
-        }
-    }
-}
-
-fn position(step: &Step) -> Position {
-    match *step {
-        Step::Recommit => Position::Missing,
-        Step::Unconfirmed => Position::Unconfirmed,
-        Step::Wait { blocks } => Position::Locked { blocks },
-        Step::Refund { .. } | Step::HandOut(_) => Position::Due,
-        Step::Closing {
-            txid,
-            confirmations,
-            ours,
-        } => Position::Closing {
-            txid,
-            confirmations,
-            ours,
-        },
-        Step::Closed { txid, ours } => Position::Closing {
-            txid,
-            confirmations: super::CLOSED_CONFIRMATIONS,
-            ours,
-        },
-    }
-}
-
-/// The channel of a record, with its key. The words say why the record makes none of this seed's.
-pub(super) fn held(
-    seed: &Seed,
-    network: Network,
-    stored: StoredConsumerChannel,
-) -> Result<HeldChannel, String> {
-    let StoredConsumerChannel {
-        record,
-        refund_script,
-        committed_height,
-        refunds,
-        children,
-    } = stored;
-    let key =
-        keys::channel(seed, network, Role::Consumer, record.key_index).map_err(|error| error.to_string())?;
-    if key.x_only_public_key().0 != record.contract.keys().consumer() {
-        return Err("its key is not this seed's".to_owned());
-    }
-    let channel = Channel::new(record.contract, record.outpoint).map_err(|error| error.to_string())?;
-    Ok(HeldChannel {
-        channel,
-        key,
-        commitment: record.commitment,
-        refund_script: refund_script.filter(|script: &ScriptBuf| !script.is_empty()),
-        committed_height,
-        mined_height: None,
-        refunds,
-        children,
-    })
 }

@@ -84,7 +84,7 @@ impl Engine {
         let market = Market {
             height: tip.height,
             estimate: means.chain.fee_rate(LIFT_TARGET_BLOCKS),
-            max: self.max_fee_rate,
+            max: self.max_fee_rate.unwrap_or(FeeRate::ZERO),
         };
         let Some(held) = self.channels.get(&outpoint) else {
             return;

@@ -12,6 +12,7 @@ pub mod backup;
 pub mod descriptor;
 mod engine;
 pub mod fees;
+mod held;
 mod making;
 mod notices;
 mod opening;
@@ -27,8 +28,9 @@ use streamium_channel::contract::Channel;
 
 use crate::chain::OutpointStatus;
 use crate::store::Made;
-pub use engine::{Engine, Means, Position};
+pub use engine::{Engine, Means};
 use fees::Market;
+pub use held::Position;
 pub use opening::OpeningError;
 pub use runner::{Runner, RunnerError};
 

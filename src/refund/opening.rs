@@ -10,7 +10,8 @@ use bitcoin::Txid;
 use streamium_channel::record::ConsumerRecord;
 
 use super::backup::{self, BackupError};
-use super::engine::{Engine, Means, held};
+use super::engine::{Engine, Means};
+use super::held::held;
 use super::notices;
 use crate::session::{Report, Severity};
 use crate::store::{ConsumerChannelState, StoreError, StoredConsumerChannel};

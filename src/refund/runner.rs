@@ -45,6 +45,15 @@ pub struct Runner {
 impl Runner {
     /// Opens the folder, takes up its channels and begins to follow the chain.
     pub fn open(dir: &Path, config: &ChainConfig, max_fee_rate: FeeRate) -> Result<Self, RunnerError> {
+        Self::with(dir, config, Engine::new(config.network, max_fee_rate))
+    }
+
+    /// The same, and only looks: nothing is made or handed out.
+    pub fn observe(dir: &Path, config: &ChainConfig) -> Result<Self, RunnerError> {
+        Self::with(dir, config, Engine::observer(config.network))
+    }
+
+    fn with(dir: &Path, config: &ChainConfig, engine: Engine) -> Result<Self, RunnerError> {
         let lease = Lease::take(dir, Role::Consumer)?;
         let wallet = Wallet::open(dir, config.network)?;
         let store = Store::open(dir)?;
@@ -58,7 +67,7 @@ impl Runner {
         let mut runner = Self {
             chain,
             events,
-            engine: Engine::new(config.network, max_fee_rate),
+            engine,
             wallet,
             store,
             dir: dir.to_owned(),

@@ -553,9 +553,15 @@ fn a_withdrawal_is_kept_until_it_is_buried() {
     let sent = wallet.withdraw(&address, RATE, WithdrawalAmount::All).unwrap();
     drop(wallet);
     let mut wallet = open(&dir);
-    assert_eq!(wallet.pending_withdrawals().unwrap(), [sent.tx.clone()]);
+    assert_eq!(
+        wallet.pending_withdrawals().unwrap(),
+        std::slice::from_ref(&sent.tx)
+    );
     confirm(&mut wallet, &sent.tx, 6, 10);
-    assert_eq!(wallet.pending_withdrawals().unwrap(), [sent.tx.clone()]);
+    assert_eq!(
+        wallet.pending_withdrawals().unwrap(),
+        std::slice::from_ref(&sent.tx)
+    );
     confirm(&mut wallet, &sent.tx, 6, 11);
     assert_eq!(wallet.pending_withdrawals().unwrap(), []);
 }

@@ -115,6 +115,34 @@ fn what_makes_no_sense_is_refused_with_a_sentence() {
 }
 
 #[test]
+fn a_server_that_is_gone_is_said_and_nothing_is_lost() {
+    let regtest = &Regtest::start();
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path();
+    let mut viewer = Viewer::open(regtest, dir);
+    viewer.fund(regtest, 60_000);
+    let opened = viewer.open_confirmed(regtest, dir);
+    drop(viewer);
+    regtest.mine(u32::from(DELAY));
+    regtest.stop_electrum();
+    let arguments = with_chain(regtest, &with_folder(dir, &["refund", "--timeout=2"]));
+    let (code, said, complained) = told(&arguments);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        complained.contains("no Electrum server answered within 2 s"),
+        "{complained}"
+    );
+    assert!(complained.contains("can't be used"), "{complained}");
+    regtest.start_electrum();
+    let said = command(regtest, dir, &["refund"]);
+    assert!(
+        said.contains("The provider never settled; 49,862 sat come back"),
+        "{said}"
+    );
+    assert!(said.contains(&opened.outpoint().to_string()), "{said}");
+}
+
+#[test]
 fn watching_ends_when_every_channel_is_closed_for_good() {
     let regtest = &Regtest::start();
     let temp = tempfile::tempdir().unwrap();

@@ -119,6 +119,14 @@ fn what_a_provider_that_is_gone_for_good_never_settled_comes_back_by_the_command
     assert_eq!(figure(&balance, "confirmed"), change);
 
     regtest.mine(143);
+    let looked = command(regtest, &folder, &["channels"]);
+    assert!(looked.contains("refund now"), "{looked}");
+    command(regtest, &folder, &["balance"]);
+    assert_eq!(
+        regtest.cli(&["getrawmempool"]),
+        "[\n]",
+        "who only looks sends nothing"
+    );
     let now = command(regtest, &folder, &["refund"]);
     let mempool: Vec<String> = serde_json::from_str(&regtest.cli(&["getrawmempool"])).unwrap();
     let refund = regtest.raw_tx(mempool[0].parse().unwrap());

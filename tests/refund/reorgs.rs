@@ -66,7 +66,7 @@ fn a_refund_that_is_reorganised_away_is_handed_out_again() {
     assert_eq!(viewer.state(&opened), "spent");
     assert_eq!(
         viewer.refunds(&opened),
-        [refund.clone()],
+        std::slice::from_ref(&refund),
         "it was always this one"
     );
     viewer.until("the money", |viewer| {

@@ -10,7 +10,7 @@ use gststreamiumpay::settings::chain_config;
 use gststreamiumpay::store::{Lease, Listed, Role, Store};
 
 use crate::common::{Failure, Place};
-use crate::consumer::{PATIENCE, say_trouble};
+use crate::consumer::{Patience, say_trouble};
 
 /// Lists the channels on record, the viewer's and the broadcaster's.
 ///
@@ -25,6 +25,8 @@ pub struct Channels {
     /// A SOCKS5 proxy (such as Tor's) to reach them through: socks5://host:port.
     #[arg(long, env = "STREAMIUM_ELECTRUM_PROXY", value_name = "URL")]
     electrum_proxy: Option<String>,
+    #[command(flatten)]
+    patience: Patience,
 }
 
 impl Channels {
@@ -41,9 +43,8 @@ impl Channels {
                 (Store::open(&dir)?.list_channels()?, HashMap::new())
             }
             Some(config) => {
-                // Looking makes nothing more expensive: the usual limit.
-                let mut runner = Runner::open(&dir, &config, bitcoin::FeeRate::from_sat_per_vb_u32(50))?;
-                runner.finish(PATIENCE, &mut say_trouble)?;
+                let mut runner = Runner::observe(&dir, &config)?;
+                runner.finish(self.patience.duration(), &mut say_trouble)?;
                 (runner.store.list_channels()?, positions(&runner))
             }
         };

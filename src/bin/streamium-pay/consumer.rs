@@ -9,8 +9,20 @@ use gststreamiumpay::session::{Report, Severity};
 
 use crate::common::{Failure, Place, Servers};
 
-/// Longer than a connection through Tor and a first look at a wallet take.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long servers are waited for.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Patience {
+    /// How long to wait for servers, in seconds. A first look at a wallet through Tor takes a while.
+    #[arg(long, env = "STREAMIUM_TIMEOUT", value_name = "SECONDS", default_value_t = 60,
+          value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    timeout: u32,
+}
+
+impl Patience {
+    pub fn duration(self) -> Duration {
+        Duration::from_secs(self.timeout.into())
+    }
+}
 
 /// The consumer's folder and the servers.
 #[derive(Clone, Debug, Args)]
@@ -23,6 +35,8 @@ pub struct Consumer {
     #[arg(long, env = "STREAMIUM_MAX_FEE_RATE", value_name = "SAT_PER_VB", default_value_t = 50,
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_fee_rate: u32,
+    #[command(flatten)]
+    pub patience: Patience,
 }
 
 impl Consumer {
@@ -31,6 +45,13 @@ impl Consumer {
         let config = self.servers.config(self.place.network)?;
         let dir = self.place.existing_dir()?;
         Ok(Runner::open(&dir, &config, self.max_fee_rate())?)
+    }
+
+    /// Opens the folder only to look.
+    pub fn observe(&self) -> Result<Runner, Failure> {
+        let config = self.servers.config(self.place.network)?;
+        let dir = self.place.existing_dir()?;
+        Ok(Runner::observe(&dir, &config)?)
     }
 
     pub fn max_fee_rate(&self) -> FeeRate {

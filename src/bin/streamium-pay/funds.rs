@@ -11,7 +11,7 @@ use gststreamiumpay::store::{Lease, Role};
 use gststreamiumpay::wallet::{Wallet, WithdrawalAmount};
 
 use crate::common::{Failure, Place};
-use crate::consumer::{Consumer, PATIENCE, say_trouble};
+use crate::consumer::{Consumer, say_trouble};
 
 /// Below, nothing is relayed.
 const MIN_FEE_RATE: FeeRate = FeeRate::from_sat_per_vb_u32(1);
@@ -25,8 +25,8 @@ pub struct Balance {
 
 impl Balance {
     pub fn run(&self) -> Result<ExitCode, Failure> {
-        let mut runner = self.consumer.open()?;
-        runner.finish(PATIENCE, &mut say_trouble)?;
+        let mut runner = self.consumer.observe()?;
+        runner.finish(self.consumer.patience.duration(), &mut say_trouble)?;
         let balance = runner.wallet.balance();
         let held: Amount = runner
             .engine
@@ -89,7 +89,8 @@ impl Withdraw {
         }
         let address = address.require_network(network)?;
         let mut runner = self.consumer.open()?;
-        runner.finish(PATIENCE, &mut say_trouble)?;
+        let patience = self.consumer.patience.duration();
+        runner.finish(patience, &mut say_trouble)?;
         let suggested = runner.fee_rate(USUAL_TARGET_BLOCKS).unwrap_or(MIN_FEE_RATE);
         let fee_rate = suggested.max(MIN_FEE_RATE).min(self.consumer.max_fee_rate());
         let amount = match self.amount_sat {
@@ -100,7 +101,7 @@ impl Withdraw {
         let txid = built.tx.compute_txid();
         // It is on record: should no server take it now, the next start hands it out again.
         runner
-            .send(&built.tx, PATIENCE)
+            .send(&built.tx, patience)
             .map_err(|error| format!("{txid} is kept and handed out again at the next start: {error}"))?;
         println!("Sent in {txid}, for a fee of {}.", sats(built.fee));
         Ok(ExitCode::SUCCESS)

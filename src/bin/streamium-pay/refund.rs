@@ -10,7 +10,7 @@ use gststreamiumpay::refund::{HeldChannel, Position, Runner};
 use gststreamiumpay::session::{sats, span};
 
 use crate::common::Failure;
-use crate::consumer::{Consumer, PATIENCE, say};
+use crate::consumer::{Consumer, say};
 
 /// The average time between two blocks.
 const BLOCK: Duration = Duration::from_secs(600);
@@ -37,7 +37,7 @@ impl Refund {
         if self.watch {
             return watch(&mut runner);
         }
-        runner.finish(PATIENCE, &mut say)?;
+        runner.finish(self.consumer.patience.duration(), &mut say)?;
         tell(&runner);
         Ok(ExitCode::SUCCESS)
     }
