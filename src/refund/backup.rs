@@ -16,6 +16,7 @@ use streamium_channel::blocks::RefundDelay;
 use streamium_channel::commitment;
 use streamium_channel::contract::Contract;
 use streamium_channel::keys::ChannelKeys;
+use streamium_channel::money::Msat;
 use streamium_channel::record::ConsumerRecord;
 use streamium_channel::script::ChangeScript;
 
@@ -198,6 +199,8 @@ impl Fields {
             link: self.link,
             commitment,
             paid: Amount::ZERO,
+            carried: Amount::ZERO,
+            consumed: Msat::ZERO,
         };
         Ok((record, self.descriptor))
     }

@@ -10,7 +10,7 @@ use bitcoin::{BlockHash, FeeRate, Network, OutPoint, Script, Transaction, Txid};
 use super::fees::Market;
 use super::held::{held, position};
 use super::{HeldChannel, Position, Step, notices};
-use crate::chain::{BroadcastError, Chain, ScriptTransaction, Tip, USUAL_TARGET_BLOCKS};
+use crate::chain::{BroadcastError, Chain, OutpointStatus, ScriptTransaction, Tip, USUAL_TARGET_BLOCKS};
 use crate::session::Report;
 use crate::session::watched::Watched;
 use crate::store::{ConsumerChannelState, Store};
@@ -158,6 +158,13 @@ impl Engine {
         self.channels
             .iter()
             .map(move |(outpoint, channel)| (channel, position(outpoint).unwrap_or(Position::Unknown)))
+    }
+
+    /// What the chain says of a channel; `None` while no server has answered.
+    pub fn status(&self, chain: &dyn Chain, outpoint: OutPoint) -> Option<OutpointStatus> {
+        chain
+            .tip()
+            .and_then(|tip| self.watched.status(outpoint, tip.height))
     }
 
     /// True when everything that can be done now has been done and answered.

@@ -63,7 +63,7 @@ impl Runner {
             let _ = sender.send(event);
         });
         let (servers, proxy) = (config.servers.clone(), config.proxy.clone());
-        let chain = ElectrumChain::start(servers, proxy, config.network, handler)?;
+        let chain = ElectrumChain::start_in(dir, servers, proxy, config.network, handler)?;
         let mut runner = Self {
             chain,
             events,
@@ -170,6 +170,10 @@ impl Runner {
             ChainEvent::Unreachable { server, why } => {
                 reports.push(crate::session::unreachable(&server, &why));
             }
+            ChainEvent::Disagreement { server, words } => {
+                reports.push(crate::session::disagreement(&server, &words));
+            }
+            ChainEvent::Agreement { server } => reports.push(crate::session::agreement(&server)),
         }
     }
 

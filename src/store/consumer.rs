@@ -3,10 +3,12 @@
 use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, Txid};
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, named_params, params};
+use streamium_channel::money::Msat;
 use streamium_channel::record::ConsumerRecord;
 
 use super::rows::{
-    amount, hex, read_amount, read_contract, read_index, read_script, read_text, read_transaction,
+    amount, hex, integer, read_amount, read_contract, read_index, read_script, read_text, read_transaction,
+    read_u64,
 };
 use super::{Role, Store, StoreError};
 
@@ -128,11 +130,23 @@ impl Store {
         Ok(statement.exists([format!("{txid}:")])?)
     }
 
-    /// Records what has been signed; a lower amount than on record changes nothing.
-    pub fn save_paid(&mut self, outpoint: OutPoint, paid: Amount) -> Result<(), StoreError> {
+    /// Records what has been signed, and the account; what is lower than on record changes nothing.
+    pub fn save_paid(
+        &mut self,
+        outpoint: OutPoint,
+        paid: Amount,
+        carried: Amount,
+        consumed: Msat,
+    ) -> Result<(), StoreError> {
         let known = self.db.execute(
-            "UPDATE consumer_channel SET paid_sat = max(paid_sat, ?2) WHERE outpoint = ?1",
-            params![outpoint.to_string(), amount(paid)?],
+            "UPDATE consumer_channel SET paid_sat = max(paid_sat, ?2), carried_sat = max(carried_sat, ?3),
+                consumed_msat = max(consumed_msat, ?4) WHERE outpoint = ?1",
+            params![
+                outpoint.to_string(),
+                amount(paid)?,
+                amount(carried)?,
+                integer(consumed.to_msat())?
+            ],
         )?;
         known_or(known, outpoint)
     }
@@ -248,6 +262,8 @@ impl Store {
             link: row.get("link")?,
             commitment: read_transaction(row, "commitment")?,
             paid: read_amount(row, "paid_sat")?,
+            carried: read_amount(row, "carried_sat")?,
+            consumed: Msat::new(read_u64(row, "consumed_msat")?),
         };
         let mut refunds = first_refund(row, &record)?;
         refunds.extend(self.made(record.outpoint, MadeFor::Refund)?);

@@ -8,7 +8,7 @@ use bitcoin::{Amount, OutPoint};
 use gststreamiumpay::refund::{OpeningError, backup};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::common::drivers::{self, Wire, text};
+use crate::common::driver::{self, Wire, text};
 use crate::common::regtest::{Regtest, TxStatus};
 use crate::viewer::*;
 
@@ -135,16 +135,16 @@ fn a_session_that_can_not_write_its_backup_ends_before_anything_is_locked() {
     let regtest = &Regtest::start();
     let dirs = tempfile::tempdir().unwrap();
     let folder = dirs.path().join("c");
-    let payout = drivers::new_address(regtest);
-    let (provider, provided) = drivers::provider(regtest, &dirs.path().join("p"), &payout);
-    let (consumer, mut consumed) = drivers::consumer(regtest, &folder, provider.public_key(), 20_000);
+    let payout = driver::new_address(regtest);
+    let (provider, provided) = driver::provider(regtest, &dirs.path().join("p"), &payout);
+    let (consumer, mut consumed) = driver::consumer(regtest, &folder, provider.public_key(), 20_000);
     std::fs::write(
         folder.join(backup::BACKUP_FOLDER),
         "a file where the folder should be",
     )
     .unwrap();
     let _wire = Wire::connect(&provider.inputs(), &consumer.inputs());
-    let funded = drivers::fund(regtest, &mut consumed);
+    let funded = driver::fund(regtest, &mut consumed);
     let ended = consumed.wait("ended");
     let reason = text(&ended, "reason");
     assert!(

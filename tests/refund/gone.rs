@@ -7,7 +7,10 @@ use std::process::{Child, Command, Stdio};
 use bitcoin::{Address, Amount, Network, OutPoint};
 use serde_json::{Value, json};
 
-use crate::common::drivers::{self, Reports, Wire, number, text};
+use crate::common::driver::{
+    Reports, Wire, chain_at, consumer_options_at, number, provider_options_at, start_consumer,
+    start_provider, text,
+};
 use crate::common::regtest::{Regtest, TxStatus};
 use crate::viewer::*;
 
@@ -22,9 +25,11 @@ fn a_process_that_plays() {
     let (folder, payout) = (std::env::var(FOLDER).unwrap(), std::env::var(PAYOUT).unwrap());
     let (folder, server) = (Path::new(&folder), std::env::var(SERVER).unwrap());
     let payout = payout.parse::<Address<_>>().unwrap().assume_checked();
-    let (provider, mut provided) = drivers::provider_at(&server, &folder.join("provider"), &payout);
-    let (consumer, mut consumed) =
-        drivers::consumer_at(&server, &folder.join("consumer"), provider.public_key(), 20_000);
+    let chain = chain_at(&server);
+    let options = provider_options_at(chain.clone(), &folder.join("provider"), &payout);
+    let (provider, mut provided) = start_provider(options);
+    let options = consumer_options_at(chain, &folder.join("consumer"), provider.public_key(), 20_000);
+    let (consumer, mut consumed) = start_consumer(options);
     let _wire = Wire::connect(&provider.inputs(), &consumer.inputs());
     let asked = consumed.wait("funding-required");
     println!(

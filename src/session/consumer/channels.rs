@@ -57,6 +57,10 @@ impl Driver {
                 self.refunds(|engine, means, _| engine.look(means));
             }
             ChainEvent::Unreachable { server, why } => self.say(crate::session::unreachable(&server, &why)),
+            ChainEvent::Disagreement { server, words } => {
+                self.say(crate::session::disagreement(&server, &words));
+            }
+            ChainEvent::Agreement { server } => self.say(crate::session::agreement(&server)),
             ChainEvent::Broadcast { txid, result } => {
                 self.refunds(|engine, _, _| engine.broadcast_answer(txid, result));
             }

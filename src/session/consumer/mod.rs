@@ -3,6 +3,7 @@
 mod channels;
 mod driver;
 mod funding;
+mod lasting;
 mod money;
 mod notices;
 
@@ -104,9 +105,9 @@ impl ConsumerHandle {
                     Some(lease),
                     Some(Money::start(
                         chain,
+                        (&options.data_dir, options.policy.max_fee_rate),
                         wallet,
                         store,
-                        (&options.data_dir, options.policy.max_fee_rate),
                         events.clone(),
                     )?),
                 )

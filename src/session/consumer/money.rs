@@ -1,15 +1,17 @@
 //! What of the consumer's side is about money: its wallet, chain and store, and the channels that hold some.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 
 use bitcoin::key::Keypair;
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Amount, FeeRate, Network, OutPoint, ScriptBuf};
+use streamium_channel::consumer::ChannelKeys;
 use streamium_channel::script::ChangeScript;
 
 use super::{ConsumerStartError, Event};
-use crate::chain::{Chain, ElectrumChain, USUAL_TARGET_BLOCKS, WalletRequest};
+use crate::chain::{Chain, ElectrumChain, OutpointStatus, USUAL_TARGET_BLOCKS, WalletRequest};
 use crate::refund::{Engine, Means};
 use crate::session::{ChainConfig, keys, nonce};
 use crate::store::{Role, Store};
@@ -25,6 +27,8 @@ pub struct Money {
     dir: PathBuf,
     /// The channel of the running session.
     pub in_use: Option<OutPoint>,
+    /// What each account that this run has used has paid in all, by its present channel.
+    pub accounts: HashMap<OutPoint, Amount>,
     funding_script: Option<ScriptBuf>,
     pub syncing: bool,
     /// Something changed while a sync was under way.
@@ -44,12 +48,13 @@ pub struct Awaiting {
 impl Money {
     pub fn start(
         config: &ChainConfig,
+        (dir, max_fee_rate): (&Path, FeeRate),
         wallet: Wallet,
         store: Store,
-        (dir, max_fee_rate): (&Path, FeeRate),
         events: Sender<Event>,
     ) -> Result<Self, ConsumerStartError> {
-        let chain = ElectrumChain::start(
+        let chain = ElectrumChain::start_in(
+            dir,
             config.servers.clone(),
             config.proxy.clone(),
             config.network,
@@ -65,6 +70,7 @@ impl Money {
             refunds: Engine::new(config.network, max_fee_rate),
             dir: dir.to_owned(),
             in_use: None,
+            accounts: HashMap::new(),
             funding_script: None,
             syncing: false,
             sync_again: false,
@@ -99,6 +105,11 @@ impl Money {
             chain: &*self.chain,
         };
         act(&mut self.refunds, &mut means, &self.dir)
+    }
+
+    /// What the chain says of a channel; `None` while no server has answered.
+    pub fn status(&self, outpoint: OutPoint) -> Option<OutpointStatus> {
+        self.refunds.status(&*self.chain, outpoint)
     }
 
     /// Follows this funding script; true if it is another than before.
@@ -147,13 +158,6 @@ impl Money {
     pub fn stop(&self) {
         self.chain.stop();
     }
-}
-
-/// What a channel needs of the consumer's own.
-pub struct ChannelKeys {
-    pub key: Keypair,
-    pub index: u32,
-    pub change: ChangeScript,
 }
 
 /// For a session that can't pay: the key is drawn at random and forgotten, and no money ever goes to the script.

@@ -6,7 +6,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bitcoin::{Address, Amount, FeeRate, Network, XOnlyPublicKey};
+use super::regtest::Regtest;
+use bitcoin::{Address, Amount, FeeRate, Network, OutPoint, Txid, XOnlyPublicKey};
 use gststreamiumpay::boottime;
 use gststreamiumpay::chain::parse_servers;
 use gststreamiumpay::session::consumer::{ConsumerHandle, ConsumerInputs, ConsumerOptions, ConsumerStatus};
@@ -19,8 +20,6 @@ use streamium_channel::link::{Link, StreamName};
 use streamium_channel::money::Rate;
 use streamium_channel::terms::{Track, TrackKind};
 
-use super::regtest::Regtest;
-
 /// Far more than anything here takes; a test that waits for it has failed.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -30,11 +29,12 @@ pub fn sat(sat: u64) -> Amount {
 
 /// The connection: what one side sends, the other's driver gets.
 #[derive(Clone, Default)]
-pub struct Wire(pub Arc<WireState>);
+pub struct Wire(Arc<WireState>);
 
 #[derive(Default)]
 pub struct WireState {
-    pub gate: AtomicBool,
+    id: String,
+    gate: AtomicBool,
     cut: AtomicBool,
     provider: Mutex<Option<ProviderInputs>>,
     consumer: Mutex<Option<ConsumerInputs>>,
@@ -42,24 +42,38 @@ pub struct WireState {
 
 impl Wire {
     pub fn connect(provider: &ProviderInputs, consumer: &ConsumerInputs) -> Self {
-        let wire = Self::default();
+        Self::connect_as("session", provider, consumer)
+    }
+
+    /// With a session id of its own, for a second connection.
+    pub fn connect_as(id: &str, provider: &ProviderInputs, consumer: &ConsumerInputs) -> Self {
+        let wire = Self(Arc::new(WireState {
+            id: id.to_owned(),
+            ..WireState::default()
+        }));
         *wire.0.provider.lock().unwrap() = Some(provider.clone());
         *wire.0.consumer.lock().unwrap() = Some(consumer.clone());
-        provider.added("session", Box::new(ProviderEnd(wire.clone())));
-        consumer.connected("session", Box::new(ConsumerEnd(wire.clone())));
-        provider.peer_event("session", PeerEvent::Open);
-        consumer.peer_event("session", PeerEvent::Open);
+        provider.added(id, Box::new(ProviderEnd(wire.clone())));
+        consumer.connected(id, Box::new(ConsumerEnd(wire.clone())));
+        provider.peer_event(id, PeerEvent::Open);
+        consumer.peer_event(id, PeerEvent::Open);
         wire
     }
 
+    /// Whether media flows.
+    pub fn is_open(&self) -> bool {
+        self.0.gate.load(Ordering::SeqCst)
+    }
+
+    /// Both sides lose the connection.
     pub fn cut(&self) {
         if !self.0.cut.swap(true, Ordering::SeqCst) {
             self.0.gate.store(false, Ordering::SeqCst);
             if let Some(provider) = &*self.0.provider.lock().unwrap() {
-                provider.removed("session");
+                provider.removed(&self.0.id);
             }
             if let Some(consumer) = &*self.0.consumer.lock().unwrap() {
-                consumer.disconnected("session");
+                consumer.disconnected(&self.0.id);
             }
         }
     }
@@ -76,8 +90,8 @@ impl Wire {
 pub struct ProviderEnd(Wire);
 pub struct ConsumerEnd(Wire);
 
-const PROVIDER_CERTIFICATE: Bytes32 = Bytes32::new([0xaa; 32]);
-const CONSUMER_CERTIFICATE: Bytes32 = Bytes32::new([0xbb; 32]);
+pub const PROVIDER_CERTIFICATE: Bytes32 = Bytes32::new([0xaa; 32]);
+pub const CONSUMER_CERTIFICATE: Bytes32 = Bytes32::new([0xbb; 32]);
 
 impl Peer for ProviderEnd {
     fn send(&self, message: &str) -> Result<(), String> {
@@ -85,7 +99,7 @@ impl Peer for ProviderEnd {
         let consumer = self.0.0.consumer.lock().unwrap().clone();
         consumer
             .unwrap()
-            .peer_event("session", PeerEvent::Text(message.into()));
+            .peer_event(&self.0.0.id, PeerEvent::Text(message.into()));
         Ok(())
     }
 
@@ -120,7 +134,7 @@ impl Peer for ConsumerEnd {
         let provider = self.0.0.provider.lock().unwrap().clone();
         provider
             .unwrap()
-            .peer_event("session", PeerEvent::Text(message.into()));
+            .peer_event(&self.0.0.id, PeerEvent::Text(message.into()));
         Ok(())
     }
 
@@ -203,8 +217,13 @@ pub fn number(report: &Report, name: &str) -> u64 {
     }
 }
 
-pub fn chain(server: &str) -> ChainConfig {
-    let servers = parse_servers(server).unwrap();
+pub fn chain(regtest: &Regtest) -> ChainConfig {
+    chain_at(regtest.electrum_url())
+}
+
+/// The same where the servers belong to another process.
+pub fn chain_at(electrum_url: &str) -> ChainConfig {
+    let servers = parse_servers(electrum_url).unwrap();
     ChainConfig {
         network: Network::Regtest,
         servers,
@@ -221,21 +240,20 @@ pub fn new_address(regtest: &Regtest) -> Address {
         .unwrap()
 }
 
-pub fn provider(regtest: &Regtest, dir: &Path, payout: &Address) -> (ProviderHandle, Reports) {
-    provider_at(regtest.electrum_url(), dir, payout)
+/// A provider of "cats" at 200 sat a second.
+pub fn provider_options(regtest: &Regtest, dir: &Path, payout: &Address) -> ProviderOptions {
+    provider_options_at(chain(regtest), dir, payout)
 }
 
-/// The same where the chain belongs to another process.
-pub fn provider_at(server: &str, dir: &Path, payout: &Address) -> (ProviderHandle, Reports) {
-    let (reports, seen) = Reports::new();
-    let options = ProviderOptions {
+pub fn provider_options_at(chain: ChainConfig, dir: &Path, payout: &Address) -> ProviderOptions {
+    ProviderOptions {
         stream: StreamName::new("cats").unwrap(),
         network: Network::Regtest,
         data_dir: dir.to_owned(),
         paid: Some(PaidOptions {
             rate: Rate::new(200_000),
             payout: payout.clone(),
-            chain: chain(server),
+            chain,
             opening: None,
             window: Duration::from_secs(3),
             grace: Duration::from_millis(500),
@@ -250,7 +268,15 @@ pub fn provider_at(server: &str, dir: &Path, payout: &Address) -> (ProviderHandl
             settle_delay: Duration::from_secs(60),
             funding_timeout: Duration::from_secs(600),
         }),
-    };
+    }
+}
+
+pub fn provider(regtest: &Regtest, dir: &Path, payout: &Address) -> (ProviderHandle, Reports) {
+    start_provider(provider_options(regtest, dir, payout))
+}
+
+pub fn start_provider(options: ProviderOptions) -> (ProviderHandle, Reports) {
+    let (reports, seen) = Reports::new();
     let report = Box::new(move |report| drop(reports.send(report)));
     (
         ProviderHandle::start(options, boottime::now, report).unwrap(),
@@ -258,24 +284,23 @@ pub fn provider_at(server: &str, dir: &Path, payout: &Address) -> (ProviderHandl
     )
 }
 
-pub fn consumer(
+/// A consumer of "cats" with a capacity of 40,000 sat.
+pub fn consumer_options(
     regtest: &Regtest,
     dir: &Path,
     provider: XOnlyPublicKey,
     budget: u64,
-) -> (ConsumerHandle, Reports) {
-    consumer_at(regtest.electrum_url(), dir, provider, budget)
+) -> ConsumerOptions {
+    consumer_options_at(chain(regtest), dir, provider, budget)
 }
 
-/// The same where the chain belongs to another process.
-pub fn consumer_at(
-    server: &str,
+pub fn consumer_options_at(
+    chain: ChainConfig,
     dir: &Path,
     provider: XOnlyPublicKey,
     budget: u64,
-) -> (ConsumerHandle, Reports) {
-    let (reports, seen) = Reports::new();
-    let options = ConsumerOptions {
+) -> ConsumerOptions {
+    ConsumerOptions {
         link: Link {
             tls: false,
             host: "h".into(),
@@ -285,7 +310,7 @@ pub fn consumer_at(
         },
         network: Network::Regtest,
         data_dir: dir.to_owned(),
-        chain: Some(chain(server)),
+        chain: Some(chain),
         policy: ConsumerPolicy {
             max_rate: Rate::new(1_000_000),
             max_opening: sat(5_000),
@@ -296,7 +321,20 @@ pub fn consumer_at(
             refund_delay: RefundDelay::SHORTEST,
             payment_interval: Duration::from_millis(500),
         },
-    };
+    }
+}
+
+pub fn consumer(
+    regtest: &Regtest,
+    dir: &Path,
+    provider: XOnlyPublicKey,
+    budget: u64,
+) -> (ConsumerHandle, Reports) {
+    start_consumer(consumer_options(regtest, dir, provider, budget))
+}
+
+pub fn start_consumer(options: ConsumerOptions) -> (ConsumerHandle, Reports) {
+    let (reports, seen) = Reports::new();
     let report = Box::new(move |report| drop(reports.send(report)));
     let status = Box::new(|_: ConsumerStatus| ());
     (
@@ -320,4 +358,38 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(Instant::now() < end, "waited in vain for {what}");
         std::thread::yield_now();
     }
+}
+
+/// Mines a block once the commitment that was reported is in the mempool.
+pub fn confirm(regtest: &Regtest, provided: &Reports) {
+    let channel = provided
+        .seen
+        .iter()
+        .find(|report| report.name == "channel")
+        .unwrap();
+    confirm_txid(
+        regtest,
+        text(channel, "outpoint").parse::<OutPoint>().unwrap().txid,
+    );
+}
+
+pub fn confirm_txid(regtest: &Regtest, txid: Txid) {
+    wait_for_mempool(regtest, txid);
+    regtest.mine(1);
+}
+
+pub fn wait_for_mempool(regtest: &Regtest, txid: Txid) {
+    wait_until("a transaction in the mempool", || {
+        regtest.try_cli(&["getmempoolentry", &txid.to_string()]).is_ok()
+    });
+}
+
+/// What a transaction pays to an address.
+pub fn paid_to(regtest: &Regtest, txid: Txid, address: &Address) -> Amount {
+    let tx = regtest.raw_tx(txid);
+    tx.output
+        .iter()
+        .filter(|o| o.script_pubkey == address.script_pubkey())
+        .map(|o| o.value)
+        .sum()
 }
