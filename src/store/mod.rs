@@ -8,6 +8,7 @@
 mod accounts;
 mod consumer;
 mod lease;
+mod listing;
 mod provider;
 mod rows;
 mod schema;
@@ -22,8 +23,9 @@ use std::time::Duration;
 use bitcoin::OutPoint;
 use rusqlite::{Connection, TransactionBehavior, params};
 
-pub use consumer::{ConsumerChannelState, StoredConsumerChannel};
+pub use consumer::{ConsumerChannelState, Made, MadeFor, StoredConsumerChannel};
 pub use lease::{Lease, Role};
+pub use listing::Listed;
 pub use provider::{ProviderChannelState, StoredProviderChannel};
 pub use settlement::{NewSettlement, SettlementKind, StoredSettlement};
 

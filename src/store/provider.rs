@@ -126,7 +126,7 @@ impl Store {
             .prepare("SELECT * FROM provider_channel WHERE outpoint = ?1")?;
         let mut rows = statement.query([outpoint.to_string()])?;
         let row = rows.next()?.ok_or(StoreError::Unknown(outpoint))?;
-        Ok(self.read_channel(row)?)
+        Ok(self.read_provider_channel(row)?)
     }
 
     /// All channels that may still move money, and the outpoints of rows that can't be read.
@@ -137,7 +137,7 @@ impl Store {
         let mut rows = statement.query([])?;
         let (mut channels, mut damaged) = (Vec::new(), Vec::new());
         while let Some(row) = rows.next()? {
-            match self.read_channel(row) {
+            match self.read_provider_channel(row) {
                 Ok(channel) => channels.push(channel),
                 Err(_) => damaged.push(row.get("outpoint").unwrap_or_default()),
             }
@@ -157,7 +157,7 @@ impl Store {
             .map_err(|_| StoreError::Range)
     }
 
-    fn read_channel(&self, row: &Row<'_>) -> rusqlite::Result<StoredProviderChannel> {
+    fn read_provider_channel(&self, row: &Row<'_>) -> rusqlite::Result<StoredProviderChannel> {
         let record = read_record(row)?;
         Ok(StoredProviderChannel {
             state: read_state(row)?,

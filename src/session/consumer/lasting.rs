@@ -34,7 +34,7 @@ impl Driver {
         let (channels, _) = money.store.unspent().unwrap_or_default();
         let candidates = channels.into_iter().rev();
         candidates
-            .filter(|stored| stored.refund.is_none() && self.is_usable(money, &stored.record))
+            .filter(|stored| stored.refunds.is_empty() && self.is_usable(money, &stored.record))
             .filter_map(|stored| {
                 let index = stored.record.key_index;
                 let key = keys::channel(money.wallet.seed(), self.options.network, Role::Consumer, index);
@@ -53,10 +53,7 @@ impl Driver {
     fn is_usable(&self, money: &Money, record: &ConsumerRecord) -> bool {
         let link = record.link.parse::<Link>();
         let last = record.contract.delay().last_usable_confirmation();
-        let status = money
-            .chain
-            .tip()
-            .and_then(|tip| money.watched.status(record.outpoint, tip.height));
+        let status = money.status(record.outpoint);
         let open = status.is_none_or(|status| {
             status.spend.is_none() && status.made.is_none_or(|confirmations| confirmations < last)
         });
