@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 
 use bdk_wallet::Update;
-use bdk_wallet::chain::ConfirmationBlockTime;
+use bdk_wallet::chain::{BlockId, ConfirmationBlockTime};
 use bitcoin::{Transaction, Txid};
 use electrum_client::Error;
 
@@ -37,9 +37,14 @@ impl<S: Read + Write> Session<'_, S> {
         match answer {
             Ok(update) => {
                 // Should this fail, the connection ends, and that answers the sync.
-                let update = self.verified(update)?;
+                let verified = self.verified(update)?;
                 self.worker.asking = None;
-                self.worker.shared.lock().sync_answer(Ok(Box::new(update)));
+                match verified {
+                    Some(update) => self.worker.shared.lock().sync_answer(Ok(Box::new(update))),
+                    None => self
+                        .worker
+                        .sync_failed("it lacks blocks that the wallet knows".to_owned()),
+                }
                 Ok(())
             }
             Err(error) => {
@@ -54,16 +59,22 @@ impl<S: Read + Write> Session<'_, S> {
         }
     }
 
-    /// The update with what is proven of it: a transaction whose block is not, is unconfirmed.
-    fn verified(&mut self, mut update: Update) -> Result<Update, End> {
-        if !self.has_blocks_of(&update) {
+    /// The update with what is proven of it: a transaction whose block is not, is unconfirmed. `None` if the server
+    /// is behind the wallet, so that nothing can be said.
+    fn verified(&mut self, mut update: Update) -> Result<Option<Update>, End> {
+        if self.unknown_block(&update).is_some() {
             // A block may have come in the meantime.
             self.follow_to_the_end()?;
-            if !self.has_blocks_of(&update) {
-                return Err(wrong(
-                    "its answer to a wallet names blocks that are not in its chain",
-                ));
+        }
+        if let Some(unknown) = self.unknown_block(&update) {
+            let state = self.worker.shared.lock();
+            if state.block_of(self.worker.index, unknown.height).is_none() {
+                return Ok(None);
             }
+            return Err(wrong(format!(
+                "its answer to a wallet names block {}, which is not in its chain",
+                unknown.hash
+            )));
         }
         let transactions: HashMap<Txid, Arc<Transaction>> = update
             .tx_update
@@ -84,20 +95,22 @@ impl<S: Read + Write> Session<'_, S> {
             .seen_ats
             .extend(open.into_iter().map(|(_, txid)| (txid, now)));
         self.worker.wallet_transactions.extend(transactions);
-        Ok(update)
+        Ok(Some(update))
     }
 
-    /// Whether all blocks of an update are in the server's verified chain. What was before the first verified header
-    /// can't be told.
-    fn has_blocks_of(&self, update: &Update) -> bool {
+    /// A block of an update that is neither in the server's verified chain nor in the best one. What was before the
+    /// first verified header can't be told.
+    fn unknown_block(&self, update: &Update) -> Option<BlockId> {
         let state = self.worker.shared.lock();
         let first = state.headers().first_height();
         let checkpoints = update.chain.iter().flat_map(|tip| tip.iter());
         checkpoints
             .map(|checkpoint| checkpoint.block_id())
             .chain(update.tx_update.anchors.iter().map(|(anchor, _)| anchor.block_id))
-            .all(|block| {
-                block.height < first || state.block_of(self.worker.index, block.height) == Some(block.hash)
+            .filter(|block| block.height >= first)
+            .find(|block| {
+                let of_server = state.block_of(self.worker.index, block.height);
+                of_server != Some(block.hash) && state.headers().at(block.height) != Some(block.hash)
             })
     }
 
