@@ -23,7 +23,7 @@ impl<S: Read + Write> Session<'_, S> {
             false => "blockchain.relayfee",
         };
         batch.raw(floor.to_owned(), vec![]);
-        let estimates = match self.client.inner.batch_call(&batch) {
+        let estimates = match self.client.batch_call(&batch) {
             Ok(answers) => read(&answers),
             // It does not know one of the questions.
             Err(Error::Protocol(_)) => self.ask_one_by_one()?,
@@ -37,7 +37,7 @@ impl<S: Read + Write> Session<'_, S> {
     }
 
     fn knows_mempool_info(&self) -> Result<bool, End> {
-        let version = self.client.inner.protocol_version().map_err(end_by)?;
+        let version = self.client.protocol_version().map_err(end_by)?;
         let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
         Ok((parts.next(), parts.next()) >= (Some(1), Some(6)))
     }
@@ -59,7 +59,7 @@ impl<S: Read + Write> Session<'_, S> {
         &self,
         ask: impl FnOnce(&RawClient<S>) -> Result<f64, Error>,
     ) -> Result<Option<FeeRate>, End> {
-        match ask(&self.client.inner) {
+        match ask(&self.client) {
             Ok(rate) => Ok(from_btc_per_kvb(rate)),
             Err(Error::Protocol(_) | Error::InvalidResponse(_)) => Ok(None),
             Err(error) => Err(end_by(error)),
