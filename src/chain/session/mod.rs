@@ -12,6 +12,7 @@
 mod end;
 mod fees;
 mod headers;
+mod known;
 mod proofs;
 mod scripts;
 mod verified;
@@ -32,8 +33,8 @@ use super::server::{Asking, Worker};
 use super::state::{Claim, Command};
 pub(super) use end::{End, end_by};
 use headers::Following;
+pub(super) use known::Known;
 use proofs::Attempt;
-pub(super) use verified::Known;
 
 struct Session<'a, S: Read + Write> {
     worker: &'a mut Worker,

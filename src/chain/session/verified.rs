@@ -8,13 +8,11 @@ use std::borrow::Borrow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::sync::Arc;
 
-use bdk_wallet::chain::ConfirmationBlockTime;
 use bitcoin::block::Header;
 use bitcoin::consensus::encode::serialize;
 use bitcoin::hex::FromHex;
-use bitcoin::{BlockHash, Script, Transaction, Txid};
+use bitcoin::{Script, Txid};
 use electrum_client::raw_client::RawClient;
 use electrum_client::{
     Batch, BroadcastPackageRes, ElectrumApi, Error, EstimationMode, GetBalanceRes, GetHeadersRes,
@@ -23,26 +21,10 @@ use electrum_client::{
 };
 use serde_json::{Value, json};
 
+use super::known::Known;
 use super::scripts::BATCH;
 use crate::chain::electrum::Shared;
 use crate::chain::state::ServerIndex;
-
-/// What a wallet has been told already and need not be asked for again, on any connection.
-#[derive(Default)]
-pub(in crate::chain) struct Known {
-    pub(super) transactions: HashMap<Txid, Arc<Transaction>>,
-    /// The blocks that transactions are proven to be in.
-    pub(super) anchors: HashMap<(Txid, BlockHash), ConfirmationBlockTime>,
-}
-
-impl Known {
-    /// At that height, in some block: should it be another by now, the proof is asked for when it is missed.
-    fn is_proven(&self, txid: &Txid, height: usize) -> bool {
-        self.anchors
-            .iter()
-            .any(|((of, _), anchor)| of == txid && usize::try_from(anchor.block_id.height) == Ok(height))
-    }
-}
 
 pub(super) struct VerifiedClient<'a, S: Read + Write> {
     client: &'a RawClient<S>,
@@ -85,6 +67,15 @@ impl<'a, S: Read + Write> VerifiedClient<'a, S> {
         let hash = state.block_of(self.index, height);
         let header = hash.and_then(|hash| state.headers().header(&hash).copied());
         header.map(Some).ok_or_else(|| beyond(height))
+    }
+
+    /// What is above the verified headers is unconfirmed as yet: a block that came since, or a made-up height.
+    fn cut_off(&self, history: &mut [GetHistoryRes]) {
+        let tip = self.shared.lock().tip_of(self.index);
+        let top = tip.map_or(0, |(height, _)| i32::try_from(height).unwrap_or(i32::MAX));
+        for entry in history.iter_mut().filter(|entry| entry.height > top) {
+            entry.height = 0;
+        }
     }
 
     /// Asks for all transactions and proofs that these histories lead to, at once.
@@ -209,9 +200,16 @@ impl<S: Read + Write> ElectrumApi for VerifiedClient<'_, S> {
         I: IntoIterator + Clone,
         I::Item: Borrow<&'s Script>,
     {
-        let histories = self.client.batch_script_get_history(scripts)?;
+        let mut histories = self.client.batch_script_get_history(scripts)?;
+        histories.iter_mut().for_each(|history| self.cut_off(history));
         self.look_ahead(histories.iter().flatten())?;
         Ok(histories)
+    }
+
+    fn script_get_history(&self, script: &Script) -> Result<Vec<GetHistoryRes>, Error> {
+        let mut history = self.client.script_get_history(script)?;
+        self.cut_off(&mut history);
+        Ok(history)
     }
 
     fn transaction_get_raw(&self, txid: &Txid) -> Result<Vec<u8>, Error> {
@@ -299,7 +297,6 @@ impl<S: Read + Write> ElectrumApi for VerifiedClient<'_, S> {
         script_unsubscribe(script: &Script) -> bool;
         script_pop(script: &Script) -> Option<ScriptStatus>;
         script_get_balance(script: &Script) -> GetBalanceRes;
-        script_get_history(script: &Script) -> Vec<GetHistoryRes>;
         script_list_unspent(script: &Script) -> Vec<ListUnspentRes>;
         transaction_broadcast_raw(raw_tx: &[u8]) -> Txid;
         txid_from_pos(height: usize, tx_pos: usize) -> Txid;
