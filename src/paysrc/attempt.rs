@@ -137,9 +137,9 @@ impl Attempt {
         self.shown_at.map_or(Duration::ZERO, |at| now.saturating_sub(at))
     }
 
-    /// Neither new nor with the link's provider: it makes way for a producer that has just come.
-    pub fn makes_way(&self, now: Duration) -> bool {
-        !self.is_shown() && now >= self.since.saturating_add(YOUNG)
+    /// Neither new nor with the link's provider: it makes way for another producer that has just come.
+    pub fn makes_way(&self, producer: &str, now: Duration) -> bool {
+        !self.is_shown() && self.producer != producer && now >= self.since.saturating_add(YOUNG)
     }
 
     /// When the signalling server has had time enough.
