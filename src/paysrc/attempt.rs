@@ -154,7 +154,7 @@ impl Attempt {
         let last = heard.max(self.listening_since);
         let went_with_server = self
             .server_lost_at
-            .is_some_and(|at| last < at.saturating_add(IN_FLIGHT));
+            .is_some_and(|at| heard < at.saturating_add(IN_FLIGHT));
         let limit = if went_with_server {
             SILENT_AFTER
         } else {

@@ -102,11 +102,12 @@ impl Worker {
             return;
         };
         // An end that nobody would see is an error.
-        if pads::end_of_stream(&element) {
-            gst::element_warning!(element, gst::ResourceError::Read, ("{text}"));
-        } else {
+        if element.src_pads().is_empty() {
             gst::element_error!(element, gst::ResourceError::Read, ("{text}"));
+        } else {
+            gst::element_warning!(element, gst::ResourceError::Read, ("{text}"));
         }
+        pads::end_of_stream(&element);
         self.say("ended");
     }
 

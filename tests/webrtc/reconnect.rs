@@ -153,6 +153,33 @@ fn a_session_goes_on_while_the_signalling_server_restarts() {
     });
 }
 
+/// What came last waits in the paused player's sinks, and with it, were it not let go, all that stops the session.
+#[test]
+fn a_paused_player_finds_a_restarted_provider_when_it_plays() {
+    run(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let mut first = provider(dir.path(), &own_server(port));
+        let (mut consumer, last) = viewer(&first.link());
+        consumer.running.0.set_state(gst::State::Paused).unwrap();
+        first.kill();
+        let _second = provider(dir.path(), &own_server(port));
+        wait_for_port(port);
+        // Nothing is to be seen of it, so there is no event to wait for.
+        consumer.notes.expect_none("eos", Duration::from_secs(2));
+        let last = last_of(&consumer, last);
+        consumer.running.0.set_state(gst::State::Playing).unwrap();
+        let playing = Instant::now();
+        consumer.notes.wait("reconnected");
+        consumer.drain_queued();
+        let first = consumer.next(Video);
+        println!("{:?} from the play to a live frame", first.at - playing);
+        assert!(first.running_time > last.running_time);
+        assert!(!consumer.notes.said("eos"));
+        consumer.notes.check();
+    });
+}
+
 #[test]
 fn a_provider_that_says_that_it_is_over_is_believed() {
     run(|| {
