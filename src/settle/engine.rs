@@ -26,6 +26,10 @@ pub struct Engine {
     pub(super) unanswered: HashSet<Txid>,
     /// Until then servers may still answer for the first time; see [`Engine::awaits_answers`].
     pub(super) answers_until: Duration,
+    /// From then on servers are taken to have said what the last block holds; see [`Engine::renew`].
+    pub(super) quiet_from: Duration,
+    /// When the best block became known.
+    pub(super) tip_at: Duration,
     pub(super) stopping: bool,
     /// When there is something to do without any news.
     pub(super) wake: Option<Duration>,
@@ -45,6 +49,8 @@ impl Engine {
             scripts: HashMap::new(),
             unanswered: HashSet::new(),
             answers_until: Duration::ZERO,
+            quiet_from: Duration::ZERO,
+            tip_at: Duration::ZERO,
             stopping: false,
             wake: None,
             said: Vec::new(),

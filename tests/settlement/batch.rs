@@ -37,7 +37,9 @@ fn fifty_channels_settle_in_one_transaction_that_is_bumped_twice() {
             fee(tx) as f64 / vsize as f64
         );
     }
-    regtest.mine(6);
+    regtest.mine(1);
+    engine.wait("confirmed");
+    regtest.mine(5);
     for _ in &channels {
         engine.wait("settled");
     }

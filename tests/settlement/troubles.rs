@@ -33,6 +33,7 @@ fn a_settlement_that_a_reorganisation_takes_out_is_settled_all_the_same() {
         empty_blocks(regtest, depth.min(5) - 1);
         assert!(matches!(regtest.tx_status(txid), TxStatus::Confirmed { .. }));
         // Only what has been seen in a block can be seen to leave it.
+        engine.wait("confirmed");
         let outpoint = channels[0].outpoint();
         reorganise(regtest, depth);
         engine.wait("reorganised");
