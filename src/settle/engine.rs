@@ -223,9 +223,11 @@ impl Engine {
         self.channels.contains_key(&outpoint)
     }
 
-    /// True when nothing that was handed out waits for an answer, and no settlement waits for one before it is made.
+    /// True when nothing that was handed out waits for an answer, and nothing that could be done now waits for servers to
+    /// say more.
     pub fn is_idle(&self, now: Duration) -> bool {
-        self.unanswered.is_empty() && !(self.stopping && self.awaits_answers(now))
+        let waits = self.awaits_answers(now) || (now < self.quiet_from && !self.channels.is_empty());
+        self.unanswered.is_empty() && !(self.stopping && waits)
     }
 
     /// What there is to say since the last call.

@@ -143,6 +143,10 @@ impl Engine {
             }
             return;
         }
+        // The tip may be known before the news that its branch does not hold the spend.
+        if out.now < self.quiet_from {
+            return;
+        }
         let state = match ours {
             true => ProviderChannelState::Settled,
             false => ProviderChannelState::Lost,

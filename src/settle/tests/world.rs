@@ -383,6 +383,18 @@ impl World {
 
     /// The last blocks are not in the chain any more, and as many empty ones and one more are.
     pub fn reorganise(&mut self, depth: u32) {
+        self.fork(depth);
+        self.pass_block();
+    }
+
+    /// The same, of which only the header is known.
+    pub fn reorganise_before_news(&mut self, depth: u32) {
+        self.fork(depth);
+        self.now += Tip::BLOCK_INTERVAL;
+        self.tip();
+    }
+
+    fn fork(&self, depth: u32) {
         self.servers(|servers| {
             let gone = servers.height - depth;
             servers.height += 1;
@@ -391,7 +403,6 @@ impl World {
                 *height = height.filter(|height| *height <= gone);
             }
         });
-        self.pass_block();
     }
 
     pub fn tip(&mut self) {
