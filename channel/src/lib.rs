@@ -46,5 +46,6 @@ pub mod terms;
 mod secp;
 mod spend;
 mod tagged;
+mod transaction_hex;
 
 pub use bitcoin;

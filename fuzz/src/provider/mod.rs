@@ -56,7 +56,7 @@ fn terms(setup: Setup) -> ProviderConfig {
         grace: Duration::from_millis(u64::from(setup.grace_ms)),
         min_confirmations: u16::from(setup.min_confirmations),
         unconfirmed_limit: sat(u64::from(setup.unconfirmed_limit_sat)),
-        settle_delay: Duration::from_secs(u64::from(setup.settle_delay_s)),
+        settle_delay: seconds(1 + u64::from(setup.settle_delay_s)),
         funding_timeout: seconds(60),
         ..config()
     }
