@@ -14,10 +14,11 @@ use crate::common::pair::provider_identity;
 use crate::common::*;
 use bitcoin::{Amount, FeeRate};
 use std::time::Duration;
-use streamium_channel::contract::Contract;
+use streamium_channel::contract::{Channel, Contract};
 use streamium_channel::liveness::SILENT_AFTER;
 use streamium_channel::message::{ChannelState, ConsumerMessage, GateState, ProviderMessage};
 use streamium_channel::money::Msat;
+use streamium_channel::payment::Payment;
 use streamium_channel::provider::{
     CommitmentStatus, EndReason, ProviderConfig, ProviderEffect, ProviderSession,
 };
@@ -33,6 +34,8 @@ pub struct Run {
     pub(super) proposed: Option<Contract>,
     pub(super) contract: Option<Contract>,
     pub(super) record: Option<ProviderRecord>,
+    /// Of the record.
+    pub(super) channel: Option<Channel>,
     pub(super) sent: Vec<ConsumerMessage>,
     pub(super) heard: Duration,
     pub(super) paused: bool,
@@ -61,6 +64,7 @@ impl Run {
             proposed: None,
             contract: None,
             record: None,
+            channel: None,
             sent: Vec::new(),
             heard: now,
             paused: false,
@@ -171,9 +175,11 @@ impl Run {
                     cumulative(best) >= cumulative(record.best),
                     "the balance went backwards"
                 );
-                record.best = best;
-                record.consumed = consumed;
-                record.restore().expect("what is stored is valid");
+                if let (Some(best), Some(channel)) = (best.filter(|_| best != record.best), &self.channel) {
+                    Payment::check(channel, best.cumulative, best.signature)
+                        .expect("what is stored is valid");
+                }
+                (record.best, record.consumed) = (best, consumed);
             }
             ProviderEffect::Broadcast(tx) => {
                 let record = self.record.as_ref().expect("on record before it is broadcast");
@@ -208,7 +214,7 @@ impl Run {
     fn saves(&mut self, record: ProviderRecord) {
         assert!(self.record.is_none(), "one channel a session");
         assert_eq!(Some(&record.contract), self.contract.as_ref(), "what was agreed");
-        record.restore().expect("a record that can be restored");
+        self.channel = Some(record.restore().expect("a record that can be restored").0);
         self.record = Some(record);
         // As the driver does, with what other sessions leave.
         if let Some(left) = self.left {

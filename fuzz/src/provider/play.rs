@@ -5,6 +5,7 @@ use super::ops::{Capacity, News, Op, Pass, Pay, Plain, Sum, Who};
 use crate::common::*;
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, absolute};
+use std::sync::OnceLock;
 use std::time::Duration;
 use streamium_channel::blocks::{MIN_REFUND_DELAY, RefundDelay};
 use streamium_channel::contract::{Channel, Contract};
@@ -159,11 +160,11 @@ impl Run {
         self.send(&ConsumerMessage::Commitment { transaction, output });
     }
 
+    /// The session's, or another where there is none yet.
     fn channel(&self) -> Channel {
-        match &self.record {
-            Some(record) => record.restore().expect("what is stored is valid").0,
-            None => channel(50_000),
-        }
+        static OTHER: OnceLock<Channel> = OnceLock::new();
+        let other = || OTHER.get_or_init(|| channel(50_000)).clone();
+        self.channel.clone().unwrap_or_else(other)
     }
 
     fn sum(&self, sum: Sum) -> Amount {
@@ -182,8 +183,8 @@ impl Run {
 
     fn pay(&mut self, pay: &Pay) {
         let ours = self.channel();
-        let other = Channel::new(ours.contract().clone(), outpoint(8)).expect("a channel");
-        let channel = if pay.other_channel { &other } else { &ours };
+        let other = || Channel::new(ours.contract().clone(), outpoint(8)).expect("a channel");
+        let channel = if pay.other_channel { &other() } else { &ours };
         let cumulative = self.sum(pay.sum);
         let signed = pay.signed.map_or(cumulative, |sum| self.sum(sum));
         // What can't be signed is sent with the signature of something that can.
