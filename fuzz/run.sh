@@ -10,7 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 target=${1:?a target: $(cd fuzz/fuzz_targets && echo *.rs | sed 's/\.rs//g')}
 seconds=${2:-1200}
 # Longer inputs only take longer; so many are kept at most.
-readonly longest=1024 most=150
+readonly longest=4096 most=150
 
 work="${XDG_CACHE_HOME:-${HOME:?}/.cache}/streamium-pay/fuzz/$target"
 corpus="fuzz/corpus/$target"

@@ -60,7 +60,7 @@ fn wishes(setup: Setup) -> ConsumerPolicy {
         capacity: sat(setup.capacity_sat.into()),
         budget: sat(setup.budget_sat.into()),
         refund_delay: RefundDelay::new(delay).expect("within the bounds"),
-        payment_interval: Duration::from_millis(setup.payment_interval_ms.into()),
+        payment_interval: Duration::from_millis(u64::from(setup.payment_interval_ms.max(100))),
         ..policy()
     }
 }
