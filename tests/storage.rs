@@ -5,6 +5,9 @@
 mod channel;
 #[path = "storage/child.rs"]
 mod child;
+mod common;
+#[path = "storage/drivers.rs"]
+mod drivers;
 #[path = "storage/fill.rs"]
 mod fill;
 #[path = "storage/folder.rs"]

@@ -3,6 +3,7 @@
 // Each test binary compiles this anew and uses a part of it.
 #![allow(dead_code)]
 
+pub mod drivers;
 pub mod notes;
 pub mod paid;
 pub mod regtest;

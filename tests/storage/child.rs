@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use gststreamiumpay::store::{Lease, Role, Store};
 
 use crate::fill::Records;
-use crate::{folder, full};
+use crate::{drivers, folder, full};
 
 /// What a child is to do, and where.
 const ACT: &str = "STREAMIUM_TEST_ACT";
@@ -110,6 +110,8 @@ fn acts() {
         "hold" => hold(dir),
         "pay" => pay(dir),
         "full-disk" => full::on_a_small_disk(dir),
+        "full-disk-provider" => drivers::provider_on_a_small_disk(dir),
+        "full-disk-consumer" => drivers::consumer_on_a_small_disk(dir),
         "read-only" => folder::on_a_read_only_disk(dir),
         _ => panic!("there is no act {act}"),
     }

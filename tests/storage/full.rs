@@ -30,7 +30,7 @@ impl Drop for Filler {
 }
 
 /// A disk of so many kilobytes, in a process with mounts of its own.
-fn small_disk(dir: &Path, kilobytes: u32) {
+pub fn small_disk(dir: &Path, kilobytes: u32) {
     let size = format!("size={kilobytes}k");
     must(
         "mount",
@@ -46,7 +46,7 @@ fn small_disk(dir: &Path, kilobytes: u32) {
 }
 
 /// Says so where it can't be done: the limit on file sizes below works everywhere.
-fn with_own_mounts(act: &str) {
+pub fn with_own_mounts(act: &str) {
     let dir = tempfile::tempdir().unwrap();
     match own_mounts() {
         Some(wrapper) => Acting::start(act, dir.path(), wrapper).expect_success(),

@@ -5,6 +5,7 @@ use streamium_channel::message::{ProviderMessage, encode};
 use streamium_channel::settlement::Settlement;
 
 use super::driver::Driver;
+use super::live::Live;
 use crate::chain::USUAL_TARGET_BLOCKS;
 use crate::session::{Report, Severity, keys, sats};
 use crate::settle::{DueChannel, Step, settlement_fee_rate};
@@ -74,11 +75,16 @@ impl Driver {
 
     /// A session is over: what it paid is to be settled.
     pub(super) fn channel_due(&mut self, outpoint: OutPoint) -> Result<(), String> {
-        let words = |error: crate::store::StoreError| error.to_string();
-        self.store
-            .set_provider_state(outpoint, ProviderChannelState::Due, None)
-            .map_err(words)?;
+        // For the next start a channel that is open on record is due as well: so if this can't be written now, it is
+        // settled all the same.
+        let recorded = self
+            .store
+            .set_provider_state(outpoint, ProviderChannelState::Due, None);
         self.load_due(outpoint)?;
+        if let Err(error) = recorded {
+            let words = format!("That channel {outpoint} is due can't be recorded: {error}.");
+            self.say(Report::new("store-failed").say(words).severity(Severity::Warning));
+        }
         self.settle(outpoint);
         Ok(())
     }
@@ -97,6 +103,8 @@ impl Driver {
 
     /// A session is over whose channel has paid nothing: there is nothing to settle, and nothing to follow.
     pub(super) fn release_unpaid(&mut self, id: &str) {
+        let session = self.sessions.get_mut(id).and_then(Live::session);
+        let has_paid = session.is_some_and(|session| session.has_paid());
         let Some(money) = &mut self.money else { return };
         let Some(outpoint) = money
             .sessions
@@ -109,7 +117,8 @@ impl Driver {
         if let Some(id) = money.sessions.remove(&outpoint) {
             money.listeners.insert(outpoint, id);
         }
-        if money.due.contains_key(&outpoint) {
+        // What has paid and is not due could not be read: it stays open on record, for the next start.
+        if has_paid || money.due.contains_key(&outpoint) {
             return;
         }
         money.watched.remove(&*money.chain, outpoint);
