@@ -83,6 +83,11 @@ impl Heard {
         self.quiet_since = Instant::now();
     }
 
+    /// Something has arrived since the consumer was started.
+    pub fn is_playing(&self) -> bool {
+        self.arrived_here > 0
+    }
+
     /// `total` in nanoseconds, since the consumer's start.
     pub fn arrived(&mut self, total: u64) {
         let more = Duration::from_nanos(total.saturating_sub(self.arrived_here));

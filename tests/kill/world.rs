@@ -23,14 +23,17 @@ const CAPACITY_SAT: u64 = 100_000;
 const COINS: u64 = 30;
 const COIN_SAT: u64 = 1_000_000;
 
-/// The longest that one of the two is left alone.
-const LONGEST: Duration = Duration::from_secs(12);
+/// The longest that both are left alone: from the last kill, or from when the stream plays again.
+const LONGEST: Duration = Duration::from_secs(6);
+
+/// So long the next kill waits for a stream that plays again, if it does.
+const SOON: Duration = Duration::from_secs(20);
 
 /// Far more than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A consumer that gets no media for so long is started again by the person who watches.
-const BORED: Duration = Duration::from_secs(25);
+const BORED: Duration = Duration::from_secs(10);
 
 pub struct World {
     regtest: Regtest,
@@ -116,10 +119,16 @@ impl World {
         self.consumer = Some(Process::start("consumer", &launch, &self.folder("log")));
     }
 
-    /// Leaves both alone for a while, then kills one of them, and starts it again.
+    /// Leaves both alone for a while, then kills one of them, and starts it again. Every other kill comes while the stream
+    /// plays, the others whenever they come.
     pub fn kill_one(&mut self) {
-        let left_alone = LONGEST.mul_f64(self.random.f64());
-        let until = Instant::now() + left_alone;
+        if self.random.bool() {
+            let (until, last) = (Instant::now() + SOON, Instant::now());
+            while Instant::now() < until && !(self.heard.is_playing() && self.heard.quiet_since > last) {
+                self.step();
+            }
+        }
+        let until = Instant::now() + LONGEST.mul_f64(self.random.f64());
         while Instant::now() < until {
             self.step();
         }
