@@ -4,6 +4,7 @@ use bitcoin::{Amount, OutPoint, Transaction, Txid};
 use rusqlite::{Row, named_params, params};
 use streamium_channel::record::ConsumerRecord;
 
+use super::crash::around;
 use super::rows::{amount, hex, read_amount, read_contract, read_index, read_text, read_transaction};
 use super::{Store, StoreError};
 
@@ -43,6 +44,7 @@ impl Store {
         record: &ConsumerRecord,
         descriptor: &str,
     ) -> Result<(), StoreError> {
+        let _point = around("consumer/insert-channel");
         let contract = &record.contract;
         self.db.execute(
             "INSERT INTO consumer_channel (outpoint, link, consumer_key, provider_key, key_index,
@@ -67,6 +69,7 @@ impl Store {
 
     /// Records what has been signed; a lower amount than on record changes nothing.
     pub fn save_paid(&mut self, outpoint: OutPoint, paid: Amount) -> Result<(), StoreError> {
+        let _point = around("consumer/save-paid");
         let known = self.db.execute(
             "UPDATE consumer_channel SET paid_sat = max(paid_sat, ?2) WHERE outpoint = ?1",
             params![outpoint.to_string(), amount(paid)?],
@@ -80,6 +83,7 @@ impl Store {
 
     /// Records a refund before it is broadcast.
     pub fn save_refund(&mut self, outpoint: OutPoint, refund: &Transaction) -> Result<(), StoreError> {
+        let _point = around("consumer/save-refund");
         let known = self.db.execute(
             "UPDATE consumer_channel SET refund = ?2, state = 'refunding' WHERE outpoint = ?1",
             params![outpoint.to_string(), hex(refund)],
@@ -98,6 +102,7 @@ impl Store {
         state: ConsumerChannelState,
         spent_by: Option<Txid>,
     ) -> Result<(), StoreError> {
+        let _point = around("consumer/set-state");
         let known = self.db.execute(
             "UPDATE consumer_channel SET state = ?2, spent_by = coalesce(?3, spent_by) WHERE outpoint = ?1",
             params![

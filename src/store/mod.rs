@@ -6,6 +6,7 @@
 //! does not keep the others from being settled or refunded.
 
 mod consumer;
+pub(crate) mod crash;
 mod lease;
 mod provider;
 mod rows;
@@ -91,6 +92,10 @@ impl Store {
 
     /// Reserves a channel key index for ever, also against other processes.
     pub fn next_key_index(&mut self, role: Role) -> Result<u32, StoreError> {
+        let _point = crash::around(match role {
+            Role::Provider => "provider/key-index",
+            Role::Consumer => "consumer/key-index",
+        });
         let transaction = self
             .db
             .transaction_with_behavior(TransactionBehavior::Immediate)?;

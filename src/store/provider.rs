@@ -5,6 +5,7 @@ use rusqlite::{Row, named_params, params};
 use streamium_channel::money::{Msat, Rate};
 use streamium_channel::record::{PaymentRecord, ProviderRecord};
 
+use super::crash::around;
 use super::rows::{
     amount, hex, integer, read_amount, read_contract, read_index, read_optional, read_text, read_transaction,
     read_u64,
@@ -59,6 +60,7 @@ pub struct AccountUpdate {
 impl Store {
     /// Records a new channel.
     pub fn insert_provider_channel(&mut self, record: &ProviderRecord) -> Result<(), StoreError> {
+        let _point = around("provider/insert-channel");
         let contract = &record.contract;
         self.db.execute(
             "INSERT INTO provider_channel (outpoint, stream, rate_msat_per_s, consumer_key, provider_key,
@@ -84,6 +86,7 @@ impl Store {
     /// Records payments and accounts, all or none. A balance or a count that is lower than what is on record
     /// changes nothing: neither ever goes back.
     pub fn save_accounts(&mut self, updates: &[AccountUpdate]) -> Result<(), StoreError> {
+        let _point = around("provider/save-accounts");
         let transaction = self.db.transaction()?;
         for update in updates {
             let consumed = integer(update.consumed.to_msat())?;
@@ -113,6 +116,7 @@ impl Store {
         state: ProviderChannelState,
         spent_by: Option<Txid>,
     ) -> Result<(), StoreError> {
+        let _point = around("provider/set-state");
         let known = self.db.execute(
             "UPDATE provider_channel SET state = ?2, spent_by = coalesce(?3, spent_by) WHERE outpoint = ?1",
             params![
@@ -137,6 +141,7 @@ impl Store {
         payout: Amount,
         fee: Amount,
     ) -> Result<(), StoreError> {
+        let _point = around("provider/insert-settlement");
         let transaction = self.db.transaction()?;
         transaction.execute(
             "INSERT OR IGNORE INTO settlement (txid, outpoint, kind, payout_sat, fee_sat, tx)

@@ -20,6 +20,7 @@ use bitcoin::absolute::Height;
 use bitcoin::{Address, Amount, Denomination, Network, ScriptBuf};
 
 use crate::chain::WalletRequest;
+use crate::store::crash::around;
 
 pub use coins::Balance;
 pub use error::{CommitmentError, WalletError};
@@ -140,6 +141,7 @@ impl Wallet {
         &mut self,
         also: impl FnOnce(&DbTransaction<'_>) -> rusqlite::Result<()>,
     ) -> Result<(), WalletError> {
+        let _point = around("wallet/commit");
         let db = self.db.transaction()?;
         if let Some(staged) = self.inner.staged() {
             staged.persist_to_sqlite(&db)?;
