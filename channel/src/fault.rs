@@ -5,9 +5,10 @@ use crate::contract::CapacityError;
 use crate::keys::KeysError;
 use crate::message::{DecodeError, ErrorCode};
 use crate::payment::PaymentError;
+use crate::record::RecordError;
 use crate::script::ScriptError;
 use crate::terms::TermsError;
-use bitcoin::Amount;
+use bitcoin::{Amount, OutPoint};
 use thiserror::Error;
 
 /// A peer's mistake or attack. None of them changes anything of value.
@@ -93,6 +94,18 @@ pub enum Fault {
         /// The own count.
         own_msat: u64,
     },
+    /// The consumer's proof for a channel is not its key's over this connection.
+    #[error("the proof for channel {0} is not by its key over this connection")]
+    Proof(OutPoint),
+    /// What the provider says it holds of a channel that goes on is not what we have.
+    #[error("the provider's account of the channel is wrong: its {0}")]
+    Resumption(&'static str),
+    /// The record of the channel that was to go on is damaged: not the peer's fault.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A channel that goes on under other terms than were agreed.
+    #[error("the provider changed its {0} for the next channel")]
+    Renewal(&'static str),
     /// See [`ScriptError`]: not the peer's fault, but met while working on its message.
     #[error(transparent)]
     Script(#[from] ScriptError),
@@ -116,19 +129,22 @@ impl Fault {
             Fault::Unexpected { .. } => (C::Unexpected, R::Answer),
             Fault::OtherChannel => (C::Payment, R::Answer),
             Fault::Payment(PaymentError::Lower { .. }) => (C::Payment, R::Answer),
-            Fault::Payment(_) | Fault::Opening { .. } => (C::Payment, R::Close),
+            Fault::Payment(_) | Fault::Opening { .. } | Fault::Proof(_) => (C::Payment, R::Close),
+            // What has been agreed goes on to its end.
+            Fault::Renewal(_) => (C::Other, R::Answer),
             Fault::Malformed(_) | Fault::NotText => (C::Malformed, R::Close),
             Fault::Flood => (C::Flood, R::Close),
             Fault::Version => (C::Version, R::Close),
             Fault::Chain => (C::Chain, R::Close),
-            Fault::Script(_) => (C::Internal, R::Close),
+            Fault::Script(_) | Fault::Record(_) => (C::Internal, R::Close),
             Fault::Capacity { .. }
             | Fault::Delay { .. }
             | Fault::TooSmall(_)
             | Fault::Keys(_)
             | Fault::Commitment(_)
             | Fault::Terms(_)
-            | Fault::Drift { .. } => (C::Other, R::Close),
+            | Fault::Drift { .. }
+            | Fault::Resumption(_) => (C::Other, R::Close),
         }
     }
 }

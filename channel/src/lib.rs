@@ -39,6 +39,7 @@ pub mod payment;
 pub mod provider;
 pub mod record;
 pub mod refund;
+pub mod resume;
 pub mod script;
 pub mod settlement;
 pub mod terms;

@@ -9,8 +9,9 @@ pub const PING_INTERVAL: Duration = Duration::from_secs(1);
 /// in a row on a link that retransmits is more than jitter.
 pub const SILENT_AFTER: Duration = Duration::from_secs(4);
 
-/// A peer from which nothing has been heard for this long is gone.
-pub const GONE_AFTER: Duration = Duration::from_secs(15);
+/// A peer from which nothing has been heard for this long is gone. Its channel stays, and is resumed on the next
+/// connection, so a short time costs little.
+pub const GONE_AFTER: Duration = Duration::from_secs(10);
 
 /// How many messages a peer may send at once; a session needs about three a second.
 const BURST: u32 = 100;
@@ -104,8 +105,8 @@ mod tests {
         assert_eq!(peer.next(SECOND), SECOND * 2);
         assert!(peer.ask(SECOND * 2) && !peer.ask(SECOND * 2));
         assert!(peer.is_alive(SECOND * 4) && !peer.is_alive(SECOND * 5));
-        assert!(!peer.is_gone(SECOND * 15) && peer.is_gone(SECOND * 16));
-        assert!(peer.heard(SECOND * 15) && peer.is_alive(SECOND * 16));
+        assert!(!peer.is_gone(SECOND * 10) && peer.is_gone(SECOND * 11));
+        assert!(peer.heard(SECOND * 10) && peer.is_alive(SECOND * 11));
     }
 
     #[test]

@@ -39,6 +39,15 @@ pub enum ConsumerMessage {
         /// Drawn at random for this session.
         nonce: Nonce,
     },
+    /// Goes on with a channel of an earlier session.
+    Resume {
+        /// The channel.
+        outpoint: OutPoint,
+        /// Over this connection's [`Challenge`](crate::resume::Challenge), by the consumer's channel key.
+        signature: schnorr::Signature,
+    },
+    /// Asks for terms with a fresh channel key, to open the next channel while this one still pays.
+    Renew,
     /// Takes the terms and proposes a channel.
     Open {
         /// The value of the output it will make, in sat.
@@ -78,9 +87,9 @@ pub enum ConsumerMessage {
     Close {
         /// Why, for people.
         reason: String,
-        /// A cooperative close, where the balance is too small to settle.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        closing: Option<ClosingOffer>,
+        /// Cooperative closes of channels whose balance is too small to settle.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        closing: Vec<ClosingOffer>,
     },
     /// Are you there?
     Ping,
@@ -101,6 +110,8 @@ pub enum ConsumerMessage {
 /// The consumer's half of a cooperative close. The provider rebuilds the transaction from it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClosingOffer {
+    /// The channel.
+    pub outpoint: OutPoint,
     /// What the provider gets, in sat.
     #[serde(rename = "balance_sat", with = "bitcoin::amount::serde::as_sat")]
     pub balance: Amount,
@@ -127,6 +138,31 @@ pub enum ProviderMessage {
         /// Where a cooperative close would pay it.
         payout_script: ScriptBuf,
     },
+    /// Goes on with the channel that was named; what it holds of it.
+    Resumed {
+        /// The channel.
+        outpoint: OutPoint,
+        /// The best payment it holds, in sat.
+        #[serde(rename = "balance_sat", with = "bitcoin::amount::serde::as_sat")]
+        balance: Amount,
+        /// Its signature; none if nothing has been paid yet.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signature: Option<PaymentSignature>,
+        /// What earlier channels of the same account paid, in sat.
+        #[serde(rename = "carried_sat", with = "bitcoin::amount::serde::as_sat")]
+        carried: Amount,
+        /// What it has debited since the first of them, in msat.
+        consumed_msat: u64,
+        /// Where a cooperative close would pay it.
+        payout_script: ScriptBuf,
+    },
+    /// Does not go on with the channel that was named; another can be opened.
+    NotResumed {
+        /// The channel.
+        outpoint: OutPoint,
+        /// Why, for people.
+        reason: String,
+    },
     /// Has no room now.
     Busy {
         /// Why, for people.
@@ -152,7 +188,7 @@ pub enum ProviderMessage {
         /// The best payment it holds, in sat.
         #[serde(rename = "balance_sat", with = "bitcoin::amount::serde::as_sat")]
         balance: Amount,
-        /// What it has debited, in msat.
+        /// What it has debited since the first channel of the account, in msat.
         consumed_msat: u64,
         /// Whether media flows.
         gate: GateState,

@@ -24,7 +24,9 @@ pub struct ProviderRecord {
     pub commitment: Transaction,
     /// The best payment so far.
     pub best: Option<PaymentRecord>,
-    /// What has been debited.
+    /// What earlier channels of the same account paid: their credit went on with this one.
+    pub carried: Amount,
+    /// What has been debited since the first of them.
     pub consumed: Msat,
 }
 
@@ -43,6 +45,10 @@ pub struct ConsumerRecord {
     pub commitment: Transaction,
     /// The highest cumulative amount signed.
     pub paid: Amount,
+    /// What earlier channels of the same account paid.
+    pub carried: Amount,
+    /// What arrived since the first of them, by the own count.
+    pub consumed: Msat,
 }
 
 /// A payment as it is stored.

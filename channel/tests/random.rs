@@ -143,19 +143,23 @@ fn apply(pair: &mut Pair, happening: &Happening) -> Vec<ProviderEffect> {
             },
             5 => ConsumerMessage::Close {
                 reason: "x".into(),
-                closing: None,
+                closing: Vec::new(),
             },
             _ => return pair.provider.text(r#"{"type":"teleport"}"#, now),
         },
         Happening::Garbage(text) => return pair.provider.text(text, now),
         Happening::NotText => return pair.provider.not_text(now),
-        Happening::Status(0, _) => return pair.provider.commitment_status(CommitmentStatus::Missing, now),
-        Happening::Status(1, _) => return pair.provider.commitment_status(CommitmentStatus::Mempool, now),
-        Happening::Status(_, confirmations) => {
-            let status = CommitmentStatus::Confirmed {
-                confirmations: *confirmations,
+        Happening::Status(kind, confirmations) => {
+            let status = match kind {
+                0 => CommitmentStatus::Missing,
+                1 => CommitmentStatus::Mempool,
+                _ => CommitmentStatus::Confirmed {
+                    confirmations: *confirmations,
+                },
             };
-            return pair.provider.commitment_status(status, now);
+            let outpoint = pair.provider_record.as_ref().map(|record| record.outpoint);
+            let outpoint = outpoint.unwrap_or_else(outpoint_of_nobody);
+            return pair.provider.commitment_status(outpoint, status, now);
         }
         Happening::Time(ms) => {
             pair.now += std::time::Duration::from_millis(*ms);
@@ -165,6 +169,10 @@ fn apply(pair: &mut Pair, happening: &Happening) -> Vec<ProviderEffect> {
         Happening::Stop => return pair.provider.close(EndReason::Stopping, now),
     };
     pair.provider.text(&encode(&text).unwrap(), now)
+}
+
+fn outpoint_of_nobody() -> streamium_channel::bitcoin::OutPoint {
+    outpoint(0xee)
 }
 
 /// A provider alone.
@@ -211,7 +219,9 @@ proptest! {
             pair.provider_effects(effects);
         }
         prop_assert!(pair.provider.has_ended());
-        prop_assert_eq!(pair.settle_due, pair.provider.balance() > sat(0), "what was paid is settled");
+        let kept = pair.released.iter().any(|(_, resumable)| *resumable);
+        prop_assert_eq!(pair.settle_due || kept, !pair.released.is_empty() && (kept || pair.provider.balance() > sat(0)));
+        prop_assert!(pair.provider_record.is_none() || pair.released.len() == 1, "what was opened is let go of once");
     }
 
     #[test]

@@ -2,14 +2,16 @@
 
 mod common;
 
-use common::pair::{Pair, consumer_identity};
+use common::pair::{self, Pair, consumer_identity};
 use common::*;
 use std::collections::BTreeMap;
 use std::path::Path;
 use streamium_channel::bitcoin::ScriptBuf;
 use streamium_channel::bitcoin::hashes::Hash;
-use streamium_channel::consumer::{ConsumerEffect, ConsumerEnd};
+use streamium_channel::consumer::{ConsumerEffect, ConsumerEnd, ConsumerPolicy};
+use streamium_channel::contract::Contract;
 use streamium_channel::handshake::Bytes32;
+use streamium_channel::keys::ChannelKeys;
 use streamium_channel::message::{
     ChannelState, ConsumerMessage, ErrorCode, GateState, ProviderMessage, encode,
 };
@@ -24,7 +26,7 @@ fn documented(side: &str) -> Table {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/protocol.md");
     let text = std::fs::read_to_string(path).unwrap();
     let (_, section) = text.split_once("## 9. States").unwrap();
-    let (_, table) = section.split_once(&format!("\n{side}:\n")).unwrap();
+    let (_, table) = section.split_once(&format!("\n{side} (")).unwrap();
     let mut rows = table
         .lines()
         .skip_while(|line| !line.starts_with('|'))
@@ -98,6 +100,17 @@ fn payment(pair: &Pair) -> ConsumerMessage {
     }
 }
 
+/// The contract of a next channel: the key is the one that the pair's provider draws.
+fn next_contract() -> Contract {
+    let keys = ChannelKeys::new(
+        key(STRANGER).x_only_public_key().0,
+        pair::provider_key(11).key.x_only_public_key().0,
+    )
+    .unwrap();
+    let agreed = contract(50_000);
+    Contract::new(keys, agreed.delay(), agreed.capacity(), agreed.change().clone()).unwrap()
+}
+
 /// A provider alone, brought to a state by hand; what it sends goes nowhere.
 fn provider_in(state: &str) -> Pair {
     let mut pair = Pair::new();
@@ -107,13 +120,27 @@ fn provider_in(state: &str) -> Pair {
         "open awaited",
         "commitment awaited",
         "channel open",
+        "next offered",
+        "next accepted",
     ];
     let reached = steps.iter().position(|step| *step == state).unwrap();
-    for message in [hello(), open(), committed()].iter().take(reached) {
+    let messages = [hello(), open(), committed(), ConsumerMessage::Renew, next_open()];
+    for message in messages.iter().take(reached) {
         pair.inject(message);
+        pair.confirm(1);
     }
     assert_eq!(pair.provider_end, None);
     pair
+}
+
+fn next_open() -> ConsumerMessage {
+    let agreed = next_contract();
+    ConsumerMessage::Open {
+        capacity: agreed.capacity(),
+        consumer_key: agreed.keys().consumer(),
+        change_script: agreed.change().clone(),
+        refund_delay: agreed.delay(),
+    }
 }
 
 fn consumer_text(message: &str, pair: &Pair) -> String {
@@ -123,14 +150,24 @@ fn consumer_text(message: &str, pair: &Pair) -> String {
     };
     let known = match message {
         "hello" => hello(),
+        "resume" => ConsumerMessage::Resume {
+            outpoint: outpoint(7),
+            signature: closing_signature(),
+        },
+        "renew" => ConsumerMessage::Renew,
+        "open" if pair.provider_record.is_some() => next_open(),
         "open" => open(),
+        "commitment" if pair.provider_record.is_some() => ConsumerMessage::Commitment {
+            transaction: commitment(&next_contract()),
+            output: 1,
+        },
         "commitment" => committed(),
         "payment" => payment(pair),
         "pause" => ConsumerMessage::Pause,
         "play" => ConsumerMessage::Play,
         "close" => ConsumerMessage::Close {
             reason: "x".into(),
-            closing: None,
+            closing: Vec::new(),
         },
         "ping" => ConsumerMessage::Ping,
         "pong" => ConsumerMessage::Pong,
@@ -142,10 +179,15 @@ fn consumer_text(message: &str, pair: &Pair) -> String {
     encode(&known).unwrap()
 }
 
+/// Some signature.
+fn closing_signature() -> streamium_channel::bitcoin::secp256k1::schnorr::Signature {
+    streamium_channel::bitcoin::secp256k1::schnorr::Signature::from_slice(&[1; 64]).unwrap()
+}
+
 #[test]
 fn the_provider_answers_as_documented() {
     let table = documented("Provider");
-    assert_eq!(table.len(), 12 * 4);
+    assert_eq!(table.len(), 14 * 6);
     for ((message, state), documented) in table {
         let mut pair = provider_in(&state);
         let text = consumer_text(&message, &pair);
@@ -166,6 +208,54 @@ fn the_provider_answers_as_documented() {
 
 /// A consumer alone, brought to a state by hand.
 fn consumer_in(state: &str) -> Pair {
+    match state {
+        "resumed awaited" => resuming(),
+        "next terms" | "next accept" => renewing(state == "next accept"),
+        _ => opening(state),
+    }
+}
+
+/// The connection was lost, and the consumer has asked to go on.
+fn resuming() -> Pair {
+    let mut pair = Pair::new();
+    pair.until_playing();
+    pair.cut();
+    let past = pair.past(false);
+    pair.reconnect(config(), policy(), past);
+    let asked = |pair: &Pair| pair.log.iter().any(|line| line.contains("\"resume\""));
+    pair.until("resume", asked);
+    pair.drop_mail();
+    pair.latency = seconds(1_000_000);
+    pair
+}
+
+/// A channel that is nearly used up, whose consumer has asked for the next one.
+fn renewing(accept: bool) -> Pair {
+    let policy = ConsumerPolicy {
+        capacity: sat(10_000),
+        budget: sat(100_000),
+        ..policy()
+    };
+    let mut pair = Pair::with(config(), policy, consumer_identity());
+    pair.until_playing();
+    pair.confirm(1);
+    let asked = |pair: &Pair| pair.log.iter().any(|line| line.contains("\"renew\""));
+    pair.until("renew", asked);
+    if accept {
+        pair.until("open", |pair| {
+            pair.log
+                .iter()
+                .filter(|line| line.contains("\"open\",\"cap"))
+                .count()
+                == 2
+        });
+    }
+    pair.drop_mail();
+    pair.latency = seconds(1_000_000);
+    pair
+}
+
+fn opening(state: &str) -> Pair {
     let mut pair = Pair::with(config(), policy(), consumer_identity());
     pair.funded = false;
     if state == "terms awaited" {
@@ -214,6 +304,18 @@ fn provider_text(message: &str, pair: &Pair) -> String {
                 }
             };
         }
+        "resumed" => ProviderMessage::Resumed {
+            outpoint,
+            balance: sat(0),
+            signature: None,
+            carried: sat(0),
+            consumed_msat: 0,
+            payout_script: ScriptBuf::new(),
+        },
+        "not-resumed" => ProviderMessage::NotResumed {
+            outpoint,
+            reason: reason(),
+        },
         "accept" => ProviderMessage::Accept {
             payout_script: ScriptBuf::new(),
         },
@@ -253,7 +355,7 @@ fn provider_text(message: &str, pair: &Pair) -> String {
 #[test]
 fn the_consumer_answers_as_documented() {
     let table = documented("Consumer");
-    assert_eq!(table.len(), 13 * 5);
+    assert_eq!(table.len(), 15 * 8);
     for ((message, state), documented) in table {
         let mut pair = consumer_in(&state);
         let text = provider_text(&message, &pair);

@@ -15,6 +15,7 @@ use streamium_channel::cooperative::Closing;
 use streamium_channel::message::{ConsumerMessage, ProviderMessage, decode, encode};
 use streamium_channel::payment::{Payment, payment_transaction};
 use streamium_channel::refund::refund;
+use streamium_channel::resume::Challenge;
 use streamium_channel::settlement::{Claim, Settlement};
 use streamium_channel::terms::{PROTOCOL_VERSION, Terms};
 
@@ -125,7 +126,7 @@ fn terms() -> Terms {
         unconfirmed_limit: config.unconfirmed_limit,
         settle_delay_ms: 60_000,
         valid_ms: 3_600_000,
-        channel_key: provider.channel_key.x_only_public_key().0,
+        channel_key: provider.channel_key.key.x_only_public_key().0,
         provider_certificate: provider.certificates.own,
         consumer_certificate: provider.certificates.peer,
         provider_nonce: provider.nonce,
@@ -176,6 +177,11 @@ fn messages() {
             change_script: contract.change().clone(),
             refund_delay: contract.delay(),
         },
+        ConsumerMessage::Resume {
+            outpoint,
+            signature: Challenge::of(&terms(), outpoint).sign(&key(CONSUMER)),
+        },
+        ConsumerMessage::Renew,
         ConsumerMessage::Commitment {
             transaction: commitment(&contract),
             output: 1,
@@ -189,15 +195,16 @@ fn messages() {
         ConsumerMessage::Play,
         ConsumerMessage::Close {
             reason: "stopped by the viewer".into(),
-            closing: None,
+            closing: Vec::new(),
         },
         ConsumerMessage::Close {
             reason: "changed my mind".into(),
-            closing: Some(ClosingOffer {
+            closing: vec![ClosingOffer {
+                outpoint,
                 balance: sat(0),
                 fee: sat(400),
                 signature: closing.offer(&key(CONSUMER)).unwrap(),
-            }),
+            }],
         },
         ConsumerMessage::Ping,
         ConsumerMessage::Pong,
@@ -215,6 +222,18 @@ fn messages() {
         },
         ProviderMessage::Accept {
             payout_script: payout.clone(),
+        },
+        ProviderMessage::Resumed {
+            outpoint,
+            balance: sat(1_000),
+            signature: Some(payment.signature()),
+            carried: sat(49_670),
+            consumed_msat: 50_123_456,
+            payout_script: payout.clone(),
+        },
+        ProviderMessage::NotResumed {
+            outpoint,
+            reason: "it is being settled".into(),
         },
         ProviderMessage::Busy {
             reason: "too many viewers are waiting to pay".into(),

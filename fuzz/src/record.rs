@@ -3,7 +3,7 @@
 
 use crate::common::pair::{Pair, provider_identity};
 use crate::common::*;
-use crate::store::{AccountUpdate, STORE_FILE, Store};
+use crate::store::{STORE_FILE, Store};
 use arbitrary::{Arbitrary, Unstructured};
 use bitcoin::{Amount, FeeRate, OutPoint};
 use rusqlite::types::Value;
@@ -11,6 +11,7 @@ use rusqlite::{Connection, params};
 use std::cell::RefCell;
 use std::path::Path;
 use streamium_channel::contract::Channel;
+use streamium_channel::provider::AccountRecord;
 use streamium_channel::record::{ConsumerRecord, ProviderRecord};
 use streamium_channel::settlement::{Claim, Settlement};
 
@@ -178,14 +179,14 @@ fn fill(store: &mut Store) -> OutPoint {
     let record = pair.provider_record.expect("a channel");
     let outpoint = record.outpoint;
     store.insert_provider_channel(&record).expect("a new record");
-    let (best, consumed) = (pair.best, pair.consumed);
-    store
-        .save_accounts(&[AccountUpdate {
-            outpoint,
-            best,
-            consumed,
-        }])
-        .expect("an account");
+    let paid = &pair.provider_records[&outpoint];
+    let account = AccountRecord {
+        outpoint,
+        best: paid.best,
+        carried: paid.carried,
+        consumed: paid.consumed,
+    };
+    store.save_accounts(&[account]).expect("an account");
     let (payout, fee) = (sat(700), sat(300));
     store
         .insert_settlement(outpoint, "settlement", &record.commitment, payout, fee)
@@ -194,7 +195,10 @@ fn fill(store: &mut Store) -> OutPoint {
     store
         .insert_consumer_channel(&record, "tr(…)")
         .expect("a new record");
-    store.save_paid(outpoint, pair.paid).expect("a payment");
+    let (carried, consumed) = (Amount::ZERO, record.consumed);
+    store
+        .save_paid(outpoint, pair.paid, carried, consumed)
+        .expect("a payment");
     store.save_refund(outpoint, &record.commitment).expect("a refund");
     outpoint
 }
@@ -220,7 +224,7 @@ fn check_provider(record: &ProviderRecord) {
         return;
     };
     assert!(payment.cumulative() <= record.contract.payable());
-    let key = provider_identity().channel_key;
+    let key = provider_identity().channel_key.key;
     let claim = Claim {
         channel: &channel,
         payment: &payment,

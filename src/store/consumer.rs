@@ -2,10 +2,13 @@
 
 use bitcoin::{Amount, OutPoint, Transaction, Txid};
 use rusqlite::{Row, named_params, params};
+use streamium_channel::money::Msat;
 use streamium_channel::record::ConsumerRecord;
 
 use super::crash::around;
-use super::rows::{amount, hex, read_amount, read_contract, read_index, read_text, read_transaction};
+use super::rows::{
+    amount, hex, integer, read_amount, read_contract, read_index, read_text, read_transaction, read_u64,
+};
 use super::{Store, StoreError};
 
 /// How far a channel is with its consumer.
@@ -67,12 +70,24 @@ impl Store {
         Ok(())
     }
 
-    /// Records what has been signed; a lower amount than on record changes nothing.
-    pub fn save_paid(&mut self, outpoint: OutPoint, paid: Amount) -> Result<(), StoreError> {
+    /// Records what has been signed, and the account; what is lower than on record changes nothing.
+    pub fn save_paid(
+        &mut self,
+        outpoint: OutPoint,
+        paid: Amount,
+        carried: Amount,
+        consumed: Msat,
+    ) -> Result<(), StoreError> {
         let _point = around("consumer/save-paid");
         let known = self.db.execute(
-            "UPDATE consumer_channel SET paid_sat = max(paid_sat, ?2) WHERE outpoint = ?1",
-            params![outpoint.to_string(), amount(paid)?],
+            "UPDATE consumer_channel SET paid_sat = max(paid_sat, ?2), carried_sat = max(carried_sat, ?3),
+                consumed_msat = max(consumed_msat, ?4) WHERE outpoint = ?1",
+            params![
+                outpoint.to_string(),
+                amount(paid)?,
+                amount(carried)?,
+                integer(consumed.to_msat())?
+            ],
         )?;
         if known == 0 {
             Err(StoreError::Unknown(outpoint))
@@ -147,6 +162,8 @@ fn read_channel(row: &Row<'_>) -> rusqlite::Result<StoredConsumerChannel> {
         link: row.get("link")?,
         commitment: read_transaction(row, "commitment")?,
         paid: read_amount(row, "paid_sat")?,
+        carried: read_amount(row, "carried_sat")?,
+        consumed: Msat::new(read_u64(row, "consumed_msat")?),
     };
     Ok(StoredConsumerChannel { record, refund })
 }

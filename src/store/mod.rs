@@ -5,6 +5,7 @@
 //! read back is parsed and checked like anything else from outside; a row that makes no sense is reported, and
 //! does not keep the others from being settled or refunded.
 
+mod accounts;
 mod consumer;
 pub(crate) mod crash;
 mod lease;
@@ -23,7 +24,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 
 pub use consumer::{ConsumerChannelState, StoredConsumerChannel};
 pub use lease::{Lease, Role};
-pub use provider::{AccountUpdate, ProviderChannelState, StoredProviderChannel};
+pub use provider::{ProviderChannelState, StoredProviderChannel};
 
 /// The file's name in the data folder.
 pub const STORE_FILE: &str = "channels.sqlite";

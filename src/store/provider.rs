@@ -46,15 +46,9 @@ impl ProviderChannelState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredProviderChannel {
     pub record: ProviderRecord,
+    /// A session pays through it, or did until its connection was lost.
+    pub is_open: bool,
     pub settlements: Vec<Transaction>,
-}
-
-/// Payment and account of a channel, to be written with others in one go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AccountUpdate {
-    pub outpoint: OutPoint,
-    pub best: Option<PaymentRecord>,
-    pub consumed: Msat,
 }
 
 impl Store {
@@ -81,32 +75,6 @@ impl Store {
             },
         )?;
         Ok(())
-    }
-
-    /// Records payments and accounts, all or none. A balance or a count that is lower than what is on record
-    /// changes nothing: neither ever goes back.
-    pub fn save_accounts(&mut self, updates: &[AccountUpdate]) -> Result<(), StoreError> {
-        let _point = around("provider/save-accounts");
-        let transaction = self.db.transaction()?;
-        for update in updates {
-            let consumed = integer(update.consumed.to_msat())?;
-            let outpoint = update.outpoint.to_string();
-            let known = transaction.execute(
-                "UPDATE provider_channel SET consumed_msat = max(consumed_msat, ?2) WHERE outpoint = ?1",
-                params![outpoint, consumed],
-            )?;
-            if known == 0 {
-                return Err(StoreError::Unknown(update.outpoint));
-            }
-            if let Some(best) = update.best {
-                transaction.execute(
-                    "UPDATE provider_channel SET balance_sat = ?2, signature = ?3
-                     WHERE outpoint = ?1 AND balance_sat < ?2",
-                    params![outpoint, amount(best.cumulative)?, best.signature.to_string()],
-                )?;
-            }
-        }
-        Ok(transaction.commit()?)
     }
 
     /// Records how far a channel is, and what spent it.
@@ -170,6 +138,7 @@ impl Store {
         let mut rows = statement.query([outpoint.to_string()])?;
         let row = rows.next()?.ok_or(StoreError::Unknown(outpoint))?;
         Ok(StoredProviderChannel {
+            is_open: is_open(row)?,
             record: read_record(row)?,
             settlements: self.settlements(outpoint)?,
         })
@@ -184,7 +153,11 @@ impl Store {
         let (mut channels, mut damaged) = (Vec::new(), Vec::new());
         while let Some(row) = rows.next()? {
             match read_record(row).and_then(|record| Ok((self.settlements(record.outpoint)?, record))) {
-                Ok((settlements, record)) => channels.push(StoredProviderChannel { record, settlements }),
+                Ok((settlements, record)) => channels.push(StoredProviderChannel {
+                    is_open: is_open(row)?,
+                    record,
+                    settlements,
+                }),
                 Err(_) => damaged.push(row.get("outpoint").unwrap_or_default()),
             }
         }
@@ -213,6 +186,10 @@ impl Store {
     }
 }
 
+fn is_open(row: &Row<'_>) -> rusqlite::Result<bool> {
+    Ok(row.get::<_, String>("state")? == ProviderChannelState::Open.name())
+}
+
 fn read_record(row: &Row<'_>) -> rusqlite::Result<ProviderRecord> {
     let cumulative = read_amount(row, "balance_sat")?;
     let best = read_optional(row, "signature")?.map(|signature| PaymentRecord {
@@ -227,6 +204,7 @@ fn read_record(row: &Row<'_>) -> rusqlite::Result<ProviderRecord> {
         rate: Rate::new(read_u64(row, "rate_msat_per_s")?),
         commitment: read_transaction(row, "commitment")?,
         best,
+        carried: read_amount(row, "carried_sat")?,
         consumed: Msat::new(read_u64(row, "consumed_msat")?),
     })
 }

@@ -9,6 +9,7 @@ use streamium_channel::contract::{Channel, Contract};
 use streamium_channel::keys::ChannelKeys;
 use streamium_channel::money::{Msat, Rate};
 use streamium_channel::payment::Payment;
+use streamium_channel::provider::AccountRecord;
 use streamium_channel::record::{ConsumerRecord, PaymentRecord, ProviderRecord};
 use streamium_channel::script::ChangeScript;
 
@@ -63,6 +64,7 @@ fn provider_record(byte: u8) -> ProviderRecord {
         rate: Rate::new(1_000),
         commitment: transaction(1),
         best: None,
+        carried: Amount::ZERO,
         consumed: Msat::ZERO,
     }
 }
@@ -74,10 +76,11 @@ fn payment(byte: u8, sat: u64) -> PaymentRecord {
         .into()
 }
 
-fn update(byte: u8, sat: u64, msat: u64) -> AccountUpdate {
-    AccountUpdate {
+fn update(byte: u8, sat: u64, msat: u64) -> AccountRecord {
+    AccountRecord {
         outpoint: outpoint(byte),
         best: Some(payment(byte, sat)),
+        carried: Amount::ZERO,
         consumed: Msat::new(msat),
     }
 }
@@ -105,6 +108,7 @@ fn a_channel_comes_back_as_it_was_with_its_best_payment() {
     assert_eq!(
         channels,
         [StoredProviderChannel {
+            is_open: false,
             record: expected.clone(),
             settlements: vec![]
         }]
@@ -123,6 +127,41 @@ fn a_group_of_payments_is_written_whole_or_not_at_all() {
         .unwrap_err();
     assert!(matches!(error, StoreError::Unknown(unknown) if unknown == outpoint(2)));
     assert_eq!(store.unsettled().unwrap().0[0].record.best, None);
+}
+
+#[test]
+fn an_account_goes_on_with_another_channel_in_one_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    for byte in [1, 2] {
+        store.insert_provider_channel(&provider_record(byte)).unwrap();
+    }
+    let carried = Amount::from_sat(1_000);
+    let to = AccountRecord {
+        carried,
+        ..update(2, 300, 700)
+    };
+    let unknown = update(9, 300, 700);
+    assert!(store.switch_account(&update(1, 1_000, 600), &unknown).is_err());
+    let (channels, _) = store.unsettled().unwrap();
+    assert!(
+        channels
+            .iter()
+            .all(|stored| stored.is_open && stored.record.best.is_none())
+    );
+
+    store.switch_account(&update(1, 1_000, 600), &to).unwrap();
+    let (channels, _) = store.unsettled().unwrap();
+    let [old, new] = &channels[..] else {
+        panic!("{channels:?}")
+    };
+    assert!(!old.is_open && new.is_open);
+    assert_eq!(old.record.best, Some(payment(1, 1_000)));
+    assert_eq!(
+        (new.record.best, new.record.carried),
+        (Some(payment(2, 300)), carried)
+    );
+    assert_eq!(new.record.consumed, Msat::new(700));
 }
 
 #[test]
@@ -161,14 +200,21 @@ fn a_consumers_channel_comes_back_until_its_spend_is_buried() {
         link: "streamium://…".into(),
         commitment: transaction(1),
         paid: Amount::ZERO,
+        carried: Amount::ZERO,
+        consumed: Msat::ZERO,
     };
     store.insert_consumer_channel(&record, "tr(…)").unwrap();
-    store.save_paid(outpoint(1), Amount::from_sat(20)).unwrap();
-    store.save_paid(outpoint(1), Amount::from_sat(10)).unwrap();
+    store
+        .save_paid(outpoint(1), Amount::from_sat(20), Amount::ZERO, Msat::new(9))
+        .unwrap();
+    store
+        .save_paid(outpoint(1), Amount::from_sat(10), Amount::ZERO, Msat::new(8))
+        .unwrap();
     store.save_refund(outpoint(1), &transaction(9)).unwrap();
     let (channels, damaged) = store.unspent().unwrap();
     let record = ConsumerRecord {
         paid: Amount::from_sat(20),
+        consumed: Msat::new(9),
         ..record
     };
     assert_eq!(
@@ -184,7 +230,7 @@ fn a_consumers_channel_comes_back_until_its_spend_is_buried() {
         .unwrap();
     assert!(store.unspent().unwrap().0.is_empty());
     assert!(matches!(
-        store.save_paid(outpoint(2), Amount::ZERO),
+        store.save_paid(outpoint(2), Amount::ZERO, Amount::ZERO, Msat::ZERO),
         Err(StoreError::Unknown(_))
     ));
 }

@@ -12,7 +12,7 @@ use gststreamiumpay::store::STORE_FILE;
 use rusqlite::Connection;
 
 use crate::chain::{Outcome, Spends, fee, paid_to};
-use crate::common::drivers::sat;
+use crate::common::driver::sat;
 use crate::common::regtest::Regtest;
 use crate::world::{GRACE_MS, OPENING_SAT, RATE_SAT_PER_S, WINDOW_MS};
 

@@ -7,7 +7,7 @@ use bitcoin::{Address, Network};
 use gststreamiumpay::store::Store;
 use gststreamiumpay::wallet::Wallet;
 
-use crate::common::drivers::{consumer, new_address, provider, sat};
+use crate::common::driver::{consumer, new_address, provider, sat};
 use crate::common::regtest::Regtest;
 use crate::common::webrtc::{free_port, init};
 use crate::process::Process;
@@ -211,9 +211,9 @@ impl World {
     /// Lets blocks pass until nothing is owed any more on either side, and counts.
     pub fn bury(self) -> Tally {
         let (provider_dir, consumer_dir) = (self.folder("p"), self.folder("c"));
-        let url = self.regtest.electrum_url();
-        let (provider, _provided) = provider(url, &provider_dir, &self.payout);
-        let (consumer, _consumed) = consumer(url, &consumer_dir, provider.public_key(), CAPACITY_SAT);
+        let (provider, _provided) = provider(&self.regtest, &provider_dir, &self.payout);
+        let (consumer, _consumed) =
+            consumer(&self.regtest, &consumer_dir, provider.public_key(), CAPACITY_SAT);
         let (provided, consumed) = (
             Store::open(&provider_dir).unwrap(),
             Store::open(&consumer_dir).unwrap(),

@@ -10,7 +10,7 @@ use gststreamiumpay::session::{Report, Severity};
 use gststreamiumpay::store::{STORE_FILE, Store};
 use rusqlite::Connection;
 
-use crate::common::drivers::{
+use crate::common::driver::{
     PATIENCE, Reports, Wire, confirm, consumer, fund, new_address, number, provider, sat, text, wait_until,
 };
 use crate::common::regtest::Regtest;
@@ -30,9 +30,9 @@ struct Playing {
 impl Playing {
     fn start(provider_dir: &Path, consumer_dir: &Path) -> Self {
         let regtest = Regtest::start();
-        let (payout, url) = (new_address(&regtest), regtest.electrum_url().to_owned());
-        let (provider, mut provided) = provider(&url, provider_dir, &payout);
-        let (consumer, mut consumed) = consumer(&url, consumer_dir, provider.public_key(), 20_000);
+        let payout = new_address(&regtest);
+        let (provider, mut provided) = provider(&regtest, provider_dir, &payout);
+        let (consumer, mut consumed) = consumer(&regtest, consumer_dir, provider.public_key(), 20_000);
         let wire = Wire::connect(&provider.inputs(), &consumer.inputs());
         fund(&regtest, &mut consumed);
         provided.wait_for("gate", |report| text(report, "state") == "open");
@@ -85,7 +85,7 @@ fn words(report: &Report) -> String {
 
 /// The next start settles what is on record, and nothing else.
 fn is_settled_at_the_next_start(dir: &Path, regtest: &Regtest, payout: &Address, balance: Amount) {
-    let (second, mut provided) = provider(regtest.electrum_url(), dir, payout);
+    let (second, mut provided) = provider(regtest, dir, payout);
     let settling = provided.wait("settling");
     assert_eq!(
         number(&settling, "payout-sat") + number(&settling, "fee-sat"),
@@ -156,7 +156,7 @@ pub fn consumer_on_a_small_disk(dir: &Path) {
     // The next start finds its change.
     playing.regtest.mine(6);
     let key = streamium_channel::bitcoin::XOnlyPublicKey::from_slice(&[2; 32]).unwrap();
-    let (second, mut consumed) = consumer(playing.regtest.electrum_url(), dir, key, 20_000);
+    let (second, mut consumed) = consumer(&playing.regtest, dir, key, 20_000);
     wait_until("the channel to be closed", || {
         Store::open(dir).unwrap().unspent().unwrap().0.is_empty()
     });

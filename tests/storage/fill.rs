@@ -1,10 +1,11 @@
 //! Channels as sessions leave them on record, and what is on record again.
 
 use bitcoin::{Amount, OutPoint};
-use gststreamiumpay::store::{AccountUpdate, Role, Store, StoreError};
+use gststreamiumpay::store::{Role, Store, StoreError};
 use std::path::Path;
 use streamium_channel::money::Msat;
 use streamium_channel::payment::Payment;
+use streamium_channel::provider::AccountRecord;
 use streamium_channel::record::{ConsumerRecord, PaymentRecord, ProviderRecord};
 
 use crate::channel::pair::Pair;
@@ -32,12 +33,13 @@ impl Records {
     }
 
     /// The consumer's payment of so much, and what has been debited by then.
-    pub fn update(&self, balance: Amount, consumed: Msat) -> AccountUpdate {
+    pub fn update(&self, balance: Amount, consumed: Msat) -> AccountRecord {
         let channel = self.provider.restore().unwrap().0;
         let payment = Payment::sign(&channel, &key(CONSUMER), balance).unwrap();
-        AccountUpdate {
+        AccountRecord {
             outpoint: self.outpoint(),
             best: Some(PaymentRecord::from(payment)),
+            carried: Amount::ZERO,
             consumed,
         }
     }
@@ -51,7 +53,7 @@ impl Records {
     /// One step further on both sides: three commits.
     pub fn pay(&self, store: &mut Store, step: u64) -> Result<(), StoreError> {
         store.save_accounts(&[self.update(balance(step), consumed(step))])?;
-        store.save_paid(self.outpoint(), balance(step))?;
+        store.save_paid(self.outpoint(), balance(step), Amount::ZERO, consumed(step))?;
         store.next_key_index(Role::Provider).map(drop)
     }
 }

@@ -1,10 +1,10 @@
 //! What each message does in each state; the table is in protocol.md section 9.
 
-use super::session::{ConsumerSession, State};
+use super::resuming::Resumed;
+use super::session::ConsumerSession;
+use super::state::{Next, State};
 use super::{ConsumerEffect as Effect, ConsumerEnd, ConsumerNotice};
-use crate::contract::Contract;
 use crate::fault::Fault;
-use crate::keys::ChannelKeys;
 use crate::message::{ChannelState, ConsumerMessage, GateState, ProviderMessage, words};
 use crate::money::Msat;
 use crate::terms::{Expected, Terms};
@@ -32,10 +32,7 @@ impl ConsumerSession {
             }
             (ProviderMessage::Close { reason }, State::Open(open)) => {
                 let outpoint = open.channel.outpoint();
-                out.push(Effect::SavePaid {
-                    outpoint,
-                    paid: open.purse.paid(),
-                });
+                out.push(open.record(open.purse.paid(), now));
                 self.enter(
                     State::Closing(outpoint, ConsumerEnd::ProviderClosed(words(&reason))),
                     now,
@@ -48,16 +45,46 @@ impl ConsumerSession {
             (ProviderMessage::Terms { terms, signature }, State::AwaitTerms) => {
                 self.terms(terms, &signature, now, out)?;
             }
-            (ProviderMessage::Accept { payout_script }, State::Opening(terms, contract)) => {
-                let fee_rate = self.policy.fee_rate(terms, self.suggested_fee_rate);
-                let (terms, contract) = (terms.clone(), contract.clone());
-                let script = contract.script()?.script_pubkey().clone();
-                out.push(Effect::BuildCommitment {
-                    contract: contract.clone(),
-                    script,
-                    fee_rate,
-                });
-                self.enter(State::Committing(terms, contract, payout_script), now);
+            (ProviderMessage::Terms { terms, signature }, State::Open(open))
+                if matches!(open.next, Next::AwaitTerms(..)) =>
+            {
+                self.verify(&terms, &signature)?;
+                self.renewed(terms, now, out)?;
+            }
+            (ProviderMessage::Accept { payout_script }, state) if state.awaits_accept() => {
+                self.accepted(payout_script, now, out)?;
+            }
+            (
+                ProviderMessage::Resumed {
+                    outpoint,
+                    balance,
+                    signature,
+                    carried,
+                    consumed_msat,
+                    payout_script,
+                },
+                State::Resuming(..),
+            ) => {
+                let resumed = Resumed {
+                    balance,
+                    signature,
+                    carried,
+                    consumed: Msat::new(consumed_msat),
+                    payout: payout_script,
+                };
+                self.resumed(outpoint, resumed, now, out)?;
+            }
+            (ProviderMessage::NotResumed { outpoint, reason }, State::Resuming(_, candidate))
+                if outpoint == candidate.record.outpoint =>
+            {
+                self.not_resumed(&reason, now, out);
+            }
+            (ProviderMessage::Channel { outpoint, .. }, State::Open(open))
+                if open.former.contains(&outpoint) => {}
+            (ProviderMessage::Settled { outpoint, txid }, State::Open(open))
+                if open.former.contains(&outpoint) =>
+            {
+                out.push(Effect::Notice(ConsumerNotice::Settled { outpoint, txid }));
             }
             (ProviderMessage::Channel { outpoint, state }, State::Open(_)) => {
                 self.channel_state(outpoint, state, now, out)?;
@@ -71,7 +98,8 @@ impl ConsumerSession {
                 },
                 State::Open(open),
             ) => {
-                if outpoint != open.channel.outpoint() {
+                // The account is one, whichever channel it names.
+                if outpoint != open.channel.outpoint() && !open.former.contains(&outpoint) {
                     return Err(Fault::OtherChannel);
                 }
                 self.credit(consumed_msat, gate, now, out)?;
@@ -100,8 +128,22 @@ impl ConsumerSession {
         now: Duration,
         out: &mut Vec<Effect>,
     ) -> Result<(), Fault> {
+        self.verify(&terms, signature)?;
+        out.push(Effect::Notice(ConsumerNotice::Terms(terms.clone())));
+        if terms.rate.is_free() {
+            self.enter(State::Free, now);
+            return Ok(());
+        }
+        match self.policy.judge_price(&terms) {
+            Ok(()) => self.resume_or_open(terms, now, out),
+            Err(refusal) => out.extend(self.close(ConsumerEnd::Refused(refusal), now)),
+        }
+        Ok(())
+    }
+
+    fn verify(&self, terms: &Terms, signature: &schnorr::Signature) -> Result<(), Fault> {
         let link = &self.keys.link;
-        terms.verify(
+        Ok(terms.verify(
             signature,
             &Expected {
                 identity: link.key,
@@ -110,33 +152,6 @@ impl ConsumerSession {
                 certificates: self.keys.certificates,
                 nonce: self.keys.nonce,
             },
-        )?;
-        out.push(Effect::Notice(ConsumerNotice::Terms(terms.clone())));
-        if terms.rate.is_free() {
-            self.enter(State::Free, now);
-            return Ok(());
-        }
-        match self.policy.judge(&terms) {
-            Ok(capacity) => {
-                let fee_rate = self.policy.fee_rate(&terms, self.suggested_fee_rate);
-                out.push(Effect::AwaitFunds { capacity, fee_rate });
-                self.enter(State::AwaitFunds(terms), now);
-            }
-            Err(refusal) => out.extend(self.close(ConsumerEnd::Refused(refusal), now)),
-        }
-        Ok(())
-    }
-
-    /// The contract to propose under these terms.
-    pub(super) fn propose(&self, terms: &Terms) -> Result<Contract, Fault> {
-        let consumer = self.keys.channel_key.x_only_public_key().0;
-        let keys = ChannelKeys::new(consumer, terms.channel_key)?;
-        let capacity = self.policy.capacity.min(terms.max_capacity);
-        Ok(Contract::new(
-            keys,
-            self.policy.refund_delay,
-            capacity,
-            self.keys.change.clone(),
         )?)
     }
 
@@ -150,9 +165,7 @@ impl ConsumerSession {
         let State::Open(open) = &mut self.state else {
             return Ok(());
         };
-        if outpoint != open.channel.outpoint() {
-            return Err(Fault::OtherChannel);
-        }
+        let channel = open.channel_mut(outpoint).ok_or(Fault::OtherChannel)?;
         let confirmations = match state {
             ChannelState::Rejected { reason } => {
                 out.extend(self.close(ConsumerEnd::ProviderRefused(words(&reason)), now));
@@ -161,9 +174,9 @@ impl ConsumerSession {
             ChannelState::Seen => 0,
             ChannelState::Confirmed { confirmations } => confirmations,
         };
-        let news = !open.acknowledged || confirmations != open.confirmations;
-        open.acknowledged = true;
-        open.confirmations = confirmations;
+        let news = !channel.acknowledged || confirmations != channel.confirmations;
+        channel.acknowledged = true;
+        channel.confirmations = confirmations;
         if news {
             out.push(Effect::Notice(ConsumerNotice::Channel {
                 outpoint,
@@ -201,6 +214,8 @@ const fn name(message: &ProviderMessage) -> &'static str {
     match message {
         ProviderMessage::Terms { .. } => "terms",
         ProviderMessage::Accept { .. } => "accept",
+        ProviderMessage::Resumed { .. } => "resumed",
+        ProviderMessage::NotResumed { .. } => "not-resumed",
         ProviderMessage::Busy { .. } => "busy",
         ProviderMessage::Refused { .. } => "refused",
         ProviderMessage::Channel { .. } => "channel",

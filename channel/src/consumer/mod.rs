@@ -4,13 +4,20 @@
 //! messages, what the wallet, the media and the chain say, and the time; carry out the [`ConsumerEffect`]s it
 //! returns, in order. If one of them fails, the rest must not be carried out.
 
+mod closing;
 mod messages;
+mod opening;
+mod paying;
 mod policy;
 mod purse;
+mod renewing;
+mod resuming;
 mod session;
+mod state;
 
 pub use policy::{ConsumerPolicy, Refusal};
 pub use purse::{Exhausted, Purse};
+pub use resuming::{Past, Resumable};
 pub use session::{CHANNEL_TIMEOUT, CLOSING_TIMEOUT, ConsumerSession, TERMS_TIMEOUT};
 
 use crate::contract::Contract;
@@ -34,16 +41,23 @@ pub struct ConsumerIdentity {
     pub link: Link,
     /// The chain.
     pub chain: GenesisHash,
-    /// A fresh key for this session's channel.
-    pub channel_key: Keypair,
-    /// Its index, reserved for ever.
-    pub channel_key_index: u32,
-    /// A fresh script of the own wallet.
-    pub change: ChangeScript,
+    /// For a channel that is opened.
+    pub channel: ChannelKeys,
     /// Fresh random bytes.
     pub nonce: Nonce,
     /// The connection as the consumer sees it.
     pub certificates: Certificates,
+}
+
+/// What a channel needs of the consumer's own, all of it fresh and reserved for ever.
+#[derive(Clone, Debug)]
+pub struct ChannelKeys {
+    /// The key.
+    pub key: Keypair,
+    /// Its index.
+    pub index: u32,
+    /// A script of the own wallet.
+    pub change: ChangeScript,
 }
 
 /// When media of each kind last arrived, on the clock of all other times; `None`: never.
@@ -79,6 +93,8 @@ pub enum ConsumerEffect {
     },
     /// Make the record durable before anything that follows.
     SaveChannel(Box<ConsumerRecord>),
+    /// Fresh keys are wanted, for [`ConsumerSession::fresh_keys`].
+    FreshKeys,
     /// Record what has been signed. May be committed together with others: the provider holds the signature, and
     /// a lower one later is harmless.
     SavePaid {
@@ -86,6 +102,10 @@ pub enum ConsumerEffect {
         outpoint: OutPoint,
         /// The highest cumulative amount.
         paid: Amount,
+        /// What earlier channels of the account paid.
+        carried: Amount,
+        /// What arrived since the first of them, by the own count.
+        consumed: Msat,
     },
     /// Follow this output on the chain.
     Watch {
@@ -120,6 +140,36 @@ pub enum ConsumerNotice {
         capacity: Amount,
         /// The descriptor with which another wallet finds it.
         descriptor: String,
+    },
+    /// An open channel goes on: no money moves on the chain.
+    Resumed {
+        /// The channel.
+        outpoint: OutPoint,
+        /// All it has paid.
+        paid: Amount,
+        /// Its capacity.
+        capacity: Amount,
+    },
+    /// The provider does not go on with it, in its words.
+    NotResumed {
+        /// The channel.
+        outpoint: OutPoint,
+        /// Why.
+        reason: String,
+    },
+    /// The next channel is wanted: this one is nearly used up, or old.
+    Renewing {
+        /// The channel that is nearly used up.
+        outpoint: OutPoint,
+    },
+    /// No next channel, for this reason; this one is used up to its end.
+    NotRenewed(Refusal),
+    /// The next channel pays from now on.
+    RolledOver {
+        /// The channel that is used up.
+        from: OutPoint,
+        /// The next.
+        to: OutPoint,
     },
     /// The provider has seen the commitment, this deep (0: in the mempool).
     Channel {

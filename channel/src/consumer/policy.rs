@@ -27,7 +27,7 @@ pub struct ConsumerPolicy {
     pub max_fee_rate: FeeRate,
     /// How much to lock in a channel.
     pub capacity: Amount,
-    /// How much to pay at most.
+    /// How much to pay at most, through all channels.
     pub budget: Amount,
     /// The refund delay to ask for.
     pub refund_delay: RefundDelay,
@@ -111,6 +111,15 @@ impl ConsumerPolicy {
     /// # Errors
     /// See [`Refusal`].
     pub fn judge(&self, terms: &Terms) -> Result<Amount, Refusal> {
+        self.judge_price(terms)?;
+        self.judge_opening(terms)
+    }
+
+    /// Holds what has to be accepted in any case against the bounds, also to go on with an open channel.
+    ///
+    /// # Errors
+    /// See [`Refusal`].
+    pub fn judge_price(&self, terms: &Terms) -> Result<(), Refusal> {
         if terms.rate > self.max_rate {
             return Err(Refusal::Rate {
                 rate: terms.rate,
@@ -123,6 +132,10 @@ impl ConsumerPolicy {
                 max: self.max_window,
             });
         }
+        Ok(())
+    }
+
+    fn judge_opening(&self, terms: &Terms) -> Result<Amount, Refusal> {
         if terms.commitment_fee_rate() > self.max_fee_rate {
             let (fee_rate, max) = (terms.commitment_fee_rate(), self.max_fee_rate);
             return Err(Refusal::FeeRate {
@@ -172,8 +185,9 @@ impl ConsumerPolicy {
         suggested.unwrap_or(least).max(least).min(self.max_fee_rate)
     }
 
-    /// The most that may be paid through a channel of this contract.
-    pub fn limit(&self, contract: &Contract) -> Amount {
-        contract.payable().min(self.budget)
+    /// The most that may be paid through a channel of this contract when `spent` has been paid otherwise.
+    pub fn limit(&self, contract: &Contract, spent: Amount) -> Amount {
+        let left = self.budget.checked_sub(spent).unwrap_or(Amount::ZERO);
+        contract.payable().min(left)
     }
 }

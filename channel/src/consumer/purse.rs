@@ -6,12 +6,17 @@ use crate::money::{Msat, Rate};
 use bitcoin::Amount;
 use std::time::Duration;
 
-/// The own count, the provider's, and what has been paid.
+/// The own count, the provider's, and what has been paid. It goes on through all channels of a session: what earlier
+/// ones paid is carried, what arrived adds up.
 #[derive(Clone, Debug)]
 pub struct Purse {
     meter: Meter,
+    rate: Rate,
     window: Msat,
     opening: Amount,
+    /// What earlier channels paid.
+    carried: Amount,
+    /// What the present one has paid.
     paid: Amount,
     reported: Msat,
 }
@@ -30,16 +35,42 @@ impl Purse {
     pub fn new(rate: Rate, window: Duration, opening: Amount) -> Self {
         Self {
             meter: Meter::new(rate, Msat::ZERO),
+            rate,
             window: rate.cost(window),
             opening,
+            carried: Amount::ZERO,
             paid: Amount::ZERO,
             reported: Msat::ZERO,
         }
     }
 
-    /// All that was paid.
+    /// Takes up what is on record.
+    pub fn restore(&mut self, carried: Amount, paid: Amount, consumed: Msat) {
+        self.meter = Meter::new(self.rate, consumed);
+        self.carried = carried;
+        self.paid = paid;
+    }
+
+    /// Goes on with the next channel, from which nothing has been paid.
+    pub fn switch(&mut self) {
+        // Neither sum can be more than there is money.
+        self.carried = self.total();
+        self.paid = Amount::ZERO;
+    }
+
+    /// What the present channel has paid.
     pub const fn paid(&self) -> Amount {
         self.paid
+    }
+
+    /// What earlier channels paid.
+    pub const fn carried(&self) -> Amount {
+        self.carried
+    }
+
+    /// What all channels have paid.
+    pub fn total(&self) -> Amount {
+        self.carried.checked_add(self.paid).unwrap_or(Amount::MAX_MONEY)
     }
 
     /// What arrived, by the own count.
@@ -68,10 +99,13 @@ impl Purse {
         Ok(())
     }
 
-    /// The cumulative amount that should have been paid by now, if there were no limit.
+    /// The cumulative amount that the present channel should have paid by now, if there were no limit.
     pub fn target(&self, now: Duration) -> Amount {
         let counted = self.consumed(now).max(self.reported);
-        counted.plus(self.window).ceil_sat().max(self.opening)
+        let all = counted.plus(self.window).ceil_sat();
+        all.checked_sub(self.carried)
+            .unwrap_or(Amount::ZERO)
+            .max(self.opening)
     }
 
     /// Notes a signed payment.
@@ -106,6 +140,30 @@ mod tests {
             let _ = purse.report(Msat::new(second * 1_000), SECOND * second as u32);
         }
         assert_eq!(purse.target(SECOND * 100), Amount::from_sat(10));
+    }
+
+    #[test]
+    fn the_next_channel_pays_what_the_last_one_could_not() {
+        let mut purse = purse();
+        purse.arriving(true, Duration::ZERO);
+        purse.pay(Amount::from_sat(100));
+        purse.switch();
+        assert_eq!(purse.total(), Amount::from_sat(100));
+        assert_eq!(
+            purse.target(SECOND * 90),
+            Amount::from_sat(10),
+            "the opening, though it is covered"
+        );
+        assert_eq!(purse.target(SECOND * 120), Amount::from_sat(25));
+    }
+
+    #[test]
+    fn what_is_on_record_is_kept() {
+        let mut purse = purse();
+        purse.restore(Amount::from_sat(50), Amount::from_sat(20), Msat::new(66_000));
+        assert_eq!(purse.target(SECOND), Amount::from_sat(21));
+        assert!(purse.report(Msat::new(66_000 + 1_320 + 5_000), SECOND).is_ok());
+        assert!(purse.report(Msat::new(66_000 + 1_320 + 5_001), SECOND).is_err());
     }
 
     #[test]

@@ -1,22 +1,18 @@
 //! The consumer's state machine. One function a message; the table is in protocol.md section 9.
 
+use super::state::{Opening, State};
 use super::{
-    Arrivals, ConsumerEffect as Effect, ConsumerEnd, ConsumerIdentity, ConsumerNotice, ConsumerPolicy,
-    Exhausted, Purse,
+    Arrivals, ConsumerEffect as Effect, ConsumerEnd, ConsumerIdentity, ConsumerNotice, ConsumerPolicy, Past,
 };
-use crate::contract::{Channel, Contract};
-use crate::cooperative::Closing;
 use crate::fault::{Fault, Reaction};
 use crate::liveness::Liveness;
-use crate::message::{ClosingOffer, ConsumerMessage, GateState, decode, words};
-use crate::payment::Payment;
-use crate::record::ConsumerRecord;
-use crate::terms::{PROTOCOL_VERSION, Terms, TrackKind};
-use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction};
+use crate::message::{ConsumerMessage, decode, words};
+use crate::terms::PROTOCOL_VERSION;
+use bitcoin::{Amount, FeeRate};
 use std::time::Duration;
 
 /// How long the provider may take for its terms.
-pub const TERMS_TIMEOUT: Duration = Duration::from_secs(15);
+pub const TERMS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the provider may take to accept, and to acknowledge the commitment.
 pub const CHANNEL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -24,63 +20,12 @@ pub const CHANNEL_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long to wait for the word that the settlement is on its way. Nothing depends on it.
 pub const CLOSING_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A track that sent nothing for this long is not arriving. Pictures come many times a second and even a silent
-/// sound track sends packets; a second bridges what a lossy link retransmits.
-const TRACK_INTERVAL: Duration = Duration::from_secs(1);
-
-/// The size of a cooperative close, in vB, generously.
-const CLOSING_VB: u64 = 200;
-
-/// Where the session is.
-#[derive(Debug)]
-pub(super) enum State {
-    AwaitTerms,
-    /// A free stream, or terms refused by nobody yet: nothing is locked.
-    Free,
-    AwaitFunds(Box<Terms>),
-    Opening(Box<Terms>, Contract),
-    Committing(Box<Terms>, Contract, ScriptBuf),
-    Open(Box<OpenChannel>),
-    Closing(OutPoint, ConsumerEnd),
-    Ended,
-}
-
-/// The channel that the session pays through.
-#[derive(Debug)]
-pub(super) struct OpenChannel {
-    pub(super) channel: Channel,
-    pub(super) terms: Terms,
-    pub(super) payout: ScriptBuf,
-    pub(super) fee_rate: FeeRate,
-    /// The provider has acknowledged the commitment: it may be paid.
-    pub(super) acknowledged: bool,
-    pub(super) confirmations: u32,
-    pub(super) purse: Purse,
-    pub(super) gate: GateState,
-    pub(super) paid_at: Duration,
-    pub(super) exhausted: bool,
-}
-
-impl State {
-    pub(super) const fn words(&self) -> &'static str {
-        match self {
-            State::AwaitTerms => "terms are awaited",
-            State::Free => "the stream is free",
-            State::AwaitFunds(_) => "funds are awaited",
-            State::Opening(..) => "accept is awaited",
-            State::Committing(..) => "the commitment is being made",
-            State::Open(_) => "the channel is open",
-            State::Closing(..) => "the settlement is awaited",
-            State::Ended => "the session is over",
-        }
-    }
-}
-
 /// One session with a provider, from the connection to its end.
 #[derive(Debug)]
 pub struct ConsumerSession {
     pub(super) policy: ConsumerPolicy,
     pub(super) keys: ConsumerIdentity,
+    pub(super) past: Past,
     pub(super) suggested_fee_rate: Option<FeeRate>,
     pub(super) state: State,
     /// When the present state began.
@@ -91,16 +36,19 @@ pub struct ConsumerSession {
 }
 
 impl ConsumerSession {
-    /// A session whose data channel has just opened. `suggested_fee_rate` is the chain's for the commitment.
+    /// A session whose data channel has just opened. `past` is what may go on and what counts against the budget;
+    /// `suggested_fee_rate` is the chain's for the commitment.
     pub fn new(
         policy: ConsumerPolicy,
         keys: ConsumerIdentity,
+        past: Past,
         suggested_fee_rate: Option<FeeRate>,
         now: Duration,
     ) -> Self {
         Self {
             policy,
             keys,
+            past,
             suggested_fee_rate,
             state: State::AwaitTerms,
             since: now,
@@ -119,10 +67,10 @@ impl ConsumerSession {
         })]
     }
 
-    /// All that was paid in this session.
+    /// All that was paid through the session's channels.
     pub fn paid(&self) -> Amount {
         match &self.state {
-            State::Open(open) => open.purse.paid(),
+            State::Open(open) => open.purse.total(),
             _ => Amount::ZERO,
         }
     }
@@ -158,88 +106,6 @@ impl ConsumerSession {
             self.fault(Fault::NotText, now, &mut effects);
         }
         effects
-    }
-
-    /// The wallet can pay for the commitment. Without effect unless funds are awaited.
-    pub fn funded(&mut self, now: Duration) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        if let State::AwaitFunds(terms) = &self.state {
-            match self.propose(terms) {
-                Ok(contract) => {
-                    let terms = terms.clone();
-                    effects.push(Effect::Send(ConsumerMessage::Open {
-                        capacity: contract.capacity(),
-                        consumer_key: contract.keys().consumer(),
-                        change_script: contract.change().clone(),
-                        refund_delay: contract.delay(),
-                    }));
-                    effects.push(Effect::Notice(ConsumerNotice::Opening {
-                        capacity: contract.capacity(),
-                    }));
-                    self.enter(State::Opening(terms, contract), now);
-                }
-                Err(fault) => self.fault(fault, now, &mut effects),
-            }
-        }
-        effects
-    }
-
-    /// The wallet has built and reserved the commitment. The record is durable before a byte is sent; from
-    /// then on the provider may broadcast it.
-    pub fn commitment_built(&mut self, transaction: Transaction, output: u32, now: Duration) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        let State::Committing(terms, contract, payout) = &self.state else {
-            return effects;
-        };
-        let outpoint = OutPoint {
-            txid: transaction.compute_txid(),
-            vout: output,
-        };
-        let channel = match Channel::new(contract.clone(), outpoint) {
-            Ok(channel) => channel,
-            Err(error) => {
-                self.fault(error.into(), now, &mut effects);
-                return effects;
-            }
-        };
-        effects.push(Effect::SaveChannel(Box::new(ConsumerRecord {
-            contract: contract.clone(),
-            outpoint,
-            key_index: self.keys.channel_key_index,
-            link: self.keys.link.to_string(),
-            commitment: transaction.clone(),
-            paid: Amount::ZERO,
-        })));
-        effects.push(Effect::Watch {
-            outpoint,
-            script: channel.script().script_pubkey().clone(),
-        });
-        effects.push(Effect::Broadcast(transaction.clone()));
-        effects.push(Effect::Notice(ConsumerNotice::Committed {
-            outpoint,
-            capacity: contract.capacity(),
-            descriptor: channel.script().descriptor().to_owned(),
-        }));
-        effects.push(Effect::Send(ConsumerMessage::Commitment { transaction, output }));
-        let open = OpenChannel {
-            channel,
-            purse: Purse::new(terms.rate, terms.window(), terms.opening),
-            fee_rate: self.policy.fee_rate(terms, self.suggested_fee_rate),
-            terms: (**terms).clone(),
-            payout: payout.clone(),
-            acknowledged: false,
-            confirmations: 0,
-            gate: GateState::Unpaid,
-            paid_at: now,
-            exhausted: false,
-        };
-        self.enter(State::Open(Box::new(open)), now);
-        effects
-    }
-
-    /// The wallet could not build it. Nothing has been locked.
-    pub fn commitment_failed(&mut self, words: String, now: Duration) -> Vec<Effect> {
-        self.close(ConsumerEnd::Failed(words), now)
     }
 
     /// What has arrived by now.
@@ -288,6 +154,7 @@ impl ConsumerSession {
             effects.push(Effect::Send(ConsumerMessage::Ping));
         }
         self.count(now);
+        self.renew(now, &mut effects);
         if let State::Open(open) = &self.state
             && now >= open.paid_at.saturating_add(self.policy.payment_interval)
         {
@@ -300,7 +167,7 @@ impl ConsumerSession {
     pub fn next(&self, now: Duration) -> Option<Duration> {
         let payment = match &self.state {
             State::Ended => return None,
-            State::Open(open) if open.acknowledged && self.playing => {
+            State::Open(open) if open.channel.acknowledged && self.playing => {
                 Some(open.paid_at.saturating_add(self.policy.payment_interval).max(now))
             }
             _ => None,
@@ -331,13 +198,10 @@ impl ConsumerSession {
             State::Ended | State::Closing(..) => (),
             State::Open(open) => {
                 let reason = words(&end.to_string());
-                effects.push(Effect::SavePaid {
-                    outpoint: open.channel.outpoint(),
-                    paid: open.purse.paid(),
-                });
+                effects.push(open.record(open.purse.paid(), now));
                 effects.push(Effect::Send(ConsumerMessage::Close {
                     reason,
-                    closing: self.closing_offer(),
+                    closing: self.closing_offers(),
                 }));
                 let outpoint = open.channel.outpoint();
                 self.enter(State::Closing(outpoint, end), now);
@@ -346,7 +210,7 @@ impl ConsumerSession {
                 let reason = words(&end.to_string());
                 effects.push(Effect::Send(ConsumerMessage::Close {
                     reason,
-                    closing: None,
+                    closing: Vec::new(),
                 }));
                 self.finish(end, now, &mut effects);
             }
@@ -361,89 +225,13 @@ impl ConsumerSession {
 
     pub(super) fn finish(&mut self, end: ConsumerEnd, now: Duration, out: &mut Vec<Effect>) {
         if let State::Open(open) = &self.state {
-            out.push(Effect::SavePaid {
-                outpoint: open.channel.outpoint(),
-                paid: open.purse.paid(),
-            });
+            out.push(open.record(open.purse.paid(), now));
         }
         self.enter(State::Ended, now);
         out.push(Effect::End(end));
     }
 
-    /// Books the time in which every paid track arrived.
-    pub(super) fn count(&mut self, now: Duration) {
-        if let State::Open(open) = &mut self.state {
-            let arrivals = self.arrivals;
-            let arriving = open.terms.tracks.iter().all(|track| {
-                let last = match track.kind {
-                    TrackKind::Audio => arrivals.audio,
-                    TrackKind::Video => arrivals.video,
-                };
-                last.is_some_and(|last| now < last.saturating_add(TRACK_INTERVAL))
-            });
-            open.purse.arriving(arriving && self.playing, now);
-        }
-    }
-
-    /// Pays up to the target, if that is more than has been paid.
-    pub(super) fn pay(&mut self, now: Duration, out: &mut Vec<Effect>) {
-        self.count(now);
-        let policy = self.policy;
-        let State::Open(open) = &mut self.state else {
-            return;
-        };
-        if !open.acknowledged || !self.playing {
-            return;
-        }
-        open.paid_at = now;
-        let (target, paid) = (open.purse.target(now), open.purse.paid());
-        let limit = policy.limit(open.channel.contract());
-        let cumulative = target.min(limit);
-        if cumulative > paid {
-            let outpoint = open.channel.outpoint();
-            match Payment::sign(&open.channel, &self.keys.channel_key, cumulative) {
-                Ok(payment) => {
-                    open.purse.pay(cumulative);
-                    let (added, consumed) = (
-                        cumulative.checked_sub(paid).unwrap_or(Amount::ZERO),
-                        open.purse.consumed(now),
-                    );
-                    out.push(Effect::SavePaid {
-                        outpoint,
-                        paid: cumulative,
-                    });
-                    let signature = payment.signature();
-                    out.push(Effect::Send(ConsumerMessage::Payment {
-                        outpoint,
-                        cumulative,
-                        signature,
-                    }));
-                    out.push(Effect::Notice(ConsumerNotice::Paid {
-                        outpoint,
-                        paid: cumulative,
-                        added,
-                        consumed,
-                    }));
-                }
-                Err(error) => return self.fault(error.into(), now, out),
-            }
-        }
-        let State::Open(open) = &mut self.state else {
-            return;
-        };
-        let exhausted = target > limit;
-        if exhausted && !open.exhausted {
-            let why = if limit == policy.budget {
-                Exhausted::Budget(limit)
-            } else {
-                Exhausted::Capacity(limit)
-            };
-            out.push(Effect::Notice(ConsumerNotice::Exhausted(why)));
-        }
-        open.exhausted = exhausted;
-    }
-
-    fn fault(&mut self, fault: Fault, now: Duration, out: &mut Vec<Effect>) {
+    pub(super) fn fault(&mut self, fault: Fault, now: Duration, out: &mut Vec<Effect>) {
         let (code, reaction) = fault.verdict();
         out.push(Effect::Send(ConsumerMessage::Error {
             code,
@@ -455,28 +243,18 @@ impl ConsumerSession {
         }
     }
 
-    /// A channel that has paid nothing is not worth its settlement, so the provider would never settle it: offer
-    /// a closing transaction that gives all of it back at once.
-    fn closing_offer(&self) -> Option<ClosingOffer> {
-        let State::Open(open) = &self.state else {
-            return None;
+    /// The policy for a channel that is opened now: what has been spent is not there any more.
+    pub(super) fn judged(&self) -> ConsumerPolicy {
+        let carried = match &self.state {
+            State::Open(open) => open.purse.total(),
+            _ => Amount::ZERO,
         };
-        if open.purse.paid() > Amount::ZERO {
-            return None;
+        let left = self.policy.budget.checked_sub(self.past.spent);
+        let left = left.and_then(|left| left.checked_sub(carried));
+        ConsumerPolicy {
+            budget: left.unwrap_or(Amount::ZERO),
+            ..self.policy
         }
-        let fee = open.fee_rate.fee_vb(CLOSING_VB)?;
-        let closing = Closing {
-            channel: &open.channel,
-            balance: Amount::ZERO,
-            payout: &open.payout,
-            fee,
-        };
-        let signature = closing.offer(&self.keys.channel_key).ok()?;
-        Some(ClosingOffer {
-            balance: Amount::ZERO,
-            fee,
-            signature,
-        })
     }
 
     /// A free stream needs no answers from its provider.
@@ -487,17 +265,25 @@ impl ConsumerSession {
     fn state_deadline(&self) -> Option<(Duration, ConsumerEnd)> {
         let (limit, end) = match &self.state {
             State::AwaitTerms => (TERMS_TIMEOUT, ConsumerEnd::TimedOut("its terms")),
-            State::Opening(..) => (CHANNEL_TIMEOUT, ConsumerEnd::TimedOut("accepting the channel")),
-            State::Open(open) if !open.acknowledged => (
+            State::Resuming(..) => (
+                CHANNEL_TIMEOUT,
+                ConsumerEnd::TimedOut("going on with the channel"),
+            ),
+            State::Opening(Opening::Asked(..)) => {
+                (CHANNEL_TIMEOUT, ConsumerEnd::TimedOut("accepting the channel"))
+            }
+            State::Open(open) if !open.channel.acknowledged => (
                 CHANNEL_TIMEOUT,
                 ConsumerEnd::TimedOut("acknowledging the commitment"),
             ),
             State::Closing(_, end) => (CLOSING_TIMEOUT, end.clone()),
-            State::AwaitFunds(terms) => (
+            State::Opening(Opening::AwaitFunds(terms)) => (
                 Duration::from_millis(u64::from(terms.valid_ms)),
                 ConsumerEnd::TimedOut("funding: its offer ended"),
             ),
-            State::Free | State::Committing(..) | State::Open(_) | State::Ended => return None,
+            State::Free | State::Opening(Opening::Building(..)) | State::Open(_) | State::Ended => {
+                return None;
+            }
         };
         Some((self.since.saturating_add(limit), end))
     }

@@ -7,11 +7,16 @@ use bitcoin::Amount;
 use std::time::Duration;
 
 /// The account and the gate that follows from it. All decisions about the gate are made here.
+///
+/// It goes on through all channels of a session: what earlier ones paid is carried, what was debited adds up.
 #[derive(Clone, Debug)]
 pub struct Account {
     meter: Meter,
     rate: Rate,
     grace: Msat,
+    /// What earlier channels paid.
+    carried: Amount,
+    /// What the present one has.
     balance: Amount,
     /// At most this much of the balance counts now; `None` once the commitment is confirmed.
     limit: Option<Amount>,
@@ -27,6 +32,7 @@ impl Account {
             meter: Meter::new(rate, Msat::ZERO),
             rate,
             grace: rate.cost(grace),
+            carried: Amount::ZERO,
             balance: Amount::ZERO,
             limit: Some(limit),
             paused: false,
@@ -34,7 +40,27 @@ impl Account {
         }
     }
 
-    /// The best payment's amount.
+    /// Takes up what is on record. Debt is kept as well as credit.
+    pub fn restore(&mut self, carried: Amount, balance: Amount, consumed: Msat) {
+        self.meter = Meter::new(self.rate, consumed);
+        self.carried = carried;
+        self.balance = balance;
+    }
+
+    /// Goes on with the next channel, of which `limit` counts now.
+    pub fn switch(&mut self, limit: Option<Amount>) {
+        // Neither sum can be more than there is money, but a sum that is too low is the safe side.
+        self.carried = self.carried.checked_add(self.balance).unwrap_or(self.carried);
+        self.balance = Amount::ZERO;
+        self.limit = limit;
+    }
+
+    /// What earlier channels paid.
+    pub const fn carried(&self) -> Amount {
+        self.carried
+    }
+
+    /// The present channel's best payment.
     pub const fn balance(&self) -> Amount {
         self.balance
     }
@@ -92,7 +118,19 @@ impl Account {
     }
 
     fn counted(&self) -> Msat {
-        Msat::from(self.limit.map_or(self.balance, |limit| self.balance.min(limit)))
+        let balance = self.limit.map_or(self.balance, |limit| self.balance.min(limit));
+        Msat::from(self.carried).plus(Msat::from(balance))
+    }
+
+    /// What all channels have paid.
+    pub fn total(&self) -> Amount {
+        self.carried
+            .checked_add(self.balance)
+            .unwrap_or(Amount::MAX_MONEY)
+    }
+
+    fn paid(&self) -> Msat {
+        Msat::from(self.total())
     }
 
     fn next_gate(&self, alive: bool, now: Duration) -> GateState {
@@ -105,10 +143,10 @@ impl Account {
         match () {
             () if self.gate == GateState::Closed => GateState::Closed,
             () if self.paused => GateState::Paused,
-            () if self.balance == Amount::ZERO => GateState::Unpaid,
+            () if self.paid() == Msat::ZERO => GateState::Unpaid,
             () if !alive => GateState::Silent,
             () if consumed < covered => GateState::Open,
-            () if self.counted() < Msat::from(self.balance) => GateState::Unconfirmed,
+            () if self.counted() < self.paid() => GateState::Unconfirmed,
             () => GateState::Starved,
         }
     }
@@ -197,6 +235,41 @@ mod tests {
             (account.gate(), account.credit(SECOND * 60)),
             (GateState::Open, SECOND * 4)
         );
+    }
+
+    #[test]
+    fn the_next_channel_goes_on_with_credit_and_debt() {
+        let mut account = account();
+        account.pay(Amount::from_sat(500));
+        account.decide(true, SECOND);
+        account.switch(Some(Amount::from_sat(100)));
+        assert_eq!(account.credit(SECOND * 2), SECOND * 4);
+        account.pay(Amount::from_sat(900));
+        assert_eq!(
+            account.credit(SECOND * 2),
+            SECOND * 5,
+            "of an unconfirmed one the limit counts"
+        );
+        account.set_limit(None);
+        assert_eq!(account.credit(SECOND * 2), SECOND * 13);
+        assert!(!account.decide(true, SECOND * 14), "the gate never closed");
+    }
+
+    #[test]
+    fn what_is_on_record_is_kept() {
+        let mut account = account();
+        account.restore(
+            Amount::from_sat(300),
+            Amount::from_sat(200),
+            Msat::from(Amount::from_sat(550)),
+        );
+        account.set_limit(None);
+        account.decide(true, SECOND);
+        assert_eq!(account.gate(), GateState::Starved, "debt is kept");
+        account.pay(Amount::from_sat(251));
+        account.decide(true, SECOND);
+        assert_eq!(account.gate(), GateState::Open);
+        assert_eq!(account.credit(SECOND), SECOND / 100);
     }
 
     #[test]

@@ -5,9 +5,14 @@
 
 mod account;
 mod messages;
+mod opening;
+mod paying;
+mod resuming;
 mod session;
+mod state;
 
 pub use account::Account;
+pub use resuming::Recalled;
 pub use session::{COMMITMENT_TIMEOUT, HELLO_TIMEOUT, ProviderSession};
 
 use crate::blocks::RefundDelay;
@@ -67,17 +72,24 @@ pub struct ProviderConfig {
 pub struct ProviderIdentity {
     /// The key in the link.
     pub identity: Keypair,
-    /// A fresh key for this session's channel.
-    pub channel_key: Keypair,
-    /// Its index, reserved for ever.
-    pub channel_key_index: u32,
+    /// A fresh key for a channel that is opened.
+    pub channel_key: ChannelKey,
     /// Fresh random bytes.
     pub nonce: Nonce,
     /// The connection as the provider sees it.
     pub certificates: Certificates,
 }
 
-/// What the chain says of this session's commitment.
+/// A key of the provider's for one channel.
+#[derive(Clone, Copy, Debug)]
+pub struct ChannelKey {
+    /// The key.
+    pub key: Keypair,
+    /// Its index, reserved for ever.
+    pub index: u32,
+}
+
+/// What the chain says of a commitment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommitmentStatus {
     /// Not known (any more) to any server: nothing of its balance counts.
@@ -91,6 +103,19 @@ pub enum CommitmentStatus {
     },
 }
 
+/// What is to be recorded of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccountRecord {
+    /// The channel.
+    pub outpoint: OutPoint,
+    /// The best payment, if there is one.
+    pub best: Option<PaymentRecord>,
+    /// What earlier channels of the account paid.
+    pub carried: Amount,
+    /// What has been debited since the first of them.
+    pub consumed: Msat,
+}
+
 /// What has to happen outside, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProviderEffect {
@@ -100,14 +125,23 @@ pub enum ProviderEffect {
     SaveChannel(Box<ProviderRecord>),
     /// Record payment and account. May be committed together with others within 250 ms: the next cumulative
     /// payment heals a lost one.
-    SaveAccount {
-        /// The channel.
-        outpoint: OutPoint,
-        /// The best payment, if there is one.
-        best: Option<PaymentRecord>,
-        /// What has been debited.
-        consumed: Msat,
+    SaveAccount(AccountRecord),
+    /// The account goes on with another channel: record both at once and make that durable, so that no crash
+    /// leaves the old one's credit with both. The old one is due: settle it.
+    Switch {
+        /// The channel that is used up.
+        from: AccountRecord,
+        /// The channel that goes on.
+        to: AccountRecord,
     },
+    /// A fresh channel key is wanted, for [`ProviderSession::fresh_key`].
+    FreshKey,
+    /// What is on record of this channel is wanted, for [`ProviderSession::recalled`]. Nothing is proved yet:
+    /// only look it up. An account that a running session keeps for it is to be brought up to date first.
+    Recall(OutPoint),
+    /// The channel is this session's now, before anything that follows. A session that used it until now is to be
+    /// told with [`ProviderSession::supersede`], and what was due of it is not due any more.
+    TakeOver(OutPoint),
     /// Follow this output on the chain and report with [`ProviderSession::commitment_status`].
     Watch {
         /// The channel.
@@ -119,14 +153,22 @@ pub enum ProviderEffect {
     Broadcast(Transaction),
     /// Open the gate if the state is [`GateState::Open`], else close it.
     Gate(GateState),
-    /// The channel is due: settle it.
-    Settle(OutPoint),
-    /// Record and broadcast this closing transaction instead of settling.
+    /// The session is done with the channel.
+    Release {
+        /// The channel.
+        outpoint: OutPoint,
+        /// The connection was lost: keep it for the consumer's return, for as long as the terms say. If not, it is
+        /// due now: settle it, if anything has been paid.
+        resumable: bool,
+    },
+    /// This closing transaction can be recorded and broadcast instead of settling.
     CloseCooperatively {
         /// The channel.
         outpoint: OutPoint,
         /// Complete.
         transaction: Transaction,
+        /// What it pays us: the whole balance, or nothing where that is dust.
+        payout: Amount,
     },
     /// For people and programs.
     Notice(ProviderNotice),
@@ -145,6 +187,20 @@ pub enum ProviderNotice {
         outpoint: OutPoint,
         /// Its capacity.
         capacity: Amount,
+    },
+    /// An open channel goes on.
+    Resumed {
+        /// The channel.
+        outpoint: OutPoint,
+        /// All it has paid.
+        balance: Amount,
+    },
+    /// The account goes on with the next channel.
+    RolledOver {
+        /// The channel that is used up.
+        from: OutPoint,
+        /// The next.
+        to: OutPoint,
     },
     /// The commitment has been confirmed.
     Confirmed {
@@ -166,7 +222,7 @@ pub enum ProviderNotice {
     Gate {
         /// Open, or why closed.
         state: GateState,
-        /// All that was paid.
+        /// All that was paid, through all channels of the account.
         balance: Amount,
         /// All that was debited.
         consumed: Msat,
@@ -192,6 +248,8 @@ pub enum EndReason {
     Deadline,
     /// There is no room.
     Busy,
+    /// The consumer goes on with the channel on another connection.
+    Superseded,
     /// The consumer did something that ends a session.
     Fault(Fault),
     /// The stream ends.
@@ -210,6 +268,7 @@ impl fmt::Display for EndReason {
             EndReason::Starved => f.write_str("nothing was paid for too long"),
             EndReason::Deadline => f.write_str("the channel nears its refund and has to be settled"),
             EndReason::Busy => f.write_str("too many viewers are waiting to pay"),
+            EndReason::Superseded => f.write_str("the channel goes on over another connection"),
             EndReason::Fault(fault) => write!(f, "{fault}"),
             EndReason::Stopping => f.write_str("the stream ends"),
             EndReason::Failed(words) => write!(f, "the provider failed: {words}"),

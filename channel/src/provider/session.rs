@@ -1,16 +1,16 @@
 //! The provider's state machine. One function a message; the table is in protocol.md section 9.
 
+use super::state::{Next, OpenChannel, State};
 use super::{
-    Account, CommitmentStatus, EndReason, ProviderConfig, ProviderEffect as Effect, ProviderIdentity,
-    ProviderNotice,
+    Account, AccountRecord, CommitmentStatus, EndReason, ProviderConfig, ProviderEffect as Effect,
+    ProviderIdentity, ProviderNotice,
 };
-use crate::contract::{Channel, Contract};
 use crate::fault::{Fault, Reaction};
+use crate::handshake::Nonce;
 use crate::liveness::Liveness;
 use crate::message::{ChannelState, GateState, ProviderMessage, decode, words};
-use crate::payment::Payment;
 use crate::record::PaymentRecord;
-use bitcoin::Amount;
+use bitcoin::{Amount, OutPoint};
 use std::time::Duration;
 
 /// How long a consumer may take to say hello.
@@ -22,44 +22,18 @@ pub const COMMITMENT_TIMEOUT: Duration = Duration::from_secs(60);
 /// While media flows, the consumer is told of its account this often, so that it can pay by our count.
 const CREDIT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Where the session is.
-#[derive(Debug)]
-pub(super) enum State {
-    AwaitHello,
-    Offered,
-    Accepted(Contract),
-    Open(Box<OpenChannel>),
-    Ended,
-}
-
-/// The channel that the session pays through.
-#[derive(Debug)]
-pub(super) struct OpenChannel {
-    pub(super) channel: Channel,
-    pub(super) best: Option<Payment>,
-    pub(super) confirmations: u32,
-}
-
-impl State {
-    pub(super) const fn words(&self) -> &'static str {
-        match self {
-            State::AwaitHello => "hello is awaited",
-            State::Offered => "open is awaited",
-            State::Accepted(_) => "the commitment is awaited",
-            State::Open(_) => "the channel is open",
-            State::Ended => "the session is over",
-        }
-    }
-}
-
 /// One consumer's session, from its connection to its end.
 #[derive(Debug)]
 pub struct ProviderSession {
     pub(super) config: ProviderConfig,
     pub(super) keys: ProviderIdentity,
     pub(super) state: State,
+    /// The nonce in `hello`.
+    pub(super) consumer_nonce: Option<Nonce>,
     /// When the present state began.
     since: Duration,
+    /// When the next channel got as far as it is.
+    pub(super) next_since: Duration,
     pub(super) account: Account,
     liveness: Liveness,
     credit_sent: Duration,
@@ -76,7 +50,9 @@ impl ProviderSession {
             config,
             keys,
             state: State::AwaitHello,
+            consumer_nonce: None,
             since: now,
+            next_since: now,
             liveness: Liveness::new(now),
             credit_sent: now,
             starved_since: None,
@@ -105,26 +81,64 @@ impl ProviderSession {
 
     /// True from the first payment on: such a session is not one of the unpaid ones whose number is limited.
     pub fn has_paid(&self) -> bool {
-        self.config.rate.is_free() || self.account.balance() > Amount::ZERO
+        self.config.rate.is_free()
+            || self.account.balance() > Amount::ZERO
+            || self.account.carried() > Amount::ZERO
     }
 
-    /// What of the balance may count although the commitment is not confirmed yet.
-    pub fn unconfirmed_limit(&self) -> Amount {
-        match &self.state {
-            State::Open(open) if open.confirmations < self.min_confirmations() => {
-                self.config.unconfirmed_limit
-            }
-            _ => Amount::ZERO,
+    /// The channels it has, the present one first.
+    pub fn channels(&self) -> Vec<OutPoint> {
+        self.open_channels().map(|open| open.channel.outpoint()).collect()
+    }
+
+    pub(super) fn open_channels(&self) -> impl Iterator<Item = &OpenChannel> {
+        let present = match &self.state {
+            State::Open(open) => Some(&**open),
+            _ => None,
+        };
+        let next = present.and_then(|open| match &open.next {
+            Next::Ready(next) => Some(&**next),
+            _ => None,
+        });
+        present.into_iter().chain(next)
+    }
+
+    fn channel_mut(&mut self, outpoint: OutPoint) -> Option<&mut OpenChannel> {
+        let State::Open(open) = &mut self.state else {
+            return None;
+        };
+        if open.channel.outpoint() == outpoint {
+            return Some(open);
+        }
+        match &mut open.next {
+            Next::Ready(next) if next.channel.outpoint() == outpoint => Some(next),
+            _ => None,
         }
     }
 
-    /// Lowers that limit, when other sessions have taken what may be unconfirmed over all of them.
-    pub fn lower_unconfirmed_limit(&mut self, limit: Amount) {
-        self.config.unconfirmed_limit = self.config.unconfirmed_limit.min(limit);
-        if let State::Open(open) = &self.state
-            && open.confirmations < self.min_confirmations()
-        {
-            self.account.set_limit(Some(self.config.unconfirmed_limit));
+    /// What of the balances may count although the commitments are not confirmed yet.
+    pub fn unconfirmed_limit(&self) -> Amount {
+        let least = self.config.min_confirmations;
+        self.open_channels()
+            .filter(|open| !open.is_confirmed(least))
+            .map(|open| open.unconfirmed_limit)
+            .try_fold(Amount::ZERO, Amount::checked_add)
+            .unwrap_or(Amount::MAX_MONEY)
+    }
+
+    /// Lowers that limit for a channel, when other sessions have taken what may be unconfirmed over all of them.
+    pub fn lower_unconfirmed_limit(&mut self, outpoint: OutPoint, limit: Amount) {
+        let Some(open) = self.channel_mut(outpoint) else {
+            return;
+        };
+        open.unconfirmed_limit = open.unconfirmed_limit.min(limit);
+        self.apply_limit();
+    }
+
+    /// What counts of the present channel follows from its depth.
+    fn apply_limit(&mut self) {
+        if let State::Open(open) = &self.state {
+            self.account.set_limit(open.limit(self.config.min_confirmations));
         }
     }
 
@@ -167,25 +181,21 @@ impl ProviderSession {
         self.tip_height = Some(height);
     }
 
-    /// The chain has news of the commitment.
-    pub fn commitment_status(&mut self, status: CommitmentStatus, now: Duration) -> Vec<Effect> {
+    /// The chain has news of a commitment of this session's.
+    pub fn commitment_status(
+        &mut self,
+        outpoint: OutPoint,
+        status: CommitmentStatus,
+        now: Duration,
+    ) -> Vec<Effect> {
         let mut effects = Vec::new();
-        let min_confirmations = self.min_confirmations();
-        let State::Open(open) = &mut self.state else {
+        let Some(open) = self.channel_mut(outpoint) else {
             return effects;
         };
-        let before = open.confirmations;
-        open.confirmations = match status {
-            CommitmentStatus::Confirmed { confirmations } => confirmations,
-            CommitmentStatus::Mempool | CommitmentStatus::Missing => 0,
-        };
-        let (outpoint, confirmations) = (open.channel.outpoint(), open.confirmations);
-        let deadline = confirmations >= open.channel.contract().delay().last_usable_confirmation();
-        self.account.set_limit(match status {
-            CommitmentStatus::Missing => Some(Amount::ZERO),
-            _ if confirmations >= min_confirmations => None,
-            _ => Some(self.config.unconfirmed_limit),
-        });
+        let before = open.confirmations();
+        open.status = status;
+        let confirmations = open.confirmations();
+        self.apply_limit();
         if confirmations != before {
             if before == 0 {
                 effects.push(Effect::Notice(ProviderNotice::Confirmed {
@@ -199,10 +209,21 @@ impl ProviderSession {
             };
             effects.push(Effect::Send(ProviderMessage::Channel { outpoint, state }));
         }
-        if deadline {
+        effects.extend(self.age(outpoint, confirmations, now));
+        self.decide(now, &mut effects);
+        effects
+    }
+
+    /// How deep the present channel's commitment must be taken to be where the deadline is concerned: by the clock, while
+    /// the chain can't be seen. Ends the session when it has to be settled.
+    pub fn age(&mut self, outpoint: OutPoint, confirmations: u32, now: Duration) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        if let State::Open(open) = &self.state
+            && open.channel.outpoint() == outpoint
+            && open.is_at_deadline(confirmations)
+        {
             self.end(EndReason::Deadline, now, &mut effects);
         }
-        self.decide(now, &mut effects);
         effects
     }
 
@@ -258,16 +279,12 @@ impl ProviderSession {
         effects
     }
 
-    fn min_confirmations(&self) -> u32 {
-        u32::from(self.config.min_confirmations)
-    }
-
     pub(super) fn enter(&mut self, state: State, now: Duration) {
         self.state = state;
         self.since = now;
     }
 
-    fn fault(&mut self, fault: Fault, now: Duration, out: &mut Vec<Effect>) {
+    pub(super) fn fault(&mut self, fault: Fault, now: Duration, out: &mut Vec<Effect>) {
         let (code, reaction) = fault.verdict();
         out.push(Effect::Send(ProviderMessage::Error {
             code,
@@ -308,7 +325,7 @@ impl ProviderSession {
         if !matches!(self.state, State::Open(_)) {
             return;
         }
-        let (balance, consumed) = (self.account.balance(), self.account.consumed(now));
+        let (balance, consumed) = (self.account.total(), self.account.consumed(now));
         out.push(Effect::Notice(ProviderNotice::Gate {
             state,
             balance,
@@ -317,14 +334,20 @@ impl ProviderSession {
     }
 
     pub(super) fn save_account(&self, now: Duration, out: &mut Vec<Effect>) {
-        if let State::Open(open) = &self.state {
-            let (outpoint, best) = (open.channel.outpoint(), open.best.map(PaymentRecord::from));
-            out.push(Effect::SaveAccount {
-                outpoint,
-                best,
-                consumed: self.account.consumed(now),
-            });
-        }
+        out.extend(self.account_record(now).map(Effect::SaveAccount));
+    }
+
+    /// The account as it stands, with the present channel.
+    pub(super) fn account_record(&self, now: Duration) -> Option<AccountRecord> {
+        let State::Open(open) = &self.state else {
+            return None;
+        };
+        Some(AccountRecord {
+            outpoint: open.channel.outpoint(),
+            best: open.best.map(PaymentRecord::from),
+            carried: self.account.carried(),
+            consumed: self.account.consumed(now),
+        })
     }
 
     pub(super) fn send_credit(&mut self, now: Duration, out: &mut Vec<Effect>) {
@@ -344,6 +367,7 @@ impl ProviderSession {
             _ if self.config.rate.is_free() => return None,
             State::AwaitHello => (HELLO_TIMEOUT, EndReason::TimedOut("saying hello")),
             State::Offered => (self.config.funding_timeout, EndReason::TimedOut("funding")),
+            State::Resuming(_) => (COMMITMENT_TIMEOUT, EndReason::TimedOut("looking up the channel")),
             State::Accepted(_) => (COMMITMENT_TIMEOUT, EndReason::TimedOut("the commitment")),
             State::Open(_) => {
                 let since = self.starved_since?;
@@ -363,7 +387,7 @@ impl ProviderSession {
             .map(|(_, reason)| reason)
     }
 
-    /// Ends the session: gate closed, account durable, what was paid due.
+    /// Ends the session: gate closed, account durable, what was paid due or kept for the consumer's return.
     pub(super) fn end(&mut self, reason: EndReason, now: Duration, out: &mut Vec<Effect>) {
         if self.account.end(now) {
             self.tell_gate(now, out);
@@ -379,10 +403,13 @@ impl ProviderSession {
             }));
         }
         // After the word of it: the consumer takes no settlement of a channel that it thinks open.
-        if let State::Open(open) = &self.state
-            && open.best.is_some()
-        {
-            out.push(Effect::Settle(open.channel.outpoint()));
+        if reason != EndReason::Superseded {
+            let resumable = matches!(reason, EndReason::Disconnected | EndReason::Gone);
+            out.extend(
+                self.channels()
+                    .into_iter()
+                    .map(|outpoint| Effect::Release { outpoint, resumable }),
+            );
         }
         self.enter(State::Ended, now);
         out.push(Effect::End(reason));

@@ -1,16 +1,18 @@
 //! A provider's and a consumer's session against each other, in simulated time, over a link that may delay.
 
 use super::*;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use streamium_channel::consumer::{
-    Arrivals, ConsumerEffect, ConsumerEnd, ConsumerIdentity, ConsumerNotice, ConsumerSession,
+    Arrivals, ChannelKeys, ConsumerEffect, ConsumerEnd, ConsumerIdentity, ConsumerNotice, ConsumerSession,
+    Past, Resumable,
 };
 use streamium_channel::handshake::Certificates;
 use streamium_channel::link::Link;
 use streamium_channel::message::{ConsumerMessage, GateState, ProviderMessage, encode};
 use streamium_channel::money::Msat;
 use streamium_channel::provider::{
-    CommitmentStatus, EndReason, ProviderEffect, ProviderIdentity, ProviderSession,
+    AccountRecord, ChannelKey, CommitmentStatus, EndReason, ProviderEffect, ProviderIdentity,
+    ProviderSession, Recalled,
 };
 use streamium_channel::record::{ConsumerRecord, PaymentRecord, ProviderRecord};
 
@@ -30,8 +32,17 @@ pub struct Pair {
     to_consumer: VecDeque<(Duration, String)>,
     pub gate: GateState,
     pub open_time: Duration,
+    /// The newest channel's record, as it was when it was opened.
     pub provider_record: Option<ProviderRecord>,
     pub consumer_record: Option<ConsumerRecord>,
+    /// All records, up to date.
+    pub provider_records: BTreeMap<OutPoint, ProviderRecord>,
+    pub consumer_records: BTreeMap<OutPoint, ConsumerRecord>,
+    /// What the provider's session was done with, and whether it may be resumed.
+    pub released: Vec<(OutPoint, bool)>,
+    /// Channels whose account went on with another.
+    pub used_up: Vec<OutPoint>,
+    fresh_keys: u8,
     pub best: Option<PaymentRecord>,
     pub consumed: Msat,
     pub settle_due: bool,
@@ -58,8 +69,10 @@ pub fn link() -> Link {
 pub fn provider_identity() -> ProviderIdentity {
     ProviderIdentity {
         identity: key(IDENTITY),
-        channel_key: key(PROVIDER),
-        channel_key_index: 3,
+        channel_key: ChannelKey {
+            key: key(PROVIDER),
+            index: 3,
+        },
         nonce: Bytes32::new([1; 32]),
         certificates: Certificates {
             own: Bytes32::new([0xaa; 32]),
@@ -72,14 +85,48 @@ pub fn consumer_identity() -> ConsumerIdentity {
     ConsumerIdentity {
         link: link(),
         chain: Bytes32::genesis(Network::Regtest),
-        channel_key: key(CONSUMER),
-        channel_key_index: 5,
-        change: ChangeScript::new(p2tr(0x55)).unwrap(),
+        channel: ChannelKeys {
+            key: key(CONSUMER),
+            index: 5,
+            change: ChangeScript::new(p2tr(0x55)).unwrap(),
+        },
         nonce: Bytes32::new([2; 32]),
         certificates: Certificates {
             own: Bytes32::new([0xbb; 32]),
             peer: Bytes32::new([0xaa; 32]),
         },
+    }
+}
+
+/// The provider's key of an index; the first ones are those of the other tests.
+pub fn provider_key(index: u32) -> ChannelKey {
+    let byte = match index {
+        3 => PROVIDER,
+        other => 0x80 + u8::try_from(other).unwrap(),
+    };
+    ChannelKey {
+        key: key(byte),
+        index,
+    }
+}
+
+pub fn consumer_key(index: u32) -> Keypair {
+    match index {
+        5 => key(CONSUMER),
+        other => key(0xc0 + u8::try_from(other).unwrap()),
+    }
+}
+
+fn fresh_provider_key(n: u8) -> ChannelKey {
+    provider_key(u32::from(n) + 10)
+}
+
+fn fresh_consumer_keys(n: u8) -> ChannelKeys {
+    let index = u32::from(n) + 10;
+    ChannelKeys {
+        key: consumer_key(index),
+        index,
+        change: ChangeScript::new(p2tr(0x55)).unwrap(),
     }
 }
 
@@ -93,7 +140,7 @@ impl Pair {
         let mut pair = Self {
             now,
             provider: ProviderSession::new(config, provider_identity(), now),
-            consumer: ConsumerSession::new(policy, consumer, None, now),
+            consumer: ConsumerSession::new(policy, consumer, Past::default(), None, now),
             latency: Duration::from_millis(40),
             media: true,
             funded: true,
@@ -103,6 +150,11 @@ impl Pair {
             open_time: Duration::ZERO,
             provider_record: None,
             consumer_record: None,
+            provider_records: BTreeMap::new(),
+            consumer_records: BTreeMap::new(),
+            released: Vec::new(),
+            used_up: Vec::new(),
+            fresh_keys: 0,
             best: None,
             consumed: Msat::ZERO,
             settle_due: false,
@@ -146,11 +198,86 @@ impl Pair {
         self.until("media", |pair| pair.gate == GateState::Open);
     }
 
+    /// All commitments are so deep now.
     pub fn confirm(&mut self, confirmations: u32) {
-        let effects = self
-            .provider
-            .commitment_status(CommitmentStatus::Confirmed { confirmations }, self.now);
+        for outpoint in self.provider.channels() {
+            self.chain_says(outpoint, CommitmentStatus::Confirmed { confirmations });
+        }
+    }
+
+    pub fn chain_says(&mut self, outpoint: OutPoint, status: CommitmentStatus) {
+        let effects = self.provider.commitment_status(outpoint, status, self.now);
         self.provider_effects(effects);
+    }
+
+    /// What is on its way never arrives.
+    pub fn drop_mail(&mut self) {
+        self.to_provider.clear();
+        self.to_consumer.clear();
+    }
+
+    /// Both sides lose the connection; what was on its way is lost.
+    pub fn cut(&mut self) {
+        self.drop_mail();
+        let effects = self.provider.disconnected(self.now);
+        self.provider_effects(effects);
+        let effects = self.consumer.disconnected(self.now);
+        self.consumer_effects(effects);
+    }
+
+    /// A new connection, with fresh keys and nonces, on which the consumer may go on with these.
+    pub fn reconnect(&mut self, config: ProviderConfig, policy: ConsumerPolicy, past: Past) {
+        self.fresh_keys += 1;
+        let mut provider = provider_identity();
+        provider.nonce = Bytes32::new([0x80 + self.fresh_keys; 32]);
+        provider.channel_key = fresh_provider_key(self.fresh_keys);
+        let mut consumer = consumer_identity();
+        consumer.nonce = Bytes32::new([0xc0 + self.fresh_keys; 32]);
+        consumer.channel = fresh_consumer_keys(self.fresh_keys);
+        (self.provider_end, self.consumer_end) = (None, None);
+        self.provider = ProviderSession::new(config, provider, self.now);
+        self.consumer = ConsumerSession::new(policy, consumer, past, None, self.now);
+        let effects = self.consumer.start();
+        self.consumer_effects(effects);
+    }
+
+    /// What the consumer can go on with, newest first. `from_disk`: after a crash of its own.
+    pub fn past(&self, from_disk: bool) -> Past {
+        let records: Vec<_> = self.consumer_records.values().cloned().collect();
+        let mut resumable: Vec<_> = records
+            .into_iter()
+            .filter(|record| !self.used_up.contains(&record.outpoint))
+            .map(|record| Resumable {
+                key: consumer_key(record.key_index),
+                spent: record.paid + record.carried,
+                record,
+                from_disk,
+            })
+            .collect();
+        resumable.sort_by_key(|resumable| std::cmp::Reverse(resumable.record.carried));
+        Past {
+            spent: resumable
+                .iter()
+                .map(|resumable| resumable.spent)
+                .max()
+                .unwrap_or_default(),
+            resumable,
+        }
+    }
+
+    fn save_account(&mut self, account: &AccountRecord) {
+        assert!(account.consumed >= self.consumed, "the ledger went backwards");
+        let record = self
+            .provider_records
+            .get_mut(&account.outpoint)
+            .expect("an account without a record");
+        let cumulative = |best: Option<PaymentRecord>| best.map(|best| best.cumulative);
+        assert!(
+            cumulative(account.best) >= cumulative(record.best),
+            "the balance went backwards"
+        );
+        (record.best, record.carried, record.consumed) = (account.best, account.carried, account.consumed);
+        (self.best, self.consumed) = (account.best, account.consumed);
     }
 
     /// What the consumer sends next, by hand.
@@ -208,22 +335,52 @@ impl Pair {
                     self.log.push(format!("{:?} <- {text}", self.now));
                     self.to_consumer.push_back((self.now + self.latency, text));
                 }
-                ProviderEffect::SaveChannel(record) => self.provider_record = Some(*record),
-                ProviderEffect::SaveAccount { best, consumed, .. } => {
-                    assert!(consumed >= self.consumed, "the ledger went backwards");
-                    let cumulative = |best: Option<PaymentRecord>| best.map(|best| best.cumulative);
-                    assert!(
-                        cumulative(best) >= cumulative(self.best),
-                        "the balance went backwards"
-                    );
-                    (self.best, self.consumed) = (best, consumed);
+                ProviderEffect::SaveChannel(record) => {
+                    self.provider_records.insert(record.outpoint, (*record).clone());
+                    self.provider_record = Some(*record);
+                }
+                ProviderEffect::SaveAccount(account) => self.save_account(&account),
+                ProviderEffect::Switch { from, to } => {
+                    self.save_account(&from);
+                    self.save_account(&to);
+                    self.used_up.push(from.outpoint);
+                }
+                ProviderEffect::FreshKey => {
+                    self.fresh_keys += 1;
+                    let key = fresh_provider_key(self.fresh_keys);
+                    let effects = self.provider.fresh_key(key, self.now);
+                    self.provider_effects(effects);
+                }
+                ProviderEffect::Recall(outpoint) => {
+                    let recalled = match self.provider_records.get(&outpoint) {
+                        Some(record) if !self.used_up.contains(&outpoint) => Ok(Recalled {
+                            record: record.clone(),
+                            key: provider_key(record.key_index),
+                            status: CommitmentStatus::Confirmed { confirmations: 1 },
+                        }),
+                        _ => Err("it is not on record".to_owned()),
+                    };
+                    let effects = self.provider.recalled(recalled, self.now);
+                    self.provider_effects(effects);
+                }
+                ProviderEffect::TakeOver(outpoint) => {
+                    let record = self.provider_records.get(&outpoint).unwrap();
+                    (self.best, self.consumed) = (record.best, record.consumed);
                 }
                 ProviderEffect::Broadcast(tx) => {
                     assert!(self.provider_record.is_some(), "broadcast before it was durable");
                     self.broadcasts.push(tx);
                 }
                 ProviderEffect::Gate(state) => self.gate = state,
-                ProviderEffect::Settle(outpoint) => {
+                ProviderEffect::Release { outpoint, resumable } => {
+                    self.released.push((outpoint, resumable));
+                    let paid = self
+                        .provider_records
+                        .get(&outpoint)
+                        .is_some_and(|r| r.best.is_some());
+                    if resumable || !paid {
+                        continue;
+                    }
                     self.settle_due = true;
                     // Said at once where the commitment is confirmed.
                     let txid = bitcoin::Txid::from_byte_array([7; 32]);
@@ -256,8 +413,30 @@ impl Pair {
                     let effects = self.consumer.commitment_built(commitment(&contract), 1, self.now);
                     self.consumer_effects(effects);
                 }
-                ConsumerEffect::SaveChannel(record) => self.consumer_record = Some(*record),
-                ConsumerEffect::SavePaid { paid, .. } => self.paid = paid,
+                ConsumerEffect::SaveChannel(record) => {
+                    self.consumer_records.insert(record.outpoint, (*record).clone());
+                    self.consumer_record = Some(*record);
+                }
+                ConsumerEffect::SavePaid {
+                    outpoint,
+                    paid,
+                    carried,
+                    consumed,
+                } => {
+                    let record = self.consumer_records.get_mut(&outpoint).unwrap();
+                    assert!(
+                        paid >= record.paid && consumed >= record.consumed,
+                        "the consumer's ledger went backwards"
+                    );
+                    (record.paid, record.carried, record.consumed) = (paid, carried, consumed);
+                    self.paid = paid;
+                }
+                ConsumerEffect::FreshKeys => {
+                    self.fresh_keys += 1;
+                    let keys = fresh_consumer_keys(self.fresh_keys);
+                    let effects = self.consumer.fresh_keys(keys, self.now);
+                    self.consumer_effects(effects);
+                }
                 ConsumerEffect::Broadcast(tx) => {
                     assert!(self.consumer_record.is_some(), "broadcast before it was durable");
                     self.broadcasts.push(tx);

@@ -49,9 +49,8 @@ pub struct Driver {
     /// The rate of the running session, for words about it.
     rate: Rate,
     playing: bool,
-    /// Paid in sessions that are over.
-    paid_before: Amount,
-    paid_now: Amount,
+    /// Paid since the start.
+    paid: Amount,
     paid_said: Option<Duration>,
     clock: Clock,
     report: ReportHandler,
@@ -73,8 +72,7 @@ impl Driver {
             live: None,
             rate: Rate::default(),
             playing: true,
-            paid_before: Amount::ZERO,
-            paid_now: Amount::ZERO,
+            paid: Amount::ZERO,
             paid_said: None,
             clock,
             report,
@@ -250,14 +248,13 @@ impl Driver {
         let identity = ConsumerIdentity {
             link: self.options.link.clone(),
             chain: Bytes32::genesis(self.options.network),
-            channel_key: own.key,
-            channel_key_index: own.index,
-            change: own.change,
+            channel: own,
             nonce: nonce()?,
             certificates,
         };
         let suggested = self.money.as_ref().and_then(Money::fee_rate);
-        let mut session = ConsumerSession::new(self.options.policy, identity, suggested, self.now());
+        let past = self.past();
+        let mut session = ConsumerSession::new(self.options.policy, identity, past, suggested, self.now());
         let _ = session.set_playing(self.playing, self.now());
         Ok(session)
     }
@@ -299,14 +296,13 @@ impl Driver {
                 self.build_commitment(&contract, &script, fee_rate);
             }
             Effect::SaveChannel(record) => self.save_channel(&record)?,
-            Effect::SavePaid { outpoint, paid } => {
-                if let Some(money) = &mut self.money {
-                    money
-                        .store
-                        .save_paid(outpoint, paid)
-                        .map_err(|error| error.to_string())?;
-                }
-            }
+            Effect::SavePaid {
+                outpoint,
+                paid,
+                carried,
+                consumed,
+            } => self.save_paid(outpoint, paid, carried, consumed)?,
+            Effect::FreshKeys => self.fresh_keys(),
             // The record is watched from the moment it is saved.
             Effect::Watch { .. } => (),
             Effect::Broadcast(transaction) => {
@@ -333,14 +329,12 @@ impl Driver {
                 }
             }
             ConsumerNotice::Opening { .. } => self.set_status(ConsumerStatus::State("opening")),
-            ConsumerNotice::Paid { paid, .. } => {
-                self.paid_now = *paid;
-                let total = self
-                    .paid_before
-                    .checked_add(self.paid_now)
-                    .unwrap_or(Amount::MAX_MONEY);
-                self.set_status(ConsumerStatus::Paid(total));
+            ConsumerNotice::Paid { added, .. } => {
+                self.paid = self.paid.checked_add(*added).unwrap_or(Amount::MAX_MONEY);
+                self.set_status(ConsumerStatus::Paid(self.paid));
             }
+            ConsumerNotice::Resumed { outpoint, .. } => self.use_channel(*outpoint),
+            ConsumerNotice::RolledOver { from, to } => self.leave_channel(*from, *to),
             ConsumerNotice::Gate { state } => {
                 self.set_status(ConsumerStatus::State(match state {
                     GateState::Open => "playing",
@@ -371,11 +365,6 @@ impl Driver {
     }
 
     fn ended(&mut self, end: ConsumerEnd) {
-        self.paid_before = self
-            .paid_before
-            .checked_add(self.paid_now)
-            .unwrap_or(Amount::MAX_MONEY);
-        self.paid_now = Amount::ZERO;
         if let Some(money) = &mut self.money {
             money.release_session();
         }
@@ -387,10 +376,21 @@ impl Driver {
         if unverified && not_the_provider {
             return self.pass_over(&end.to_string());
         }
+        if matches!(end, ConsumerEnd::Gone | ConsumerEnd::Disconnected) {
+            return self.lost(&end);
+        }
         self.say(notices::ended(&end));
         if let Some(live) = &self.live {
             live.peer.end();
         }
         self.set_status(ConsumerStatus::State("stopped"));
+    }
+
+    /// The connection with the link's provider is gone. Whether another is tried is the element's to say.
+    fn lost(&self, end: &ConsumerEnd) {
+        self.say(Report::new("lost").text_field("reason", end));
+        if let Some(live) = &self.live {
+            live.peer.lost();
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! What of the consumer's side is about money: its wallet, chain and store, and the channels that hold some.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::mpsc::Sender;
 
 use bitcoin::key::Keypair;
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Amount, FeeRate, Network, OutPoint, ScriptBuf};
+use streamium_channel::consumer::ChannelKeys;
 use streamium_channel::contract::Channel;
 use streamium_channel::record::ConsumerRecord;
 use streamium_channel::script::ChangeScript;
@@ -27,6 +29,8 @@ pub struct Money {
     pub channels: HashMap<OutPoint, OpenChannel>,
     /// The channel of the running session.
     pub in_use: Option<OutPoint>,
+    /// What each account that this run has used has paid in all, by its present channel.
+    pub accounts: HashMap<OutPoint, Amount>,
     funding_script: Option<ScriptBuf>,
     pub syncing: bool,
     /// Something changed while a sync was under way.
@@ -48,11 +52,13 @@ pub struct Awaiting {
 impl Money {
     pub fn start(
         config: &ChainConfig,
+        data_dir: &Path,
         wallet: Wallet,
         store: Store,
         events: Sender<Event>,
     ) -> Result<Self, ConsumerStartError> {
-        let chain = ElectrumChain::start(
+        let chain = ElectrumChain::start_in(
+            data_dir,
             config.servers.clone(),
             config.proxy.clone(),
             config.network,
@@ -68,6 +74,7 @@ impl Money {
             watched: Watched::default(),
             channels: HashMap::new(),
             in_use: None,
+            accounts: HashMap::new(),
             funding_script: None,
             syncing: false,
             sync_again: false,
@@ -165,13 +172,6 @@ impl Money {
     pub fn stop(&self) {
         self.chain.stop();
     }
-}
-
-/// What a channel needs of the consumer's own.
-pub struct ChannelKeys {
-    pub key: Keypair,
-    pub index: u32,
-    pub change: ChangeScript,
 }
 
 /// For a session that can't pay: the key is drawn at random and forgotten, and no money ever goes to the script.

@@ -26,6 +26,29 @@ pub fn report(link: &Link, notice: &ConsumerNotice, rate: Rate, budget: Amount, 
                 "Committed {} in {outpoint}. Should the provider vanish, they come back by themselves; any descriptor wallet finds them with {descriptor}",
                 sats(*capacity)
             )),
+        ConsumerNotice::Resumed { outpoint, paid, capacity } => Report::new("resumed")
+            .text_field("outpoint", outpoint)
+            .sat("paid-sat", *paid)
+            .sat("capacity-sat", *capacity)
+            .say(format!(
+                "Going on with the open channel: {} of {} paid. Nothing new is locked.",
+                sats(*paid),
+                sats(*capacity)
+            )),
+        ConsumerNotice::NotResumed { outpoint, reason } => Report::new("not-resumed")
+            .text_field("outpoint", outpoint)
+            .text_field("reason", reason)
+            .say(format!("The provider does not go on with channel {outpoint}: {reason}.")),
+        ConsumerNotice::Renewing { outpoint } => Report::new("renewing")
+            .text_field("outpoint", outpoint)
+            .say("The channel is nearly used up, or old: opening the next one."),
+        ConsumerNotice::NotRenewed(refusal) => Report::new("not-renewed")
+            .text_field("reason", refusal)
+            .say(format!("No next channel: {refusal}. This one is used to its end.")),
+        ConsumerNotice::RolledOver { from, to } => Report::new("rolled-over")
+            .text_field("from", from)
+            .text_field("outpoint", to)
+            .say("Going on with the next channel."),
         ConsumerNotice::Channel { outpoint, confirmations } => Report::new("channel")
             .text_field("outpoint", outpoint)
             .number("confirmations", u64::from(*confirmations))

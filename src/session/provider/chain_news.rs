@@ -4,8 +4,9 @@ use bitcoin::{OutPoint, Txid};
 use streamium_channel::provider::CommitmentStatus;
 
 use super::driver::Driver;
+use super::lasting::commitment_status;
 use super::live::{Live, Phase};
-use crate::chain::{BroadcastError, ChainEvent};
+use crate::chain::{BroadcastError, ChainEvent, OutpointStatus};
 use crate::session::{Report, Severity};
 
 impl Driver {
@@ -24,6 +25,10 @@ impl Driver {
             ChainEvent::Broadcast { txid, result } => self.broadcast_answer(txid, result),
             ChainEvent::Reachable { server } => self.say(crate::session::reachable(&server)),
             ChainEvent::Unreachable { server, why } => self.say(crate::session::unreachable(&server, &why)),
+            ChainEvent::Disagreement { server, words } => {
+                self.say(crate::session::disagreement(&server, &words));
+            }
+            ChainEvent::Agreement { server } => self.say(crate::session::agreement(&server)),
             ChainEvent::FeeRate(_) | ChainEvent::WalletSynced(_) | ChainEvent::WalletSyncFailed(_) => (),
         }
     }
@@ -63,20 +68,44 @@ impl Driver {
             return;
         };
         let seen = money.seen.contains(&outpoint);
-        let status = match (status.spend, status.made) {
-            // Not known yet: the servers have only just been told.
-            (None, None) if !seen => return,
-            // Somebody spent it, or it is not known any more: nothing of it counts.
-            (Some(_), _) | (None, None) => CommitmentStatus::Missing,
-            (None, Some(0)) => CommitmentStatus::Mempool,
-            (None, Some(confirmations)) => CommitmentStatus::Confirmed { confirmations },
-        };
+        // Not known yet: the servers have only just been told.
+        if status == OutpointStatus::default() && !seen {
+            return;
+        }
+        let status = commitment_status(status);
         if let Some(money) = &mut self.money {
             money.seen.insert(outpoint);
         }
         if let Some(session) = self.sessions.get_mut(&id).and_then(Live::session) {
-            let effects = session.commitment_status(status, now);
+            let effects = session.commitment_status(outpoint, status, now);
             self.carry_out(&id, effects);
+        }
+    }
+
+    /// Deadlines go by the clock while the chain can't be seen: an outage must not make us late.
+    pub(super) fn tick_deadlines(&mut self, now: std::time::Duration) {
+        let Some(money) = &self.money else { return };
+        let Some(tip) = money.chain.tip() else { return };
+        let hidden = tip
+            .estimated_height(std::time::SystemTime::now())
+            .saturating_sub(tip.height);
+        if hidden == 0 {
+            return;
+        }
+        let deep = |outpoint: &OutPoint| {
+            let made = money.status(*outpoint)?.made.filter(|made| *made > 0)?;
+            Some(made.saturating_add(hidden))
+        };
+        let ages: Vec<_> = money
+            .sessions
+            .iter()
+            .filter_map(|(outpoint, id)| Some((*outpoint, id.clone(), deep(outpoint)?)))
+            .collect();
+        for (outpoint, id, confirmations) in ages {
+            if let Some(session) = self.sessions.get_mut(&id).and_then(Live::session) {
+                let effects = session.age(outpoint, confirmations, now);
+                self.carry_out(&id, effects);
+            }
         }
     }
 
@@ -127,7 +156,7 @@ impl Driver {
                 )),
         );
         if let Some(session) = self.sessions.get_mut(&id).and_then(Live::session) {
-            let effects = session.commitment_status(CommitmentStatus::Missing, now);
+            let effects = session.commitment_status(outpoint, CommitmentStatus::Missing, now);
             self.carry_out(&id, effects);
         }
     }

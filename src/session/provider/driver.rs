@@ -4,22 +4,19 @@ use std::collections::HashMap;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use bitcoin::Amount;
 use bitcoin::secp256k1::Keypair;
 use streamium_channel::handshake::Bytes32;
 use streamium_channel::message::{GateState, encode};
 use streamium_channel::provider::{
-    EndReason, ProviderConfig, ProviderEffect as Effect, ProviderIdentity, ProviderNotice, ProviderSession,
+    AccountRecord, EndReason, ProviderConfig, ProviderEffect as Effect, ProviderIdentity, ProviderNotice,
+    ProviderSession,
 };
-use streamium_channel::record::ProviderRecord;
 
 use super::live::{CONNECT_TIMEOUT, LINGER, Live, MAX_EARLY, Phase};
 use super::money::Money;
 use super::{Event, ProviderOptions, ProviderStartError, notices};
-use crate::session::{
-    Clock, GROUP_COMMIT, PeerEvent, ProviderPeer, Report, ReportHandler, Severity, keys, nonce,
-};
-use crate::store::{AccountUpdate, Role, Store};
+use crate::session::{Clock, GROUP_COMMIT, PeerEvent, ProviderPeer, Report, ReportHandler, Severity, nonce};
+use crate::store::Store;
 use crate::wallet::Seed;
 
 /// At the end the chain's answers are waited for no longer than this.
@@ -37,7 +34,7 @@ pub struct Driver {
     pub(super) money: Option<Money>,
     pub(super) sessions: HashMap<String, Live>,
     /// Payments and accounts that wait for the next group commit, and since when.
-    accounts: Vec<AccountUpdate>,
+    accounts: Vec<AccountRecord>,
     accounts_since: Option<Duration>,
     clock: Clock,
     report: ReportHandler,
@@ -56,7 +53,7 @@ impl Driver {
         report: ReportHandler,
     ) -> Result<Self, ProviderStartError> {
         let money = match &options.paid {
-            Some(paid) => Some(Money::start(paid, events)?),
+            Some(paid) => Some(Money::start(paid, &options.data_dir, events)?),
             None => None,
         };
         Ok(Self {
@@ -145,6 +142,8 @@ impl Driver {
         {
             self.commit_accounts();
         }
+        self.tick_idle(now);
+        self.tick_deadlines(now);
     }
 
     fn tick_session(&mut self, id: &str, now: Duration) {
@@ -273,21 +272,14 @@ impl Driver {
     fn make_session(&mut self, id: &str) -> Result<ProviderSession, String> {
         let live = self.sessions.get(id).ok_or("the connection is gone")?;
         let (certificates, tracks) = (live.peer.certificates()?, live.peer.tracks());
-        let network = self.options.network;
         // A free stream opens no channels, so its terms name a key that is never used.
-        let index = match self.options.paid {
-            Some(_) => self
-                .store
-                .next_key_index(Role::Provider)
-                .map_err(|error| error.to_string())?,
-            None => 0,
+        let channel_key = match self.options.paid {
+            Some(_) => self.fresh_channel_key()?,
+            None => self.channel_key(0)?,
         };
-        let channel_key =
-            keys::channel(&self.seed, network, Role::Provider, index).map_err(|error| error.to_string())?;
         let identity = ProviderIdentity {
             identity: self.identity,
             channel_key,
-            channel_key_index: index,
             nonce: nonce()?,
             certificates,
         };
@@ -318,7 +310,7 @@ impl Driver {
         }
     }
 
-    fn effect(&mut self, id: &str, effect: Effect) -> Result<(), String> {
+    pub(super) fn effect(&mut self, id: &str, effect: Effect) -> Result<(), String> {
         match effect {
             Effect::Send(message) => {
                 let text = encode(&message).map_err(|error| error.to_string())?;
@@ -328,18 +320,14 @@ impl Driver {
                 }
             }
             Effect::SaveChannel(record) => self.save_channel(id, &record)?,
-            Effect::SaveAccount {
-                outpoint,
-                best,
-                consumed,
-            } => {
-                self.accounts.push(AccountUpdate {
-                    outpoint,
-                    best,
-                    consumed,
-                });
+            Effect::SaveAccount(account) => {
+                self.accounts.push(account);
                 self.accounts_since.get_or_insert((self.clock)());
             }
+            Effect::Switch { from, to } => self.switch(&from, &to)?,
+            Effect::FreshKey => self.fresh_key(id)?,
+            Effect::Recall(outpoint) => self.recall(id, outpoint)?,
+            Effect::TakeOver(outpoint) => self.take_over(id, outpoint)?,
             Effect::Watch { outpoint, script } => {
                 if let Some(money) = &mut self.money {
                     money.watched.add(&*money.chain, outpoint, script);
@@ -355,43 +343,17 @@ impl Driver {
                     live.peer.set_gate(state == GateState::Open);
                 }
             }
-            Effect::Settle(outpoint) => {
+            Effect::Release { outpoint, resumable } => {
                 self.commit_accounts();
-                self.channel_due(outpoint)?;
+                self.release(outpoint, resumable)?;
             }
             Effect::CloseCooperatively {
                 outpoint,
                 transaction,
-            } => self.cooperative(outpoint, &transaction)?,
+                payout,
+            } => self.cooperative(outpoint, &transaction, payout)?,
             Effect::Notice(notice) => self.notice(id, notice),
             Effect::End(reason) => self.ended(id, &reason),
-        }
-        Ok(())
-    }
-
-    /// Durable before the commitment is broadcast or acknowledged.
-    fn save_channel(&mut self, id: &str, record: &ProviderRecord) -> Result<(), String> {
-        self.store
-            .insert_provider_channel(record)
-            .map_err(|error| error.to_string())?;
-        let taken: Amount = self
-            .sessions
-            .values_mut()
-            .filter_map(Live::session)
-            .map(|session| session.unconfirmed_limit())
-            .sum();
-        if let (Some(paid), Some(session)) = (
-            &self.options.paid,
-            self.sessions.get_mut(id).and_then(Live::session),
-        ) {
-            let others = taken
-                .checked_sub(session.unconfirmed_limit())
-                .unwrap_or(Amount::ZERO);
-            let left = paid.unconfirmed_total.checked_sub(others).unwrap_or(Amount::ZERO);
-            session.lower_unconfirmed_limit(left);
-        }
-        if let Some(money) = &mut self.money {
-            money.sessions.insert(record.outpoint, id.to_owned());
         }
         Ok(())
     }
@@ -403,7 +365,7 @@ impl Driver {
             return;
         }
         // Later ones of a channel include the earlier ones.
-        let mut latest: HashMap<_, AccountUpdate> = HashMap::new();
+        let mut latest: HashMap<_, AccountRecord> = HashMap::new();
         for update in self.accounts.drain(..) {
             latest.insert(update.outpoint, update);
         }
@@ -433,7 +395,6 @@ impl Driver {
 
     fn ended(&mut self, id: &str, reason: &EndReason) {
         self.say(notices::ended(id, reason));
-        self.release_unpaid(id);
         let until = self.now().saturating_add(LINGER);
         if let Some(live) = self.sessions.get_mut(id) {
             live.peer.set_gate(false);
@@ -463,6 +424,8 @@ impl Driver {
         for id in ids {
             self.close_session(&id, EndReason::Stopping);
         }
+        // Whoever was gone can't come back to a stream that has ended.
+        self.tick_idle(Duration::MAX);
         self.commit_accounts();
     }
 }

@@ -2,6 +2,7 @@
 
 mod chain_news;
 mod driver;
+mod lasting;
 mod live;
 mod money;
 mod notices;

@@ -1,6 +1,7 @@
 //! What of the provider's side is about money: its chain, what is followed on it, and what is due.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use super::{Event, PaidOptions, ProviderStartError};
 use crate::chain::{Chain, ElectrumChain, OutpointStatus, USUAL_TARGET_BLOCKS};
 use crate::session::watched::Watched;
 use crate::settle::{DueChannel, settlement_fee_rate};
+use crate::store::{Store, StoredProviderChannel};
 
 /// How many seconds of the rate the first payment covers at least.
 const OPENING_TIME: Duration = Duration::from_secs(10);
@@ -34,6 +36,8 @@ pub struct Money {
     /// The session that each due channel had; its consumer may still be there to hear of the settlement.
     pub listeners: HashMap<OutPoint, String>,
     pub due: HashMap<OutPoint, DueChannel>,
+    /// Channels whose connection was lost, and until when their consumers may come back.
+    pub idle: HashMap<OutPoint, Duration>,
     /// The commitments that a server has known at some time.
     pub seen: HashSet<OutPoint>,
     /// Spends whose transaction the chain has not answered for yet, by txid.
@@ -43,8 +47,13 @@ pub struct Money {
 }
 
 impl Money {
-    pub fn start(paid: &PaidOptions, events: Sender<Event>) -> Result<Self, ProviderStartError> {
-        let chain = ElectrumChain::start(
+    pub fn start(
+        paid: &PaidOptions,
+        data_dir: &Path,
+        events: Sender<Event>,
+    ) -> Result<Self, ProviderStartError> {
+        let chain = ElectrumChain::start_in(
+            data_dir,
             paid.chain.servers.clone(),
             paid.chain.proxy.clone(),
             paid.chain.network,
@@ -60,6 +69,7 @@ impl Money {
             sessions: HashMap::new(),
             listeners: HashMap::new(),
             due: HashMap::new(),
+            idle: HashMap::new(),
             seen: HashSet::new(),
             unanswered: HashMap::new(),
             said: HashMap::new(),
@@ -107,6 +117,24 @@ impl Money {
             .checked_add(fee)
             .unwrap_or(Amount::MAX_MONEY);
         paid.rate.cost(OPENING_TIME).ceil_sat().max(settling)
+    }
+
+    /// The record of a channel that can go on; else why not, for its consumer's eyes.
+    pub fn resumable(&self, store: &Store, outpoint: OutPoint) -> Result<StoredProviderChannel, String> {
+        if self.due.contains_key(&outpoint) {
+            return Err("it is being settled".to_owned());
+        }
+        if !self.idle.contains_key(&outpoint) && !self.sessions.contains_key(&outpoint) {
+            return Err("it is not open here".to_owned());
+        }
+        store
+            .provider_channel(outpoint)
+            .map_err(|_| "its record can't be read".to_owned())
+    }
+
+    /// A consumer has come back for it.
+    pub fn take(&mut self, outpoint: OutPoint) {
+        self.idle.remove(&outpoint);
     }
 
     fn tip_height(&self) -> Option<u32> {

@@ -32,6 +32,19 @@ pub fn report(id: &str, notice: &ProviderNotice, rate: Rate, say_paid: bool) -> 
                 "Viewer {viewer} opened a channel of {}; not confirmed yet.",
                 sats(*capacity)
             )),
+        ProviderNotice::Resumed { outpoint, balance } => report("resumed")
+            .text_field("outpoint", outpoint)
+            .sat("balance-sat", *balance)
+            .say(format!(
+                "Viewer {viewer} goes on with a channel that has paid {}.",
+                sats(*balance)
+            )),
+        ProviderNotice::RolledOver { from, to } => report("rolled-over")
+            .text_field("from", from)
+            .text_field("outpoint", to)
+            .say(format!(
+                "Viewer {viewer} goes on with another channel; the last one is settled."
+            )),
         ProviderNotice::Confirmed {
             outpoint,
             confirmations,

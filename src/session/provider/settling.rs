@@ -5,7 +5,6 @@ use streamium_channel::message::{ProviderMessage, encode};
 use streamium_channel::settlement::Settlement;
 
 use super::driver::Driver;
-use super::live::Live;
 use crate::chain::USUAL_TARGET_BLOCKS;
 use crate::session::{Report, Severity, keys, sats};
 use crate::settle::{DueChannel, Step, settlement_fee_rate};
@@ -24,8 +23,14 @@ impl Driver {
                         format!("The record of channel {outpoint} can't be read; it is left as it is.");
                     self.say(Report::new("store-failed").say(words).severity(Severity::Warning));
                 }
+                let until = self.now().saturating_add(self.settle_delay());
                 for stored in channels {
+                    let (outpoint, open) = (stored.record.outpoint, stored.is_open);
                     self.take_up(stored);
+                    if let (true, Some(money)) = (open, &mut self.money) {
+                        money.due.remove(&outpoint);
+                        money.idle.insert(outpoint, until);
+                    }
                 }
             }
             Err(error) => {
@@ -101,33 +106,62 @@ impl Driver {
         Ok(())
     }
 
-    /// A session is over whose channel has paid nothing: there is nothing to settle, and nothing to follow.
-    pub(super) fn release_unpaid(&mut self, id: &str) {
-        let session = self.sessions.get_mut(id).and_then(Live::session);
-        let has_paid = session.is_some_and(|session| session.has_paid());
-        let Some(money) = &mut self.money else { return };
-        let Some(outpoint) = money
-            .sessions
-            .iter()
-            .find(|(_, of)| *of == id)
-            .map(|(outpoint, _)| *outpoint)
-        else {
-            return;
+    pub(super) fn settle_delay(&self) -> std::time::Duration {
+        self.options
+            .paid
+            .as_ref()
+            .map(|paid| paid.settle_delay)
+            .unwrap_or_default()
+    }
+
+    /// A session is done with a channel.
+    pub(super) fn release(&mut self, outpoint: OutPoint, resumable: bool) -> Result<(), String> {
+        let until = self.now().saturating_add(self.settle_delay());
+        let Some(money) = &mut self.money else {
+            return Ok(());
         };
         if let Some(id) = money.sessions.remove(&outpoint) {
             money.listeners.insert(outpoint, id);
         }
-        // What has paid and is not due could not be read: it stays open on record, for the next start.
-        if has_paid || money.due.contains_key(&outpoint) {
-            return;
+        if resumable {
+            money.idle.insert(outpoint, until);
+            return Ok(());
         }
-        money.watched.remove(&*money.chain, outpoint);
-        if let Err(error) = self
+        if money.due.contains_key(&outpoint) {
+            return Ok(());
+        }
+        let stored = self
             .store
+            .provider_channel(outpoint)
+            .map_err(|error| error.to_string())?;
+        if stored.record.best.is_some() {
+            return self.channel_due(outpoint);
+        }
+        if let Some(money) = &mut self.money {
+            money.watched.remove(&*money.chain, outpoint);
+        }
+        self.store
             .set_provider_state(outpoint, ProviderChannelState::Unpaid, None)
-        {
-            let words = format!("The end of channel {outpoint} can't be recorded: {error}.");
-            self.say(Report::new("store-failed").say(words).severity(Severity::Warning));
+            .map_err(|error| error.to_string())
+    }
+
+    /// Channels whose consumers have not come back are due.
+    pub(super) fn tick_idle(&mut self, now: std::time::Duration) {
+        let Some(money) = &mut self.money else { return };
+        let over: Vec<OutPoint> = money
+            .idle
+            .iter()
+            .filter(|(_, until)| now >= **until)
+            .map(|(outpoint, _)| *outpoint)
+            .collect();
+        for outpoint in over {
+            if let Some(money) = &mut self.money {
+                money.idle.remove(&outpoint);
+            }
+            if let Err(words) = self.release(outpoint, false) {
+                let words = format!("Channel {outpoint} can't be settled: {words}.");
+                self.say(Report::new("store-failed").say(words).severity(Severity::Warning));
+            }
         }
     }
 
@@ -136,10 +170,11 @@ impl Driver {
         &mut self,
         outpoint: OutPoint,
         transaction: &Transaction,
+        payout: Amount,
     ) -> Result<(), String> {
-        let stored =
-            self.store
-                .insert_settlement(outpoint, "cooperative", transaction, Amount::ZERO, Amount::ZERO);
+        let stored = self
+            .store
+            .insert_settlement(outpoint, "cooperative", transaction, payout, Amount::ZERO);
         stored.map_err(|error| error.to_string())?;
         self.load_due(outpoint)?;
         let txid = transaction.compute_txid();

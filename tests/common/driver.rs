@@ -1,5 +1,4 @@
-//! Both drivers against each other, over a connection in memory.
-#![allow(dead_code)]
+//! Both drivers against each other over a connection in memory, on a real chain.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,6 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::regtest::Regtest;
 use bitcoin::{Address, Amount, FeeRate, Network, OutPoint, Txid, XOnlyPublicKey};
 use gststreamiumpay::boottime;
 use gststreamiumpay::chain::parse_servers;
@@ -19,8 +19,6 @@ use streamium_channel::handshake::{Bytes32, Certificates};
 use streamium_channel::link::{Link, StreamName};
 use streamium_channel::money::Rate;
 use streamium_channel::terms::{Track, TrackKind};
-
-use super::regtest::Regtest;
 
 /// Far more than anything here takes; a test that waits for it has failed.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -35,6 +33,7 @@ pub struct Wire(Arc<WireState>);
 
 #[derive(Default)]
 pub struct WireState {
+    id: String,
     gate: AtomicBool,
     cut: AtomicBool,
     provider: Mutex<Option<ProviderInputs>>,
@@ -42,30 +41,39 @@ pub struct WireState {
 }
 
 impl Wire {
+    pub fn connect(provider: &ProviderInputs, consumer: &ConsumerInputs) -> Self {
+        Self::connect_as("session", provider, consumer)
+    }
+
+    /// With a session id of its own, for a second connection.
+    pub fn connect_as(id: &str, provider: &ProviderInputs, consumer: &ConsumerInputs) -> Self {
+        let wire = Self(Arc::new(WireState {
+            id: id.to_owned(),
+            ..WireState::default()
+        }));
+        *wire.0.provider.lock().unwrap() = Some(provider.clone());
+        *wire.0.consumer.lock().unwrap() = Some(consumer.clone());
+        provider.added(id, Box::new(ProviderEnd(wire.clone())));
+        consumer.connected(id, Box::new(ConsumerEnd(wire.clone())));
+        provider.peer_event(id, PeerEvent::Open);
+        consumer.peer_event(id, PeerEvent::Open);
+        wire
+    }
+
     /// Whether media flows.
     pub fn is_open(&self) -> bool {
         self.0.gate.load(Ordering::SeqCst)
     }
 
-    pub fn connect(provider: &ProviderInputs, consumer: &ConsumerInputs) -> Self {
-        let wire = Self::default();
-        *wire.0.provider.lock().unwrap() = Some(provider.clone());
-        *wire.0.consumer.lock().unwrap() = Some(consumer.clone());
-        provider.added("session", Box::new(ProviderEnd(wire.clone())));
-        consumer.connected("session", Box::new(ConsumerEnd(wire.clone())));
-        provider.peer_event("session", PeerEvent::Open);
-        consumer.peer_event("session", PeerEvent::Open);
-        wire
-    }
-
+    /// Both sides lose the connection.
     pub fn cut(&self) {
         if !self.0.cut.swap(true, Ordering::SeqCst) {
             self.0.gate.store(false, Ordering::SeqCst);
             if let Some(provider) = &*self.0.provider.lock().unwrap() {
-                provider.removed("session");
+                provider.removed(&self.0.id);
             }
             if let Some(consumer) = &*self.0.consumer.lock().unwrap() {
-                consumer.disconnected("session");
+                consumer.disconnected(&self.0.id);
             }
         }
     }
@@ -91,7 +99,7 @@ impl Peer for ProviderEnd {
         let consumer = self.0.0.consumer.lock().unwrap().clone();
         consumer
             .unwrap()
-            .peer_event("session", PeerEvent::Text(message.into()));
+            .peer_event(&self.0.0.id, PeerEvent::Text(message.into()));
         Ok(())
     }
 
@@ -126,7 +134,7 @@ impl Peer for ConsumerEnd {
         let provider = self.0.0.provider.lock().unwrap().clone();
         provider
             .unwrap()
-            .peer_event("session", PeerEvent::Text(message.into()));
+            .peer_event(&self.0.0.id, PeerEvent::Text(message.into()));
         Ok(())
     }
 
@@ -209,8 +217,8 @@ pub fn number(report: &Report, name: &str) -> u64 {
     }
 }
 
-fn chain(electrum_url: &str) -> ChainConfig {
-    let servers = parse_servers(electrum_url).unwrap();
+pub fn chain(regtest: &Regtest) -> ChainConfig {
+    let servers = parse_servers(regtest.electrum_url()).unwrap();
     ChainConfig {
         network: Network::Regtest,
         servers,
@@ -227,16 +235,16 @@ pub fn new_address(regtest: &Regtest) -> Address {
         .unwrap()
 }
 
-pub fn provider(electrum_url: &str, dir: &Path, payout: &Address) -> (ProviderHandle, Reports) {
-    let (reports, seen) = Reports::new();
-    let options = ProviderOptions {
+/// A provider of "cats" at 200 sat a second.
+pub fn provider_options(regtest: &Regtest, dir: &Path, payout: &Address) -> ProviderOptions {
+    ProviderOptions {
         stream: StreamName::new("cats").unwrap(),
         network: Network::Regtest,
         data_dir: dir.to_owned(),
         paid: Some(PaidOptions {
             rate: Rate::new(200_000),
             payout: payout.clone(),
-            chain: chain(electrum_url),
+            chain: chain(regtest),
             opening: None,
             window: Duration::from_secs(3),
             grace: Duration::from_millis(500),
@@ -251,7 +259,15 @@ pub fn provider(electrum_url: &str, dir: &Path, payout: &Address) -> (ProviderHa
             settle_delay: Duration::from_secs(60),
             funding_timeout: Duration::from_secs(600),
         }),
-    };
+    }
+}
+
+pub fn provider(regtest: &Regtest, dir: &Path, payout: &Address) -> (ProviderHandle, Reports) {
+    start_provider(provider_options(regtest, dir, payout))
+}
+
+pub fn start_provider(options: ProviderOptions) -> (ProviderHandle, Reports) {
+    let (reports, seen) = Reports::new();
     let report = Box::new(move |report| drop(reports.send(report)));
     (
         ProviderHandle::start(options, boottime::now, report).unwrap(),
@@ -259,14 +275,14 @@ pub fn provider(electrum_url: &str, dir: &Path, payout: &Address) -> (ProviderHa
     )
 }
 
-pub fn consumer(
-    electrum_url: &str,
+/// A consumer of "cats" with a capacity of 40,000 sat.
+pub fn consumer_options(
+    regtest: &Regtest,
     dir: &Path,
     provider: XOnlyPublicKey,
     budget: u64,
-) -> (ConsumerHandle, Reports) {
-    let (reports, seen) = Reports::new();
-    let options = ConsumerOptions {
+) -> ConsumerOptions {
+    ConsumerOptions {
         link: Link {
             tls: false,
             host: "h".into(),
@@ -276,7 +292,7 @@ pub fn consumer(
         },
         network: Network::Regtest,
         data_dir: dir.to_owned(),
-        chain: Some(chain(electrum_url)),
+        chain: Some(chain(regtest)),
         policy: ConsumerPolicy {
             max_rate: Rate::new(1_000_000),
             max_opening: sat(5_000),
@@ -287,7 +303,20 @@ pub fn consumer(
             refund_delay: RefundDelay::SHORTEST,
             payment_interval: Duration::from_millis(500),
         },
-    };
+    }
+}
+
+pub fn consumer(
+    regtest: &Regtest,
+    dir: &Path,
+    provider: XOnlyPublicKey,
+    budget: u64,
+) -> (ConsumerHandle, Reports) {
+    start_consumer(consumer_options(regtest, dir, provider, budget))
+}
+
+pub fn start_consumer(options: ConsumerOptions) -> (ConsumerHandle, Reports) {
+    let (reports, seen) = Reports::new();
     let report = Box::new(move |report| drop(reports.send(report)));
     let status = Box::new(|_: ConsumerStatus| ());
     (

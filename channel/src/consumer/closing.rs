@@ -1,0 +1,54 @@
+//! Cooperative closes: the consumer's offers for channels that are not worth their settlement.
+
+use super::session::ConsumerSession;
+use super::state::{ConsumerChannel, Next, State};
+use crate::cooperative::Closing;
+use crate::message::ClosingOffer;
+use crate::settlement::SINGLE_SETTLEMENT_VB;
+use bitcoin::Amount;
+
+/// The size of a cooperative close, in vB, generously.
+const CLOSING_VB: u64 = 200;
+
+impl ConsumerSession {
+    /// A balance that does not cover its settlement would never be settled, and lock our money for the whole delay:
+    /// offer a closing transaction that pays it in full and gives the rest back at once.
+    pub(super) fn closing_offers(&self) -> Vec<ClosingOffer> {
+        let State::Open(open) = &self.state else {
+            return Vec::new();
+        };
+        let present = self.offer(&open.channel, open.purse.paid());
+        let next = match &open.next {
+            Next::Ready(next) => self.offer(next, Amount::ZERO),
+            _ => None,
+        };
+        present.into_iter().chain(next).collect()
+    }
+
+    fn offer(&self, channel: &ConsumerChannel, balance: Amount) -> Option<ClosingOffer> {
+        let rate = self
+            .suggested_fee_rate
+            .unwrap_or(channel.fee_rate)
+            .max(channel.fee_rate);
+        let settling = rate
+            .fee_vb(SINGLE_SETTLEMENT_VB)?
+            .checked_add(channel.payout.minimal_non_dust())?;
+        if balance >= settling {
+            return None;
+        }
+        let fee = channel.fee_rate.fee_vb(CLOSING_VB)?;
+        let closing = Closing {
+            channel: &channel.channel,
+            balance,
+            payout: &channel.payout,
+            fee,
+        };
+        let signature = closing.offer(&channel.key).ok()?;
+        Some(ClosingOffer {
+            outpoint: channel.outpoint(),
+            balance,
+            fee,
+            signature,
+        })
+    }
+}

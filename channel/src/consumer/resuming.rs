@@ -1,0 +1,177 @@
+//! Going on with a channel of an earlier session (protocol.md section 4): no transaction, no funds, no new opening.
+
+use super::session::ConsumerSession;
+use super::state::{ConsumerChannel, Next, Paying, State};
+use super::{ConsumerEffect as Effect, ConsumerNotice, Purse};
+use crate::contract::Channel;
+use crate::fault::Fault;
+use crate::message::{ConsumerMessage, GateState, words};
+use crate::money::Msat;
+use crate::payment::{Payment, PaymentSignature};
+use crate::record::ConsumerRecord;
+use crate::resume::Challenge;
+use crate::terms::Terms;
+use bitcoin::secp256k1::Keypair;
+use bitcoin::{Amount, OutPoint, ScriptBuf};
+use std::time::Duration;
+
+/// A channel with the link's provider that may go on.
+#[derive(Clone, Debug)]
+pub struct Resumable {
+    /// What is on record.
+    pub record: ConsumerRecord,
+    /// The key of its index.
+    pub key: Keypair,
+    /// What this run has paid through it and the channels before it.
+    pub spent: Amount,
+    /// The record comes from an earlier run, which a crash may have ended: its own count may lack what had not been
+    /// written down yet.
+    pub from_disk: bool,
+}
+
+/// What earlier sessions left.
+#[derive(Clone, Debug, Default)]
+pub struct Past {
+    /// All that this run has paid: it counts against the budget.
+    pub spent: Amount,
+    /// The channels that may go on, the best candidate first.
+    pub resumable: Vec<Resumable>,
+}
+
+/// What the provider says it holds.
+pub(super) struct Resumed {
+    pub(super) balance: Amount,
+    pub(super) signature: Option<PaymentSignature>,
+    pub(super) carried: Amount,
+    pub(super) consumed: Msat,
+    pub(super) payout: ScriptBuf,
+}
+
+/// After a crash of ours the own count may lack this many payment intervals.
+const UNWRITTEN_INTERVALS: u32 = 2;
+
+impl ConsumerSession {
+    /// Asks for the next candidate; opens a channel if there is none.
+    pub(super) fn resume_or_open(&mut self, terms: Box<Terms>, now: Duration, out: &mut Vec<Effect>) {
+        if self.past.resumable.is_empty() {
+            return self.await_funds(terms, now, out);
+        }
+        let candidate = self.past.resumable.remove(0);
+        let outpoint = candidate.record.outpoint;
+        let signature = Challenge::of(&terms, outpoint).sign(&candidate.key);
+        out.push(Effect::Send(ConsumerMessage::Resume { outpoint, signature }));
+        self.enter(State::Resuming(terms, Box::new(candidate)), now);
+    }
+
+    /// The provider does not go on with it.
+    pub(super) fn not_resumed(&mut self, reason: &str, now: Duration, out: &mut Vec<Effect>) {
+        let State::Resuming(terms, candidate) = &self.state else {
+            return;
+        };
+        let (terms, outpoint) = (terms.clone(), candidate.record.outpoint);
+        let reason = words(reason);
+        out.push(Effect::Notice(ConsumerNotice::NotResumed { outpoint, reason }));
+        self.resume_or_open(terms, now, out);
+    }
+
+    /// The provider goes on with it. What it says it holds is held against our own signature and count.
+    pub(super) fn resumed(
+        &mut self,
+        outpoint: OutPoint,
+        resumed: Resumed,
+        now: Duration,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Fault> {
+        let State::Resuming(terms, candidate) = &self.state else {
+            return Ok(());
+        };
+        let record = &candidate.record;
+        if outpoint != record.outpoint {
+            return Err(Fault::OtherChannel);
+        }
+        let channel = Channel::new(record.contract.clone(), record.outpoint)?;
+        let purse = self.restored(&channel, terms, candidate, &resumed, now)?;
+        let capacity = channel.contract().capacity();
+        let paid = purse.paid();
+        let present = ConsumerChannel {
+            channel,
+            key: candidate.key,
+            fee_rate: self.policy.fee_rate(terms, self.suggested_fee_rate),
+            payout: resumed.payout,
+            acknowledged: false,
+            confirmations: 0,
+        };
+        let terms = (**terms).clone();
+        let unsaid = record.paid > resumed.balance;
+        let spent = self.past.spent.checked_sub(candidate.spent);
+        self.past.spent = spent.unwrap_or(Amount::ZERO);
+        out.push(Effect::Notice(ConsumerNotice::Resumed {
+            outpoint,
+            paid,
+            capacity,
+        }));
+        self.open(
+            Paying {
+                channel: present,
+                former: Vec::new(),
+                next: Next::None { not_before: now },
+                terms,
+                purse,
+                gate: GateState::Unpaid,
+                paid_at: now,
+                exhausted: false,
+            },
+            now,
+            out,
+        );
+        if unsaid {
+            self.pay_again(now, out);
+        }
+        Ok(())
+    }
+
+    fn restored(
+        &self,
+        channel: &Channel,
+        terms: &Terms,
+        candidate: &Resumable,
+        resumed: &Resumed,
+        now: Duration,
+    ) -> Result<Purse, Fault> {
+        let record = &candidate.record;
+        match resumed.signature {
+            Some(signature) => Payment::check(channel, resumed.balance, signature).map(|_| ())?,
+            None if resumed.balance == Amount::ZERO => (),
+            None => return Err(Fault::Resumption("balance")),
+        }
+        let mut purse = Purse::new(terms.rate, terms.window(), terms.opening);
+        // Only our own signature proves more than our record has: then a backup was restored.
+        let paid = record.paid.max(resumed.balance);
+        let untouched = resumed.carried == Amount::ZERO
+            && resumed.balance == Amount::ZERO
+            && resumed.consumed == Msat::ZERO;
+        if untouched {
+            // It died before the first payment through this channel reached it: what was left with the channel
+            // before is at most a window.
+            purse.restore(Amount::ZERO, paid, Msat::ZERO);
+            return Ok(purse);
+        }
+        if resumed.carried != record.carried {
+            return Err(Fault::Resumption("credit of earlier channels"));
+        }
+        let unwritten = match candidate.from_disk {
+            true => terms
+                .rate
+                .cost(self.policy.payment_interval.saturating_mul(UNWRITTEN_INTERVALS)),
+            false => Msat::ZERO,
+        };
+        let own = record
+            .consumed
+            .plus(unwritten)
+            .min(resumed.consumed)
+            .max(record.consumed);
+        purse.restore(record.carried, paid, own);
+        purse.report(resumed.consumed, now)?;
+        Ok(purse)
+    }
+}

@@ -1,0 +1,118 @@
+//! Channels of earlier sessions, and the next channel of this one.
+
+use bitcoin::{Amount, OutPoint};
+use streamium_channel::consumer::{Past, Resumable};
+use streamium_channel::link::Link;
+use streamium_channel::money::Msat;
+use streamium_channel::record::ConsumerRecord;
+
+use super::driver::Driver;
+use super::money::Money;
+use crate::session::{Report, Severity, keys};
+use crate::store::Role;
+
+impl Driver {
+    /// What a new session may go on with, and what counts against its budget.
+    pub(super) fn past(&self) -> Past {
+        let Some(money) = &self.money else {
+            return Past::default();
+        };
+        let spent = money
+            .accounts
+            .values()
+            .copied()
+            .try_fold(Amount::ZERO, Amount::checked_add);
+        Past {
+            spent: spent.unwrap_or(Amount::MAX_MONEY),
+            resumable: self.resumable(money),
+        }
+    }
+
+    /// Open channels with the link's provider, the newest first.
+    fn resumable(&self, money: &Money) -> Vec<Resumable> {
+        // A store that can't be read says so where channels are taken up; a new channel can still be opened.
+        let (channels, _) = money.store.unspent().unwrap_or_default();
+        let candidates = channels.into_iter().rev();
+        candidates
+            .filter(|stored| stored.refund.is_none() && self.is_usable(money, &stored.record))
+            .filter_map(|stored| {
+                let index = stored.record.key_index;
+                let key = keys::channel(money.wallet.seed(), self.options.network, Role::Consumer, index);
+                let spent = money.accounts.get(&stored.record.outpoint);
+                Some(Resumable {
+                    key: key.ok()?,
+                    spent: spent.copied().unwrap_or(Amount::ZERO),
+                    from_disk: spent.is_none(),
+                    record: stored.record,
+                })
+            })
+            .collect()
+    }
+
+    /// With this provider, unspent as far as is known, and with something left to pay.
+    fn is_usable(&self, money: &Money, record: &ConsumerRecord) -> bool {
+        let link = record.link.parse::<Link>();
+        let last = record.contract.delay().last_usable_confirmation();
+        let status = money
+            .chain
+            .tip()
+            .and_then(|tip| money.watched.status(record.outpoint, tip.height));
+        let open = status.is_none_or(|status| {
+            status.spend.is_none() && status.made.is_none_or(|confirmations| confirmations < last)
+        });
+        open && record.paid < record.contract.payable()
+            && link.is_ok_and(|link| link.key == self.options.link.key)
+    }
+
+    /// Recorded before it is sent.
+    pub(super) fn save_paid(
+        &mut self,
+        outpoint: OutPoint,
+        paid: Amount,
+        carried: Amount,
+        consumed: Msat,
+    ) -> Result<(), String> {
+        let Some(money) = &mut self.money else {
+            return Ok(());
+        };
+        let total = carried.checked_add(paid).unwrap_or(Amount::MAX_MONEY);
+        money.accounts.insert(outpoint, total);
+        money
+            .store
+            .save_paid(outpoint, paid, carried, consumed)
+            .map_err(|error| error.to_string())
+    }
+
+    /// The session wants another channel.
+    pub(super) fn fresh_keys(&mut self) {
+        let (now, network) = (self.now(), self.options.network);
+        let Some(money) = &mut self.money else { return };
+        match money.channel_keys(network) {
+            Ok(keys) => self.with_session(|session| session.fresh_keys(keys, now)),
+            Err(words) => {
+                let report = Report::new("wallet").severity(Severity::Warning);
+                self.say(report.say(format!("No keys for the next channel: {words}.")));
+                self.with_session(|session| {
+                    session.no_fresh_keys(now);
+                    Vec::new()
+                });
+            }
+        }
+    }
+
+    /// The session goes on with an open channel.
+    pub(super) fn use_channel(&mut self, outpoint: OutPoint) {
+        if let Some(money) = &mut self.money {
+            money.in_use = Some(outpoint);
+        }
+    }
+
+    /// The account goes on with another channel.
+    pub(super) fn leave_channel(&mut self, from: OutPoint, to: OutPoint) {
+        if let Some(money) = &mut self.money {
+            let total = money.accounts.remove(&from).unwrap_or(Amount::ZERO);
+            money.accounts.insert(to, total);
+            money.in_use = Some(to);
+        }
+    }
+}

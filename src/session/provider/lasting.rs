@@ -1,0 +1,140 @@
+//! Channels of a session: opened, taken up again, followed by the next.
+
+use bitcoin::{Amount, OutPoint};
+use streamium_channel::provider::{AccountRecord, ChannelKey, CommitmentStatus, Recalled};
+use streamium_channel::record::ProviderRecord;
+
+use super::driver::Driver;
+use super::live::Live;
+use crate::chain::OutpointStatus;
+use crate::session::keys;
+use crate::store::Role;
+
+impl Driver {
+    /// A key that no channel has had, reserved for ever.
+    pub(super) fn fresh_channel_key(&mut self) -> Result<ChannelKey, String> {
+        let index = self.store.next_key_index(Role::Provider);
+        self.channel_key(index.map_err(|error| error.to_string())?)
+    }
+
+    pub(super) fn channel_key(&self, index: u32) -> Result<ChannelKey, String> {
+        let key = keys::channel(&self.seed, self.options.network, Role::Provider, index);
+        Ok(ChannelKey {
+            key: key.map_err(|error| error.to_string())?,
+            index,
+        })
+    }
+
+    /// A session opens its next channel.
+    pub(super) fn fresh_key(&mut self, id: &str) -> Result<(), String> {
+        let (key, now) = (self.fresh_channel_key()?, self.now());
+        if let Some(session) = self.sessions.get_mut(id).and_then(Live::session) {
+            let effects = session.fresh_key(key, now);
+            self.carry_out(id, effects);
+        }
+        Ok(())
+    }
+
+    /// Durable before the commitment is broadcast or acknowledged.
+    pub(super) fn save_channel(&mut self, id: &str, record: &ProviderRecord) -> Result<(), String> {
+        self.store
+            .insert_provider_channel(record)
+            .map_err(|error| error.to_string())?;
+        self.own(id, record.outpoint);
+        Ok(())
+    }
+
+    /// The channel is this session's from now on; what may count of it unconfirmed is limited over all sessions.
+    fn own(&mut self, id: &str, outpoint: OutPoint) {
+        let taken: Amount = self
+            .sessions
+            .values_mut()
+            .filter_map(Live::session)
+            .map(|session| session.unconfirmed_limit())
+            .sum();
+        if let (Some(paid), Some(session)) = (
+            &self.options.paid,
+            self.sessions.get_mut(id).and_then(Live::session),
+        ) {
+            let others = taken
+                .checked_sub(session.unconfirmed_limit())
+                .unwrap_or(Amount::ZERO);
+            let left = paid.unconfirmed_total.checked_sub(others).unwrap_or(Amount::ZERO);
+            session.lower_unconfirmed_limit(outpoint, left);
+        }
+        if let Some(money) = &mut self.money {
+            money.sessions.insert(outpoint, id.to_owned());
+        }
+    }
+
+    /// What is on record of a channel that a consumer names, with the account of a session that still has it.
+    pub(super) fn recall(&mut self, id: &str, outpoint: OutPoint) -> Result<(), String> {
+        let now = self.now();
+        if let Some(other) = self.session_of(outpoint)
+            && let Some(session) = self.sessions.get_mut(&other).and_then(Live::session)
+        {
+            let effects = session.book(now);
+            self.carry_out(&other, effects);
+            self.commit_accounts();
+        }
+        let recalled = self.look_up(outpoint);
+        if let Some(session) = self.sessions.get_mut(id).and_then(Live::session) {
+            let effects = session.recalled(recalled, now);
+            self.carry_out(id, effects);
+        }
+        Ok(())
+    }
+
+    fn look_up(&self, outpoint: OutPoint) -> Result<Recalled, String> {
+        let money = self.money.as_ref().ok_or("this stream is free")?;
+        let stored = money.resumable(&self.store, outpoint)?;
+        let key = self.channel_key(stored.record.key_index)?;
+        Ok(Recalled {
+            record: stored.record,
+            key,
+            status: money
+                .status(outpoint)
+                .map_or(CommitmentStatus::Mempool, commitment_status),
+        })
+    }
+
+    /// The proof holds: the channel is this session's, and no other's.
+    pub(super) fn take_over(&mut self, id: &str, outpoint: OutPoint) -> Result<(), String> {
+        let now = self.now();
+        if let Some(other) = self.session_of(outpoint).filter(|other| other != id)
+            && let Some(session) = self.sessions.get_mut(&other).and_then(Live::session)
+        {
+            let effects = session.supersede(now);
+            self.carry_out(&other, effects);
+            self.commit_accounts();
+        }
+        if let Some(money) = &mut self.money {
+            money.take(outpoint);
+        }
+        self.own(id, outpoint);
+        Ok(())
+    }
+
+    /// The account goes on with another channel: durable at once, and the old one is due.
+    pub(super) fn switch(&mut self, from: &AccountRecord, to: &AccountRecord) -> Result<(), String> {
+        self.commit_accounts();
+        self.store
+            .switch_account(from, to)
+            .map_err(|error| error.to_string())?;
+        self.release(from.outpoint, false)
+    }
+
+    pub(super) fn session_of(&self, outpoint: OutPoint) -> Option<String> {
+        self.money.as_ref()?.sessions.get(&outpoint).cloned()
+    }
+}
+
+/// What the chain's view means for a session.
+pub(super) fn commitment_status(status: OutpointStatus) -> CommitmentStatus {
+    match (status.spend, status.made) {
+        // Somebody spent it, or it is not known any more: nothing of it counts.
+        (Some(_), _) | (None, None) => CommitmentStatus::Missing,
+        (None, Some(0)) => CommitmentStatus::Mempool,
+        (None, Some(confirmations)) => CommitmentStatus::Confirmed { confirmations },
+    }
+}
