@@ -2,6 +2,7 @@
 //! lost.
 
 use std::path::Path;
+use std::time::Duration;
 
 use bitcoin::{Address, Amount};
 use gststreamiumpay::session::consumer::ConsumerHandle;
@@ -11,10 +12,20 @@ use gststreamiumpay::store::{STORE_FILE, Store};
 use rusqlite::Connection;
 
 use crate::common::driver::{
-    PATIENCE, Reports, Wire, confirm, consumer, fund, new_address, number, provider, sat, text, wait_until,
+    PATIENCE, Reports, Wire, confirm, consumer, fund, new_address, number, provider_options, sat,
+    start_provider, text, wait_until,
 };
 use crate::common::regtest::Regtest;
 use crate::full::{Filler, small_disk, with_own_mounts};
+
+/// A provider that settles soon after a connection was lost.
+fn hasty_provider(regtest: &Regtest, dir: &Path, payout: &Address) -> (ProviderHandle, Reports) {
+    let mut options = provider_options(regtest, dir, payout);
+    if let Some(paid) = &mut options.paid {
+        paid.settle_delay = Duration::from_secs(2);
+    }
+    start_provider(options)
+}
 
 /// A paid session that plays.
 struct Playing {
@@ -31,7 +42,7 @@ impl Playing {
     fn start(provider_dir: &Path, consumer_dir: &Path) -> Self {
         let regtest = Regtest::start();
         let payout = new_address(&regtest);
-        let (provider, mut provided) = provider(&regtest, provider_dir, &payout);
+        let (provider, mut provided) = hasty_provider(&regtest, provider_dir, &payout);
         let (consumer, mut consumed) = consumer(&regtest, consumer_dir, provider.public_key(), 20_000);
         let wire = Wire::connect(&provider.inputs(), &consumer.inputs());
         fund(&regtest, &mut consumed);
@@ -85,7 +96,7 @@ fn words(report: &Report) -> String {
 
 /// The next start settles what is on record, and nothing else.
 fn is_settled_at_the_next_start(dir: &Path, regtest: &Regtest, payout: &Address, balance: Amount) {
-    let (second, mut provided) = provider(regtest, dir, payout);
+    let (second, mut provided) = hasty_provider(regtest, dir, payout);
     let settling = provided.wait("settling");
     assert_eq!(
         number(&settling, "payout-sat") + number(&settling, "fee-sat"),
