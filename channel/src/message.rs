@@ -8,7 +8,6 @@ use crate::handshake::{GenesisHash, Nonce};
 use crate::payment::PaymentSignature;
 use crate::script::ChangeScript;
 use crate::terms::Terms;
-use bitcoin::consensus::serde::{Hex, With};
 use bitcoin::secp256k1::schnorr;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, Txid, XOnlyPublicKey};
 use serde::de::DeserializeOwned;
@@ -65,7 +64,7 @@ pub enum ConsumerMessage {
     /// The commitment transaction, which both now broadcast.
     Commitment {
         /// The signed transaction in hexadecimal.
-        #[serde(with = "With::<Hex>")]
+        #[serde(with = "crate::transaction_hex")]
         transaction: Transaction,
         /// The index of the channel's output.
         output: u32,

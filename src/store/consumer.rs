@@ -6,6 +6,7 @@ use rusqlite::{Connection, Row, named_params, params};
 use streamium_channel::money::Msat;
 use streamium_channel::record::ConsumerRecord;
 
+use super::crash::around;
 use super::rows::{
     amount, hex, integer, read_amount, read_contract, read_index, read_script, read_text, read_transaction,
     read_u64,
@@ -91,6 +92,7 @@ impl Store {
         record: &ConsumerRecord,
         descriptor: &str,
     ) -> Result<(), StoreError> {
+        let _point = around("consumer/insert-channel");
         insert(&self.db, record, descriptor, ConsumerChannelState::Opening)
     }
 
@@ -138,6 +140,7 @@ impl Store {
         carried: Amount,
         consumed: Msat,
     ) -> Result<(), StoreError> {
+        let _point = around("consumer/save-paid");
         let known = self.db.execute(
             "UPDATE consumer_channel SET paid_sat = max(paid_sat, ?2), carried_sat = max(carried_sat, ?3),
                 consumed_msat = max(consumed_msat, ?4) WHERE outpoint = ?1",
@@ -153,6 +156,7 @@ impl Store {
 
     /// Reserves where a channel's refunds go. The first script stays.
     pub fn save_refund_script(&mut self, outpoint: OutPoint, script: &ScriptBuf) -> Result<(), StoreError> {
+        let _point = around("consumer/save-refund-script");
         let known = self.db.execute(
             "UPDATE consumer_channel SET refund_script = coalesce(refund_script, ?2) WHERE outpoint = ?1",
             params![outpoint.to_string(), script.to_hex_string()],
@@ -162,6 +166,7 @@ impl Store {
 
     /// Records since when the commitment may confirm. The first height stays.
     pub fn save_committed_height(&mut self, outpoint: OutPoint, height: u32) -> Result<(), StoreError> {
+        let _point = around("consumer/save-committed-height");
         let known = self.db.execute(
             "UPDATE consumer_channel SET committed_height = coalesce(committed_height, ?2) WHERE outpoint = ?1",
             params![outpoint.to_string(), height],
@@ -176,6 +181,7 @@ impl Store {
         made_for: MadeFor,
         made: &Made,
     ) -> Result<(), StoreError> {
+        let _point = around("consumer/insert-transaction");
         let transaction = self.db.transaction()?;
         transaction.execute(
             "INSERT OR IGNORE INTO consumer_transaction (txid, outpoint, made_height, kind, fee_sat, tx)
@@ -205,6 +211,7 @@ impl Store {
         state: ConsumerChannelState,
         spent_by: Option<Txid>,
     ) -> Result<(), StoreError> {
+        let _point = around("consumer/set-state");
         let known = self.db.execute(
             "UPDATE consumer_channel SET state = ?2, spent_by = coalesce(?3, spent_by) WHERE outpoint = ?1",
             params![

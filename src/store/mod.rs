@@ -7,6 +7,7 @@
 
 mod accounts;
 mod consumer;
+pub(crate) mod crash;
 mod lease;
 mod listing;
 mod provider;
@@ -96,6 +97,10 @@ impl Store {
 
     /// Reserves a channel key index for ever, also against other processes.
     pub fn next_key_index(&mut self, role: Role) -> Result<u32, StoreError> {
+        let _point = crash::around(match role {
+            Role::Provider => "provider/key-index",
+            Role::Consumer => "consumer/key-index",
+        });
         let transaction = self
             .db
             .transaction_with_behavior(TransactionBehavior::Immediate)?;

@@ -6,6 +6,7 @@ use rusqlite::{Row, named_params, params};
 use streamium_channel::money::{Msat, Rate};
 use streamium_channel::record::{PaymentRecord, ProviderRecord};
 
+use super::crash::around;
 use super::rows::{
     amount, damaged, hex, integer, read_amount, read_contract, read_index, read_optional, read_text,
     read_transaction, read_u64,
@@ -75,6 +76,7 @@ pub struct StoredProviderChannel {
 impl Store {
     /// Records a new channel.
     pub fn insert_provider_channel(&mut self, record: &ProviderRecord) -> Result<(), StoreError> {
+        let _point = around("provider/insert-channel");
         let contract = &record.contract;
         self.db.execute(
             "INSERT INTO provider_channel (outpoint, stream, rate_msat_per_s, consumer_key, provider_key,
@@ -104,6 +106,7 @@ impl Store {
         state: ProviderChannelState,
         spent_by: Option<Txid>,
     ) -> Result<(), StoreError> {
+        let _point = around("provider/set-state");
         let known = self.db.execute(
             "UPDATE provider_channel SET state = ?2, spent_by = coalesce(?3, spent_by) WHERE outpoint = ?1",
             params![

@@ -21,6 +21,7 @@ use bitcoin::absolute::Height;
 use bitcoin::{Address, Amount, Denomination, Network, Script, ScriptBuf};
 
 use crate::chain::WalletRequest;
+use crate::store::crash::around;
 
 pub use child::{Child, ChildError};
 pub use coins::Balance;
@@ -162,6 +163,7 @@ impl Wallet {
         &mut self,
         also: impl FnOnce(&DbTransaction<'_>) -> rusqlite::Result<()>,
     ) -> Result<(), WalletError> {
+        let _point = around("wallet/commit");
         let db = self.db.transaction()?;
         if let Some(staged) = self.inner.staged() {
             staged.persist_to_sqlite(&db)?;
