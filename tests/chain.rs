@@ -8,6 +8,8 @@ mod lies;
 mod reorgs;
 #[path = "chain/servers.rs"]
 mod servers;
+#[path = "chain/wallets.rs"]
+mod wallets;
 #[path = "chain/watcher.rs"]
 mod watcher;
 
