@@ -12,7 +12,7 @@ use gststreamiumpay::chain::parse_servers;
 use gststreamiumpay::session::{ChainConfig, Field, Report};
 use gststreamiumpay::settle::standalone::{Standalone, Stopper};
 use gststreamiumpay::settle::{Payout, SettlePolicy};
-use gststreamiumpay::store::{AccountUpdate, ProviderChannelState, Role, Store};
+use gststreamiumpay::store::{ProviderChannelState, Role, Store};
 use gststreamiumpay::wallet::Seed;
 use serde_json::{Value, json};
 use streamium_channel::blocks::RefundDelay;
@@ -21,6 +21,7 @@ use streamium_channel::contract::{Channel, Contract};
 use streamium_channel::keys::ChannelKeys;
 use streamium_channel::money::{Msat, Rate};
 use streamium_channel::payment::Payment;
+use streamium_channel::provider::AccountRecord;
 use streamium_channel::record::ProviderRecord;
 use streamium_channel::script::ChangeScript;
 
@@ -181,15 +182,17 @@ fn record(store: &mut Store, channel: &Channel, key_index: u32, commitment: &Tra
         rate: Rate::new(1_000),
         commitment: commitment.clone(),
         best: None,
+        carried: bitcoin::Amount::ZERO,
         consumed: Msat::ZERO,
     };
     store.insert_provider_channel(&record).unwrap();
     let best = Some(Payment::sign(channel, &consumer(), balance).unwrap().into());
     let consumed = Msat::ZERO;
     store
-        .save_accounts(&[AccountUpdate {
+        .save_accounts(&[AccountRecord {
             outpoint,
             best,
+            carried: bitcoin::Amount::ZERO,
             consumed,
         }])
         .unwrap();

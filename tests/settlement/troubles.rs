@@ -162,9 +162,10 @@ fn what_was_recorded_and_not_handed_out_when_the_power_failed_is_handed_out() {
     store.insert_provider_channel(&stored.record).unwrap();
     let best = Payment::sign(&channels[0], &consumer(), sat(20_000)).unwrap();
     store
-        .save_accounts(&[gststreamiumpay::store::AccountUpdate {
+        .save_accounts(&[streamium_channel::provider::AccountRecord {
             outpoint,
             best: Some(best.into()),
+            carried: bitcoin::Amount::ZERO,
             consumed: stored.record.consumed,
         }])
         .unwrap();
