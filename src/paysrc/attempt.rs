@@ -33,7 +33,7 @@ pub struct Recipe<'a> {
 pub struct Attempt {
     pub number: u64,
     pub inner: gst::Element,
-    producer: String,
+    pub producer: String,
     arrivals: Arrivals,
     session: Arc<Mutex<Option<String>>>,
     since: Duration,

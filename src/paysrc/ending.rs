@@ -23,6 +23,7 @@ impl Worker {
         if let Some(attempt) = &mut self.attempt {
             attempt.shown(now);
         }
+        self.retry_at = None;
         self.announce();
         let Some(outage) = self.outage.take() else { return };
         let length = outage.length(now);
@@ -55,6 +56,10 @@ impl Worker {
         let now = boottime::now();
         gst::info!(CAT, "attempt {}: {reason}", attempt.number);
         if !attempt.is_shown() {
+            self.producers.failed(&attempt.producer);
+            if self.retry_at.is_none() && self.outage.is_none() {
+                self.retry_at = Some(now.saturating_add(self.backoff.pause()));
+            }
             self.drop_attempt();
             return self.connect_next();
         }

@@ -31,7 +31,7 @@ pub(super) struct Worker {
     /// The current attempt, for [`super::control::Control`].
     shown: Shown,
     pub(super) watch: Watch,
-    producers: Producers,
+    pub(super) producers: Producers,
     attempts: u64,
     pub(super) attempt: Option<Attempt>,
     /// The last attempt whose connection was lost: the provider's word that it is over may come after that.
@@ -40,6 +40,8 @@ pub(super) struct Worker {
     pub(super) verdict: Option<(Duration, &'static str)>,
     pub(super) outage: Option<Outage>,
     pub(super) backoff: Backoff,
+    /// Before the first connection with the link's provider: when producers whose connection failed are tried again.
+    pub(super) retry_at: Option<Duration>,
     pub(super) playing: bool,
     /// The stream has ended; only a restart of the element begins another.
     pub(super) ended: bool,
@@ -71,6 +73,7 @@ impl Worker {
             verdict: None,
             outage: None,
             backoff: Backoff::default(),
+            retry_at: None,
             playing: true,
             ended: false,
         }
@@ -127,11 +130,15 @@ impl Worker {
 
     /// When something is due by itself.
     fn wait(&self) -> Duration {
+        if self.ended {
+            return IDLE;
+        }
         let attempt = self.attempt.as_ref();
         let due = [
             self.outage.as_ref().and_then(Outage::next),
             self.watch.next(),
             self.verdict.map(|(at, _)| at),
+            self.retry_at.filter(|_| self.attempt.is_none()),
             attempt.and_then(Attempt::deadline),
             attempt.filter(|_| self.playing).and_then(Attempt::silent_at),
         ];
@@ -155,6 +162,11 @@ impl Worker {
             self.gone("nothing arrives any more");
         }
         let Some(outage) = &mut self.outage else {
+            if self.attempt.is_none() && self.retry_at.is_some_and(|at| now >= at) {
+                self.retry_at = None;
+                self.producers.retry_failed();
+                self.connect_next();
+            }
             self.complain_of_server(now);
             return;
         };
