@@ -203,6 +203,9 @@ impl Engine {
         };
         held.note_confirmation(status, tip.height);
         let step = held.step(status, &market);
+        if held.waits_for_proof(&step, means.wallet, tip) {
+            return;
+        }
         self.positions.insert(outpoint, position(&step));
         if self.max_fee_rate.is_some() {
             self.act(means, outpoint, step, tip);
@@ -220,7 +223,13 @@ impl Engine {
                 txid,
                 confirmations,
                 ours,
-            } => self.say_once(outpoint, notices::closing(outpoint, txid, confirmations, ours)),
+            } => {
+                if ours && confirmations == 0 {
+                    // One server knows it; others may have lost it.
+                    self.hand_out_refund(means, outpoint, tip);
+                }
+                self.say_once(outpoint, notices::closing(outpoint, txid, confirmations, ours));
+            }
             Step::Closed { txid, ours } => {
                 let report = notices::closing(outpoint, txid, super::CLOSED_CONFIRMATIONS, ours);
                 self.say_once(outpoint, report);

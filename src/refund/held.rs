@@ -4,10 +4,10 @@ use bitcoin::{Network, ScriptBuf, Txid};
 use streamium_channel::contract::Channel;
 
 use super::{CLOSED_CONFIRMATIONS, HeldChannel, Step};
-use crate::chain::OutpointStatus;
+use crate::chain::{OutpointStatus, Tip};
 use crate::session::keys;
 use crate::store::{Role, StoredConsumerChannel};
-use crate::wallet::Seed;
+use crate::wallet::{Seed, Wallet};
 
 /// How far a channel is, for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,23 @@ pub enum Position {
 }
 
 impl HeldChannel {
+    /// A tip is known before it is proven what its block holds, and until then a transaction counts as unconfirmed. What
+    /// would be wrong then, replacing and closing, waits for the wallet's sync up to that tip: whatever this engine
+    /// makes, and every settlement, is the wallet's too. (A sweep by another wallet is not; its depth is believed.)
+    pub(super) fn waits_for_proof(&self, step: &Step, wallet: &Wallet, tip: Tip) -> bool {
+        let is_mined = |txid| wallet.confirmations_of(txid).is_some_and(|depth| depth > 0);
+        let contradicted = match step {
+            Step::Unconfirmed => is_mined(self.channel.outpoint().txid),
+            Step::Refund { .. } if self.refunds.is_empty() => return false,
+            Step::Refund { .. } => self.refunds.iter().any(|made| is_mined(made.tx.compute_txid())),
+            Step::Closed { txid, .. } => wallet
+                .confirmations_of(*txid)
+                .is_some_and(|depth| depth < CLOSED_CONFIRMATIONS),
+            _ => return false,
+        };
+        contradicted || !wallet.is_synced_to(tip.hash)
+    }
+
     /// What comes back out of a block is not stuck yet: its clock starts again.
     pub(super) fn note_confirmation(&mut self, status: OutpointStatus, height: u32) {
         if status.spend.is_some_and(|spend| spend.confirmations > 0) {

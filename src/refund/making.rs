@@ -54,7 +54,7 @@ impl Engine {
         self.say(report);
     }
 
-    fn hand_out_refund(&mut self, means: &Means<'_>, outpoint: OutPoint, tip: Tip) {
+    pub(super) fn hand_out_refund(&mut self, means: &Means<'_>, outpoint: OutPoint, tip: Tip) {
         let newest = self.channels.get(&outpoint).and_then(|held| held.refunds.last());
         if let Some(tx) = newest.map(|made| made.tx.clone()) {
             self.hand_out(means.chain, &tx, tip);

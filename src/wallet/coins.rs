@@ -6,7 +6,7 @@ use bdk_wallet::LocalOutput;
 use bdk_wallet::chain::ChainPosition;
 use bitcoin::constants::COINBASE_MATURITY;
 use bitcoin::transaction::Version;
-use bitcoin::{Amount, OutPoint, Transaction, Txid};
+use bitcoin::{Amount, BlockHash, OutPoint, Transaction, Txid};
 
 use super::{Wallet, WalletError, database};
 
@@ -129,6 +129,17 @@ impl Wallet {
             }
         }
         self.commit(|db| database::forget_reservation(db, txid))
+    }
+
+    /// True when the last sync was of the chain up to this block, so that what this wallet's transactions are in is known.
+    pub fn is_synced_to(&self, tip: BlockHash) -> bool {
+        self.inner.latest_checkpoint().hash() == tip
+    }
+
+    /// How deep a transaction was at the last sync; `None` for one that is not this wallet's.
+    pub fn confirmations_of(&self, txid: Txid) -> Option<u32> {
+        let tx = self.inner.get_tx(txid)?;
+        Some(self.confirmations(&tx.chain_position))
     }
 
     /// What a coin is reserved for.

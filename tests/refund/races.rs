@@ -72,6 +72,7 @@ fn a_settlement_that_outbids_the_refund_ends_it_and_a_lost_one_brings_it_back() 
     // A reorganisation drops it, and its provider is gone: the refund is handed out again.
     configure(regtest, "persistmempool=0\n");
     reorganise(regtest, 1);
+    until_pending(&mut viewer, regtest, refund);
     viewer.until_closing(&opened, refund, 0, true);
     let gone = regtest.try_cli(&["getmempoolentry", &settled.to_string()]);
     assert!(

@@ -26,6 +26,7 @@ fn a_commitment_that_is_reorganised_away_is_handed_out_again_and_its_delay_count
             viewer.position(&opened) == Some(Position::Locked { blocks })
         });
         reorganise(regtest, depth);
+        until_pending(&mut viewer, regtest, opened.outpoint().txid);
         viewer.until("the commitment in the mempool again", |viewer| {
             viewer.position(&opened) == Some(Position::Unconfirmed)
         });
@@ -57,6 +58,7 @@ fn a_refund_that_is_reorganised_away_is_handed_out_again() {
         deepen(regtest, depth - 1);
         viewer.until_closing(&opened, txid, depth, true);
         reorganise(regtest, depth);
+        until_pending(&mut viewer, regtest, txid);
         viewer.until_closing(&opened, txid, 0, true);
         regtest.mine(1);
         viewer.until_closing(&opened, txid, 1, true);

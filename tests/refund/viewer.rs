@@ -91,7 +91,13 @@ impl Viewer {
         while !holds(self) {
             assert!(
                 Instant::now() < deadline,
-                "waited in vain for {what}; said: {:#?}",
+                "waited in vain for {what} at {:?}, found {:?}; said: {:#?}",
+                self.runner.tip_height(),
+                self.runner
+                    .engine
+                    .positions()
+                    .map(|(_, position)| position)
+                    .collect::<Vec<_>>(),
                 self.reports
             );
             let reports = self.runner.step(Duration::from_millis(100));
@@ -204,6 +210,13 @@ impl Viewer {
     pub fn said(&self, name: &str) -> usize {
         self.reports.iter().filter(|report| report.name == name).count()
     }
+}
+
+/// Waits until the node has a transaction in its mempool.
+pub fn until_pending(viewer: &mut Viewer, regtest: &Regtest, txid: Txid) {
+    let entry = ["getmempoolentry", &txid.to_string()].map(str::to_owned);
+    let entry: Vec<&str> = entry.iter().map(String::as_str).collect();
+    viewer.until("the node's mempool", |_| regtest.try_cli(&entry).is_ok());
 }
 
 /// Runs the command; `stdin` is what it is told.
