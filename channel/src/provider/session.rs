@@ -40,6 +40,8 @@ pub struct ProviderSession {
     /// When the credit ran out.
     pub(super) starved_since: Option<Duration>,
     pub(super) tip_height: Option<u32>,
+    /// The channel that another session has taken over: it is not this one's to let go of.
+    pub(super) taken: Option<OutPoint>,
 }
 
 impl ProviderSession {
@@ -57,6 +59,7 @@ impl ProviderSession {
             credit_sent: now,
             starved_since: None,
             tip_height: None,
+            taken: None,
         }
     }
 
@@ -403,14 +406,16 @@ impl ProviderSession {
             }));
         }
         // After the word of it: the consumer takes no settlement of a channel that it thinks open.
-        if reason != EndReason::Superseded {
-            let resumable = matches!(reason, EndReason::Disconnected | EndReason::Gone);
-            out.extend(
-                self.channels()
-                    .into_iter()
-                    .map(|outpoint| Effect::Release { outpoint, resumable }),
-            );
-        }
+        let resumable = matches!(
+            reason,
+            EndReason::Disconnected | EndReason::Gone | EndReason::Superseded
+        );
+        out.extend(
+            self.channels()
+                .into_iter()
+                .filter(|outpoint| Some(*outpoint) != self.taken)
+                .map(|outpoint| Effect::Release { outpoint, resumable }),
+        );
         self.enter(State::Ended, now);
         out.push(Effect::End(reason));
     }
