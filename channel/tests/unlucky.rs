@@ -41,3 +41,33 @@ fn a_session_that_is_superseded_lets_go_of_its_other_channel() {
         "or it would never be settled"
     );
 }
+
+#[test]
+fn a_consumer_that_was_suspended_pays_for_nothing_that_did_not_arrive() {
+    let mut pair = rolling(50_000, 50_000);
+    pair.run(seconds(20));
+    let outpoint = pair.provider.channels()[0];
+    let before = pair.consumer_records[&outpoint].consumed;
+    pair.now += seconds(3_600);
+    let effects = pair.consumer.tick(pair.now);
+    pair.consumer_effects(effects);
+    assert!(pair.consumer_end.is_some(), "the provider is gone");
+    let after = pair.consumer_records[&outpoint].consumed;
+    assert!(after <= before.plus(Msat::new(250_000)), "{before} then {after}");
+}
+
+#[test]
+fn a_provider_that_was_suspended_debits_nothing_that_it_did_not_send() {
+    let mut pair = rolling(50_000, 50_000);
+    pair.run(seconds(20));
+    let before = pair.consumed;
+    pair.now += seconds(3_600);
+    let effects = pair.provider.tick(pair.now);
+    pair.provider_effects(effects);
+    assert!(pair.provider_end.is_some(), "the consumer is gone");
+    assert!(
+        pair.consumed <= before.plus(Msat::new(550_000)),
+        "{before} then {}",
+        pair.consumed
+    );
+}

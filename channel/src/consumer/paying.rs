@@ -18,14 +18,16 @@ impl ConsumerSession {
     pub(super) fn count(&mut self, now: Duration) {
         if let State::Open(open) = &mut self.state {
             let arrivals = self.arrivals;
-            let arriving = open.terms.tracks.iter().all(|track| {
-                let last = match track.kind {
-                    TrackKind::Audio => arrivals.audio,
-                    TrackKind::Video => arrivals.video,
-                };
-                last.is_some_and(|last| now < last.saturating_add(TRACK_INTERVAL))
+            let last = open.terms.tracks.iter().map(|track| match track.kind {
+                TrackKind::Audio => arrivals.audio,
+                TrackKind::Video => arrivals.video,
             });
-            open.purse.arriving(arriving && self.playing, now);
+            // `None`, of a track of which nothing has arrived, is the least.
+            let until = last
+                .min()
+                .flatten()
+                .map(|last| last.saturating_add(TRACK_INTERVAL));
+            open.purse.arriving(until.filter(|_| self.playing), now);
         }
     }
 
@@ -114,6 +116,17 @@ impl Paying {
     }
 
     /// What is to be recorded of the present channel.
+    /// What arrived is recorded at each payment's time, also when none is due: at a low rate a payment lasts for hours,
+    /// and after a crash the provider's count would look like a lie.
+    fn record_count(&mut self, now: Duration, out: &mut Vec<Effect>) {
+        let consumed = self.purse.consumed(now);
+        let recorded = out.iter().any(|effect| matches!(effect, Effect::SavePaid { .. }));
+        if consumed > self.recorded && !recorded {
+            out.push(self.record(self.purse.paid(), now));
+        }
+        self.recorded = consumed;
+    }
+
     pub(super) fn record(&self, paid: Amount, now: Duration) -> Effect {
         Effect::SavePaid {
             outpoint: self.channel.outpoint(),

@@ -310,6 +310,7 @@ impl ProviderSession {
         if self.config.rate.is_free() || !matches!(self.state, State::Open(_)) {
             return false;
         }
+        self.account.heard(self.liveness.alive_until(), now);
         let changed = self.account.decide(self.liveness.is_alive(now), now);
         self.starved_since = match self.account.gate() {
             GateState::Open => None,
