@@ -43,6 +43,23 @@ fn a_session_that_is_superseded_lets_go_of_its_other_channel() {
 }
 
 #[test]
+fn what_arrives_is_on_record_although_the_opening_payment_still_covers_it() {
+    let mut pair = rolling(50_000, 50_000);
+    pair.run(Duration::from_millis(4_500));
+    let outpoint = pair.provider.channels()[0];
+    assert_eq!(pair.paid, config().opening, "nothing more is due yet");
+    let three_seconds = Msat::new(300_000);
+    assert!(
+        pair.provider_records[&outpoint].consumed >= three_seconds,
+        "a crash would forget it"
+    );
+    assert!(
+        pair.consumer_records[&outpoint].consumed >= three_seconds,
+        "a crash would forget it"
+    );
+}
+
+#[test]
 fn a_consumer_that_was_suspended_pays_for_nothing_that_did_not_arrive() {
     let mut pair = rolling(50_000, 50_000);
     pair.run(seconds(20));

@@ -52,6 +52,7 @@ impl ConsumerSession {
             return self.fault(error.into(), now, out);
         }
         open.tell_exhausted(&policy, spent, now, out);
+        open.record_count(now, out);
     }
 
     /// Signs again what has been signed already: the provider lost it.
@@ -115,7 +116,6 @@ impl Paying {
         ])
     }
 
-    /// What is to be recorded of the present channel.
     /// What arrived is recorded at each payment's time, also when none is due: at a low rate a payment lasts for hours,
     /// and after a crash the provider's count would look like a lie.
     fn record_count(&mut self, now: Duration, out: &mut Vec<Effect>) {
@@ -127,6 +127,7 @@ impl Paying {
         self.recorded = consumed;
     }
 
+    /// What is to be recorded of the present channel.
     pub(super) fn record(&self, paid: Amount, now: Duration) -> Effect {
         Effect::SavePaid {
             outpoint: self.channel.outpoint(),

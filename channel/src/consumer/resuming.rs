@@ -122,6 +122,7 @@ impl ConsumerSession {
                 exhausted: false,
             },
             now,
+                recorded: Msat::ZERO,
             out,
         );
         if unsaid {

@@ -245,6 +245,8 @@ impl ProviderSession {
         }
         self.decide(now, &mut effects);
         if self.account.gate() == GateState::Open && now >= self.credit_sent.saturating_add(CREDIT_INTERVAL) {
+            // What a payment covers may last for hours: without this a crash would forget what was sent of it.
+            self.save_account(now, &mut effects);
             self.send_credit(now, &mut effects);
         }
         effects
