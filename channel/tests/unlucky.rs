@@ -88,3 +88,25 @@ fn a_provider_that_was_suspended_debits_nothing_that_it_did_not_send() {
         pair.consumed
     );
 }
+
+#[test]
+fn the_next_channel_can_be_asked_for_again_after_an_accept_that_came_to_nothing() {
+    let mut pair = rolling(60_000, 200_000);
+    let at = pair.now + seconds(480);
+    while pair.now < at {
+        pair.run(seconds(10));
+    }
+    pair.funded = false;
+    pair.until("terms", |pair| {
+        pair.log.iter().filter(|line| line.contains("\"terms\"")).count() == 2
+    });
+    pair.run(Duration::from_millis(100));
+    let effects = pair.consumer.funded(pair.now);
+    pair.consumer_effects(effects);
+    pair.run(Duration::from_millis(50));
+    // The answer is lost; whoever has to wait for it too long gives up.
+    pair.drop_mail();
+    pair.funded = true;
+    pair.until("the next channel", |pair| pair.provider.channels().len() == 2);
+    assert_eq!(pair.gate, GateState::Open);
+}
