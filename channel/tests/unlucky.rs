@@ -110,3 +110,33 @@ fn the_next_channel_can_be_asked_for_again_after_an_accept_that_came_to_nothing(
     pair.until("the next channel", |pair| pair.provider.channels().len() == 2);
     assert_eq!(pair.gate, GateState::Open);
 }
+
+#[test]
+fn what_a_lost_switch_left_behind_still_counts_against_the_budget() {
+    let mut pair = rolling(10_000, 40_000);
+    pair.until("the next channel", |pair| pair.provider.channels().len() == 2);
+    pair.confirm(2);
+    let next = pair.provider.channels()[1];
+    let rolled = |notice: &ConsumerNotice| matches!(notice, ConsumerNotice::RolledOver { .. });
+    pair.until("the consumer's switch", |pair| pair.notices.iter().any(rolled));
+    // Its first payment through the next channel is lost with the connection.
+    pair.cut();
+    assert_eq!(pair.provider_records[&next].best, None);
+    let spent = pair.consumer_records[&next].paid + pair.consumer_records[&next].carried;
+    let past = pair.past(false);
+    // The account begins anew with this channel.
+    pair.consumer_records.get_mut(&next).unwrap().consumed = Msat::ZERO;
+    let tight = ConsumerPolicy {
+        capacity: sat(10_000),
+        budget: spent + sat(500),
+        ..policy()
+    };
+    pair.reconnect(config(), tight, past);
+    pair.until("media again", |pair| pair.gate == GateState::Open);
+    pair.run(seconds(40));
+    assert_eq!(
+        pair.paid,
+        config().opening + sat(500),
+        "the rest of the budget, no more"
+    );
+}
