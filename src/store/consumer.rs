@@ -142,8 +142,10 @@ impl Store {
     ) -> Result<(), StoreError> {
         let _point = around("consumer/save-paid");
         let known = self.db.execute(
-            "UPDATE consumer_channel SET paid_sat = max(paid_sat, ?2), carried_sat = max(carried_sat, ?3),
-                consumed_msat = max(consumed_msat, ?4) WHERE outpoint = ?1",
+            // Less carried: the account begins anew with this channel (protocol.md section 4), and so does its count.
+            "UPDATE consumer_channel SET paid_sat = max(paid_sat, ?2), carried_sat = ?3,
+                consumed_msat = CASE WHEN ?3 < carried_sat THEN ?4 ELSE max(consumed_msat, ?4) END
+             WHERE outpoint = ?1",
             params![
                 outpoint.to_string(),
                 amount(paid)?,

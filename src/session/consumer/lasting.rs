@@ -21,7 +21,7 @@ impl Driver {
             .accounts
             .values()
             .copied()
-            .try_fold(Amount::ZERO, Amount::checked_add);
+            .try_fold(money.left_behind, Amount::checked_add);
         Past {
             spent: spent.unwrap_or(Amount::MAX_MONEY),
             resumable: self.resumable(money),
@@ -73,7 +73,10 @@ impl Driver {
             return Ok(());
         };
         let total = carried.checked_add(paid).unwrap_or(Amount::MAX_MONEY);
-        money.accounts.insert(outpoint, total);
+        let before = money.accounts.insert(outpoint, total).unwrap_or(Amount::ZERO);
+        // Less than before: the account began anew. What it had paid stays spent.
+        let left = before.checked_sub(total).unwrap_or(Amount::ZERO);
+        money.left_behind = money.left_behind.checked_add(left).unwrap_or(Amount::MAX_MONEY);
         money
             .store
             .save_paid(outpoint, paid, carried, consumed)

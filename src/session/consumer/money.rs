@@ -29,6 +29,8 @@ pub struct Money {
     pub in_use: Option<OutPoint>,
     /// What each account that this run has used has paid in all, by its present channel.
     pub accounts: HashMap<OutPoint, Amount>,
+    /// What this run has paid through channels that no account goes on with.
+    pub left_behind: Amount,
     funding_script: Option<ScriptBuf>,
     pub syncing: bool,
     /// Something changed while a sync was under way.
@@ -71,6 +73,7 @@ impl Money {
             dir: dir.to_owned(),
             in_use: None,
             accounts: HashMap::new(),
+            left_behind: Amount::ZERO,
             funding_script: None,
             syncing: false,
             sync_again: false,
