@@ -47,5 +47,6 @@ pub mod terms;
 mod secp;
 mod spend;
 mod tagged;
+mod transaction_hex;
 
 pub use bitcoin;

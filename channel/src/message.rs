@@ -8,7 +8,6 @@ use crate::handshake::{GenesisHash, Nonce};
 use crate::payment::PaymentSignature;
 use crate::script::ChangeScript;
 use crate::terms::Terms;
-use bitcoin::consensus::serde::{Hex, With};
 use bitcoin::secp256k1::schnorr;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, Txid, XOnlyPublicKey};
 use serde::de::DeserializeOwned;
@@ -65,7 +64,7 @@ pub enum ConsumerMessage {
     /// The commitment transaction, which both now broadcast.
     Commitment {
         /// The signed transaction in hexadecimal.
-        #[serde(with = "With::<Hex>")]
+        #[serde(with = "crate::transaction_hex")]
         transaction: Transaction,
         /// The index of the channel's output.
         output: u32,
@@ -348,6 +347,22 @@ mod tests {
         for text in ["", "null", "[]", "{}", "{\"type\":7}", "\"ping\"", &deep, &long] {
             assert!(decode::<ConsumerMessage>(text).is_err(), "{}", words(text));
             assert!(decode::<ProviderMessage>(text).is_err(), "{}", words(text));
+        }
+    }
+
+    #[test]
+    fn a_transaction_that_ends_too_early_is_an_error() {
+        for hex in [
+            "",
+            "0",
+            "zz",
+            "02",
+            "0200000000",
+            "020000000001",
+            &"00".repeat(64),
+        ] {
+            let text = format!(r#"{{"type":"commitment","transaction":"{hex}","output":0}}"#);
+            assert!(decode::<ConsumerMessage>(&text).is_err(), "{hex}");
         }
     }
 
