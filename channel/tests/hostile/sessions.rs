@@ -1,0 +1,1 @@
+//! What consumers try with sessions.
