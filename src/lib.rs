@@ -13,9 +13,11 @@
 
 use gst::glib;
 
+mod backup;
 pub mod boottime;
 pub mod chain;
 pub mod data_channel;
+mod folder;
 pub mod gate;
 pub mod inner;
 pub mod messages;

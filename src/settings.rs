@@ -10,18 +10,13 @@ use crate::chain::{ServerUrlError, parse_proxy, parse_servers};
 use crate::session::ChainConfig;
 
 /// The default of `network` on both elements.
-pub const DEFAULT_NETWORK: &str = "signet";
+pub const DEFAULT_NETWORK: &str = "bitcoin";
 
 /// Why an element's properties do not fit together. Each is one sentence for the person who set them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
-    #[error("network can't be \"{0}\": it is one of testnet, testnet4, signet and regtest.")]
+    #[error("network can't be \"{0}\": it is one of bitcoin, testnet, testnet4, signet and regtest.")]
     UnknownNetwork(String),
-    #[error(
-        "network=bitcoin is refused until the money-safety work is complete, so that nobody's money is in a \
-         half-safe channel; use signet."
-    )]
-    MainNetwork,
     #[error("rate is {0} msat/s but payout-address is not set: say where the money shall go, or set rate=0.")]
     RateWithoutPayout(u64),
     #[error("payout-address is set but rate is 0: set a rate, or leave both out for a free stream.")]
@@ -64,7 +59,7 @@ pub enum SettingsError {
 
 pub fn parse_network(name: &str) -> Result<Network, SettingsError> {
     match name {
-        "bitcoin" => Err(SettingsError::MainNetwork),
+        "bitcoin" => Ok(Network::Bitcoin),
         "testnet" => Ok(Network::Testnet),
         "testnet4" => Ok(Network::Testnet4),
         "signet" => Ok(Network::Signet),
@@ -181,8 +176,8 @@ mod tests {
     }
 
     #[test]
-    fn the_main_network_is_refused() {
-        assert_eq!(parse_network("bitcoin"), Err(SettingsError::MainNetwork));
+    fn networks_have_one_name_each() {
+        assert_eq!(parse_network(DEFAULT_NETWORK), Ok(Network::Bitcoin));
         assert_eq!(parse_network("signet"), Ok(Network::Signet));
         assert!(parse_network("mainnet").is_err());
     }

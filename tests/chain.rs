@@ -1,5 +1,11 @@
 //! The chain through Electrum servers: a real one, and some that hang, vanish or lie.
 
+#[path = "chain/liar.rs"]
+mod liar;
+#[path = "chain/lies.rs"]
+mod lies;
+#[path = "chain/reorgs.rs"]
+mod reorgs;
 #[path = "chain/servers.rs"]
 mod servers;
 #[path = "chain/watcher.rs"]
@@ -8,14 +14,14 @@ mod watcher;
 mod common;
 
 use std::net::TcpListener;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::constants::genesis_block;
 use bitcoin::hashes::Hash;
-use bitcoin::{Address, Amount, FeeRate, Network, ScriptBuf, Txid};
+use bitcoin::{Address, Amount, FeeRate, Network, ScriptBuf, Txid, WScriptHash};
 use common::regtest::Regtest;
 use gststreamiumpay::chain::{
     BroadcastError, Chain, ChainEvent, SyncError, Timing, UnreachableReason, WalletRequest,
@@ -34,6 +40,14 @@ fn mine(regtest: &Regtest, blocks: u32) {
 fn new_address(regtest: &Regtest) -> Address {
     let address = regtest.cli(&["-rpcwallet=miner", "getnewaddress", "", "bech32m"]);
     address.parse::<Address<_>>().unwrap().assume_checked()
+}
+
+/// An address of nobody's, so that nothing but the payments of a test has to do with it.
+fn strangers_address() -> Address {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::SeqCst);
+    let script = ScriptBuf::new_p2wsh(&WScriptHash::hash(&count.to_le_bytes()));
+    Address::from_script(&script, Network::Regtest).unwrap()
 }
 
 /// A transaction of the chain that has nothing to do with anything here.
@@ -443,6 +457,33 @@ fn the_fee_rate_falls_back_to_what_is_relayed() {
             _ => None,
         });
         assert_eq!(rate, FeeRate::from_sat_per_vb_u32(sat_per_vb));
+    }
+}
+
+#[test]
+fn the_fee_rate_is_of_the_largest_target_within() {
+    let url = lying_server(|method, params| {
+        let btc_per_kvb = match params[0].as_u64() {
+            Some(2) => 0.0005,
+            Some(6) => 0.0002,
+            Some(24) => 0.0003,
+            _ => -1.0,
+        };
+        (method == "blockchain.estimatefee").then(|| json!(btc_per_kvb))
+    });
+    let watcher = Watcher::start(&url);
+    watcher.wait("fee rate", |event| match event {
+        ChainEvent::FeeRate(rate) => Some(rate),
+        _ => None,
+    });
+    // The target 6 is no cheaper than 24; for a day there is only what is relayed.
+    for (within_blocks, sat_per_vb) in [(1, 50), (2, 50), (5, 50), (6, 30), (24, 30), (143, 30), (144, 1)] {
+        let rate = watcher.chain.fee_rate(within_blocks);
+        assert_eq!(
+            rate,
+            Some(FeeRate::from_sat_per_vb_u32(sat_per_vb)),
+            "{within_blocks}"
+        );
     }
 }
 

@@ -37,7 +37,7 @@ fn a_lost_connection_costs_no_transaction() {
     confirm_txid(regtest, outpoint.txid);
     provided.wait_for("channel", |report| number(report, "confirmations") == 1);
     wire.cut();
-    consumed.wait("ended");
+    consumed.wait("lost");
     provided.wait("ended");
     let blocks = regtest.cli(&["getmempoolinfo"]);
 
@@ -78,7 +78,7 @@ fn a_provider_that_died_goes_on_with_its_channels() {
     // As if it had been killed now: what its disk has at this moment, and no word to anybody.
     let folder = copy_of(&folder, dirs.path());
     wire.cut();
-    consumed.wait("ended");
+    consumed.wait("lost");
 
     let (second, mut provided) = provider(regtest, &folder, &payout);
     let wire = Wire::connect_as("again", &second.inputs(), &consumer.inputs());
@@ -137,7 +137,7 @@ fn the_newest_session_has_the_channel() {
     wait_until("media", || old.is_open());
     // The consumer's network is gone for the consumer only: the provider still holds the old connection.
     first.inputs().disconnected("session");
-    consumed.wait("ended");
+    consumed.wait("lost");
     let new = Wire::connect_as("again", &provider.inputs(), &first.inputs());
     assert_eq!(outpoint_of(&consumed.wait("resumed")), outpoint);
     wait_until("media on the new connection", || new.is_open());

@@ -9,7 +9,13 @@ mod common;
 mod credit;
 #[path = "payment/edges.rs"]
 mod edges;
+#[path = "payment/folders.rs"]
+mod folders;
 #[path = "payment/playing.rs"]
 mod playing;
+#[path = "payment/reconnect.rs"]
+mod reconnect;
+#[path = "payment/stopping.rs"]
+mod stopping;
 #[path = "payment/strangers.rs"]
 mod strangers;

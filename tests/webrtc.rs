@@ -1,6 +1,8 @@
 //! Both elements over real WebRTC: free streams, gates, the data channel, certificates, ends.
 
 mod common;
+#[path = "webrtc/reconnect.rs"]
+mod reconnect;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -243,10 +245,14 @@ fn arrivals_are_recorded_track_by_track() {
 }
 
 #[test]
-fn an_ended_session_is_the_end_of_the_stream() {
+fn an_ended_session_is_the_end_of_the_stream_if_nothing_is_tried_again() {
     run(|| {
         let (provider, provider_events) = Provider::hooked(&format!("{RAW_VIDEO}{RAW_AUDIO}"));
-        let (consumer, consumer_events) = Consumer::hooked(&provider);
+        let (hooks, consumer_events) = Recorder::new();
+        let source = Consumer::element(&provider);
+        source.set_hooks(hooks);
+        source.set_property("reconnect-timeout", 0u32);
+        let consumer = Consumer::start(source.upcast());
         let at_provider = begun(&provider_events);
         let at_consumer = begun(&consumer_events);
         at_provider.gate.open();
@@ -391,7 +397,7 @@ fn what_is_set_wrong_is_said_in_a_sentence() {
     run(|| {
         let cases = [
             ("streamiumpaysink rate=5", "payout-address"),
-            ("streamiumpaysink network=bitcoin", "bitcoin"),
+            ("streamiumpaysink network=mainnet", "bitcoin"),
             ("streamiumpaysink congestion-control=magic", "congestion-control"),
             (
                 "streamiumpaysink stun-server=run-signalling-server=true",

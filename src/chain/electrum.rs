@@ -1,13 +1,16 @@
 //! [`Chain`] over Electrum servers: one thread each, and one for the events.
 
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use bitcoin::{FeeRate, Network, Script, Transaction};
 
+use super::header_file::HeaderFile;
 use super::server::Worker;
 use super::state::{Outgoing, State};
 use super::{Chain, ElectrumUrl, EventHandler, Socks5Proxy, Tip, WalletRequest};
@@ -25,6 +28,8 @@ pub struct Timing {
     pub first_retry: Duration,
     /// ...up to this.
     pub last_retry: Duration,
+    /// For how long a server may disagree with the others before it is told of.
+    pub disagreement: Duration,
     /// A connection that held this long counts as a good one: the next wait is the first again.
     pub settled: Duration,
 }
@@ -37,6 +42,7 @@ impl Default for Timing {
             refresh: Duration::from_secs(60),
             first_retry: Duration::from_secs(1),
             last_retry: Duration::from_secs(60),
+            disagreement: Duration::from_secs(30),
             settled: Duration::from_secs(5),
         }
     }
@@ -59,10 +65,38 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) struct Shared {
     pub(super) network: Network,
     state: Mutex<State>,
+    /// Where verified headers are kept, if anywhere.
+    folder: Option<PathBuf>,
+    file: Mutex<Option<HeaderFile>>,
+    loaded: Once,
     stopping: Arc<AtomicBool>,
 }
 
 impl Shared {
+    /// Reads the headers kept on disk, once; whoever comes meanwhile waits.
+    pub(super) fn load_headers(&self) {
+        self.loaded.call_once(|| {
+            let loaded = self.folder.as_deref();
+            if let Some((file, headers)) = loaded.and_then(|folder| HeaderFile::load(folder, self.network)) {
+                self.lock().set_headers(headers);
+                *self.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+            }
+        });
+    }
+
+    /// Writes what is new of the best chain. It can be fetched again, so a disk that is full is no trouble.
+    pub(super) fn save_headers(&self) {
+        // Held throughout, so that what is taken first is written first.
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(open) = file.as_mut() else { return };
+        let changes = self.lock().take_header_changes();
+        if let Some((index, headers)) = changes
+            && open.write(index, &headers).is_err()
+        {
+            *file = None;
+        }
+    }
+
     /// The state is consistent whenever its lock is free, so a thread that died with it does no harm.
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -92,8 +126,32 @@ impl ElectrumChain {
         Self::start_with(servers, proxy, network, events, Timing::default())
     }
 
+    /// [`ElectrumChain::start`] that keeps verified headers in a data folder, for the next start.
+    pub fn start_in(
+        folder: &Path,
+        servers: Vec<ElectrumUrl>,
+        proxy: Option<Socks5Proxy>,
+        network: Network,
+        events: EventHandler,
+    ) -> Result<Self, ChainStartError> {
+        let folder = Some(folder.to_owned());
+        Self::start_all(folder, servers, proxy, network, events, Timing::default())
+    }
+
     /// [`ElectrumChain::start`] with times of your own.
     pub fn start_with(
+        servers: Vec<ElectrumUrl>,
+        proxy: Option<Socks5Proxy>,
+        network: Network,
+        events: EventHandler,
+        timing: Timing,
+    ) -> Result<Self, ChainStartError> {
+        Self::start_all(None, servers, proxy, network, events, timing)
+    }
+
+    /// With everything to be said: `folder` for the headers, and times.
+    pub fn start_all(
+        folder: Option<PathBuf>,
         servers: Vec<ElectrumUrl>,
         proxy: Option<Socks5Proxy>,
         network: Network,
@@ -110,12 +168,15 @@ impl ElectrumChain {
 
         let (senders, receivers): (Vec<_>, Vec<_>) = servers.iter().map(|_| mpsc::channel()).unzip();
         let named = servers.iter().cloned().zip(senders).collect();
-        let state = Mutex::new(State::new(named, outgoing));
+        let state = Mutex::new(State::new(named, outgoing, network));
         // Dropped on an early return, it ends the threads already started.
         let chain = Self {
             shared: Arc::new(Shared {
                 network,
                 state,
+                folder,
+                file: Mutex::new(None),
+                loaded: Once::new(),
                 stopping,
             }),
             event_thread,
@@ -131,6 +192,8 @@ impl ElectrumChain {
                 timing,
                 commands,
                 asking: None,
+                wallet_transactions: HashMap::new(),
+                anchors: HashSet::new(),
             };
             let guard = ended_guard.clone();
             thread::Builder::new()
@@ -185,8 +248,8 @@ impl Chain for ElectrumChain {
         self.shared.lock().tip()
     }
 
-    fn fee_rate(&self, _within_blocks: u16) -> Option<FeeRate> {
-        self.shared.lock().fee_rate()
+    fn fee_rate(&self, within_blocks: u16) -> Option<FeeRate> {
+        self.shared.lock().fee_rate(within_blocks)
     }
 
     fn stop(&self) {

@@ -5,6 +5,46 @@ use bitcoin::FeeRate;
 /// Above this (10,000 sat/vB) an answer is taken for nonsense, not for a fee.
 const MAX_SAT_PER_KVB: f64 = 10_000_000.0;
 
+/// Within how many blocks a transaction should confirm, for each estimate asked for; ascending. 144 is a day.
+pub(super) const TARGETS_BLOCKS: [u16; 4] = [2, 6, 24, 144];
+
+/// What one server, or all together, say of fees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Estimates {
+    /// One for each of [`TARGETS_BLOCKS`].
+    pub(super) rates: [Option<FeeRate>; TARGETS_BLOCKS.len()],
+    /// The lowest rate that is relayed.
+    pub(super) floor: Option<FeeRate>,
+}
+
+impl Estimates {
+    /// One from what several servers say: for each target the median, so that one of three can't set it; the higher
+    /// of two. Never below the floor, and a tighter target is never cheaper than a looser one.
+    pub(super) fn merge(all: &[Self]) -> Self {
+        let floor = median(all.iter().filter_map(|one| one.floor).collect());
+        let mut merged = Self {
+            floor,
+            ..Self::default()
+        };
+        let mut least = floor;
+        for (index, rate) in merged.rates.iter_mut().enumerate().rev() {
+            let said = all.iter().filter_map(|one| *one.rates.get(index)?);
+            least = least.max(median(said.collect()));
+            *rate = least;
+        }
+        merged
+    }
+
+    /// The rate for the largest target within so many blocks; for fewer than the smallest, that one's.
+    pub(super) fn rate(&self, within_blocks: u16) -> Option<FeeRate> {
+        let within = TARGETS_BLOCKS
+            .iter()
+            .filter(|&&target| target <= within_blocks)
+            .count();
+        *self.rates.get(within.saturating_sub(1))?
+    }
+}
+
 /// `None` for what says nothing: −1 (no estimate), zero, not a number, absurdly much.
 pub(super) fn from_btc_per_kvb(btc_per_kvb: f64) -> Option<FeeRate> {
     let sat_per_kvb = (btc_per_kvb * 100_000_000.0).round();
@@ -16,8 +56,7 @@ pub(super) fn from_btc_per_kvb(btc_per_kvb: f64) -> Option<FeeRate> {
     Some(FeeRate::from_sat_per_kwu((sat_per_kvb as u64).div_ceil(4)))
 }
 
-/// One rate from what several servers say: the median, so that one of three can't set it; the higher of two.
-pub(super) fn merge(mut rates: Vec<FeeRate>) -> Option<FeeRate> {
+fn median(mut rates: Vec<FeeRate>) -> Option<FeeRate> {
     rates.sort_unstable();
     rates.get(rates.len() / 2).copied()
 }
@@ -54,12 +93,57 @@ mod tests {
         }
     }
 
+    fn rate(sat_per_kwu: u64) -> Option<FeeRate> {
+        (sat_per_kwu > 0).then(|| FeeRate::from_sat_per_kwu(sat_per_kwu))
+    }
+
+    fn says(rates: [u64; 4], floor: u64) -> Estimates {
+        Estimates {
+            rates: rates.map(rate),
+            floor: rate(floor),
+        }
+    }
+
     #[test]
     fn one_of_three_does_not_set_the_rate() {
-        let rate = FeeRate::from_sat_per_kwu;
-        assert_eq!(merge(vec![]), None);
-        assert_eq!(merge(vec![rate(5)]), Some(rate(5)));
-        assert_eq!(merge(vec![rate(9), rate(5)]), Some(rate(9)));
-        assert_eq!(merge(vec![rate(1_000), rate(5), rate(6)]), Some(rate(6)));
+        assert_eq!(Estimates::merge(&[]), Estimates::default());
+        let at = |sat| says([sat; 4], 1);
+        assert_eq!(Estimates::merge(&[at(5)]).rate(6), rate(5));
+        assert_eq!(Estimates::merge(&[at(9), at(5)]).rate(6), rate(9));
+        assert_eq!(Estimates::merge(&[at(1_000), at(5), at(6)]).rate(6), rate(6));
+    }
+
+    #[test]
+    fn the_largest_target_within_counts() {
+        let merged = Estimates::merge(&[says([900, 600, 400, 300], 250)]);
+        for (within, expected) in [
+            (0, 900),
+            (1, 900),
+            (2, 900),
+            (5, 900),
+            (6, 600),
+            (23, 600),
+            (24, 400),
+            (143, 400),
+            (144, 300),
+            (u16::MAX, 300),
+        ] {
+            assert_eq!(merged.rate(within), rate(expected), "{within}");
+        }
+    }
+
+    #[test]
+    fn a_tighter_target_is_never_cheaper_and_nothing_is_below_the_floor() {
+        let merged = Estimates::merge(&[says([0, 600, 700, 100], 250)]);
+        assert_eq!(merged.rates, [700, 700, 700, 250].map(rate));
+        let floor_only = Estimates::merge(&[says([0; 4], 250)]);
+        assert_eq!(floor_only.rates, [250; 4].map(rate));
+        assert_eq!(Estimates::merge(&[says([0; 4], 0)]).rate(6), None);
+    }
+
+    #[test]
+    fn a_server_without_an_estimate_does_not_lower_the_others() {
+        let merged = Estimates::merge(&[says([0; 4], 250), says([800; 4], 250)]);
+        assert_eq!(merged.rate(2), rate(800));
     }
 }

@@ -7,17 +7,22 @@
 //! # What is believed
 //!
 //! A server can't make up a transaction: each one is checked against its txid, and must involve the script
-//! it is reported for. Where a server *can* lie today is the height it gives for a script's transaction (no
-//! merkle proof is asked for yet; a wallet sync does check them) and what it leaves out, which nothing can
-//! prove. So use servers of different operators, and let deadlines take [`Tip::estimated_height`] too.
+//! it is reported for. It can't make up a confirmation either: a transaction has a height only with a merkle
+//! proof to a header of the chain with the most work, each of whose headers is verified from a compiled-in
+//! checkpoint on ([`spv`]), whichever server sent it. A server that disagrees with that chain is told of
+//! ([`ChainEvent::Disagreement`]) and its word does not count; one that says what can't be true is dropped and
+//! tried again later. What a server leaves out nothing can prove. So use servers of different operators, and let
+//! deadlines take [`Tip::estimated_height`] too. `docs/chain.md` has the whole.
 
 mod broadcast;
 mod electrum;
 mod fee;
+mod header_file;
 mod involvement;
 mod outpoint;
 mod server;
 mod session;
+pub mod spv;
 mod state;
 mod tip;
 mod url;
@@ -57,11 +62,12 @@ pub trait Chain: Send + Sync {
     /// Syncs a wallet. One [`ChainEvent::WalletSynced`] or [`ChainEvent::WalletSyncFailed`] answers.
     fn sync_wallet(&self, request: WalletRequest);
 
-    /// The best tip known, however old: see [`Tip::is_stale`].
+    /// The tip of the verified chain with the most work, however old: see [`Tip::is_stale`].
     fn tip(&self) -> Option<Tip>;
 
-    /// The fee rate for confirmation within so many blocks, as last estimated, never below what servers relay.
-    /// Where servers can't estimate (regtest, a fresh node) it is the lowest rate they relay.
+    /// The fee rate for confirmation within so many blocks, as last estimated: that of the largest of the targets 2,
+    /// 6, 24 and 144 within it. Never below what servers relay, and a tighter target is never cheaper. Where
+    /// servers can't estimate (regtest, a fresh node) it is the lowest rate they relay.
     fn fee_rate(&self, within_blocks: u16) -> Option<FeeRate>;
 
     /// Ends all work. Returns within about a second, even when a server hangs; no event comes afterwards,
@@ -88,7 +94,7 @@ pub enum ChainEvent {
     WalletSynced(Box<bdk_wallet::Update>),
     /// The other answer to [`Chain::sync_wallet`]. The request is used up: build a new one.
     WalletSyncFailed(SyncError),
-    /// The fee rate changed.
+    /// A fee rate changed: the one for [`USUAL_TARGET_BLOCKS`], or another target's ([`Chain::fee_rate`] has them).
     FeeRate(FeeRate),
     /// A server answers. Comes once per change.
     Reachable { server: ElectrumUrl },
@@ -97,6 +103,11 @@ pub enum ChainEvent {
         server: ElectrumUrl,
         why: UnreachableReason,
     },
+    /// A server answers, but not as the verified chain is; `words` say what differs. Until it agrees again its word
+    /// does not count. Comes once per change.
+    Disagreement { server: ElectrumUrl, words: String },
+    /// A server that disagreed does no more.
+    Agreement { server: ElectrumUrl },
 }
 
 /// Receives the events, one at a time and in order, in a thread of the chain's own.
@@ -107,7 +118,7 @@ pub type EventHandler = Box<dyn Fn(ChainEvent) + Send + Sync>;
 pub struct ScriptTransaction {
     pub txid: Txid,
     pub tx: Arc<Transaction>,
-    /// The block it is in; `None` while unconfirmed.
+    /// The block it is proven to be in; `None` while unconfirmed, or not proven yet.
     pub height: Option<u32>,
 }
 

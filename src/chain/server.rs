@@ -1,11 +1,12 @@
 //! One server's thread: connect, serve, and when that ends, wait and connect again.
 
+use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use bitcoin::Transaction;
+use bitcoin::{BlockHash, Transaction, Txid};
 use electrum_client::Socks5Config;
 use electrum_client::raw_client::RawClient;
 
@@ -24,6 +25,10 @@ pub(super) struct Worker {
     pub(super) commands: Receiver<Command>,
     /// What is being asked. A connection that breaks meanwhile leaves it here.
     pub(super) asking: Option<Asking>,
+    /// The wallet's transactions, which a new connection need not fetch again.
+    pub(super) wallet_transactions: HashMap<Txid, Arc<Transaction>>,
+    /// The wallet's transactions with the blocks that they are proven to be in.
+    pub(super) anchors: HashSet<(Txid, BlockHash)>,
 }
 
 /// A question that must be answered, whatever happens.
@@ -37,6 +42,7 @@ pub(super) enum Asking {
 impl Worker {
     /// Runs until the chain is stopped, or the server turns out to follow another network.
     pub(super) fn run(mut self) {
+        self.shared.load_headers();
         let mut back_off = self.timing.first_retry;
         let mut excused = false;
         while !self.shared.is_stopping() {

@@ -41,8 +41,9 @@ pub enum ProducerEvent {
     Added { peer_id: String },
     /// It has gone.
     Removed { peer_id: String },
-    /// The server could not be reached, or the connection broke. Nothing comes after this.
-    Failed { reason: String },
+    /// The server could not be reached, or the connection broke, `listened` being true if it had answered before.
+    /// Nothing comes after this.
+    Failed { reason: String, listened: bool },
 }
 
 /// Watches a signalling server for the producers of one stream name, until dropped.
@@ -70,6 +71,7 @@ impl Resolver {
             tls: like.tls(),
             headers: like.headers(),
             known: HashSet::new(),
+            listened: false,
             on_event: Box::new(move |event| {
                 if !silent.load(Ordering::SeqCst) {
                     on_event(event);
@@ -105,6 +107,8 @@ struct Listener {
     headers: Vec<(String, String)>,
     /// The producers that were reported as there.
     known: HashSet<String>,
+    /// The server has answered.
+    listened: bool,
     on_event: Box<dyn Fn(ProducerEvent) + Send + Sync>,
 }
 
@@ -118,7 +122,8 @@ impl Listener {
             Either::Right(_) => return,
         };
         gst::info!(CAT, "signalling server {}: {reason}", self.uri);
-        (self.on_event)(ProducerEvent::Failed { reason });
+        let listened = self.listened;
+        (self.on_event)(ProducerEvent::Failed { reason, listened });
     }
 
     async fn listen(&mut self) -> Result<std::convert::Infallible, String> {
@@ -179,6 +184,7 @@ impl Listener {
                 }
             }
             Some("list") => {
+                self.listened = true;
                 for producer in message["producers"].as_array().into_iter().flatten() {
                     self.producer(&producer["id"], &producer["meta"], true);
                 }

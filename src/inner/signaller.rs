@@ -120,6 +120,17 @@ impl Signaller {
         })
     }
 
+    /// Calls back each time that the server has given it an id. In the signaller's thread.
+    pub fn connect_joined(&self, handler: impl Fn() + Send + Sync + 'static) {
+        if self.0.find_property("client-id").is_none() {
+            return;
+        }
+        self.0.connect("notify::client-id", false, move |_| {
+            handler();
+            None
+        });
+    }
+
     pub fn disconnect(&self, id: glib::SignalHandlerId) {
         self.0.disconnect(id);
     }

@@ -16,7 +16,10 @@ use super::payments::{self, PaymentHooks};
 use super::properties::{self, Status};
 use super::sessions::{ClosedHooks, ProviderHooks, Sessions};
 use super::settings::{Checked, Settings, validate};
+use super::signalling::{Loss, Signalling};
 use super::{CAT, proxied, templates};
+use crate::backup::Seedling;
+use crate::folder;
 use crate::gate::{KeyFrameLimiter, TrackKind};
 use crate::inner::{self, Refused, Signaller, named_meta};
 use crate::messages::{post_element, post_info};
@@ -28,6 +31,9 @@ use streamium_channel::link::Link;
 /// How long stopping may wait for settlements to be handed out. The only time that a state change waits for the
 /// network: what takes longer is settled at the next start.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long consumers may take to read that the stream ends.
+const PARTING_PATIENCE: Duration = Duration::from_millis(500);
 
 /// The inner webrtcsink, or why there is none.
 type Inner = Result<(gst::Element, Signaller), String>;
@@ -42,6 +48,7 @@ pub struct StreamiumPaySink {
     /// Hooks that somebody has set; else the rate decides.
     hooks: Mutex<Option<Arc<dyn ProviderHooks>>>,
     sessions: Sessions,
+    signalling: Signalling,
     /// Going down: what the signaller complains of then is nobody's trouble.
     stopping: AtomicBool,
     /// What the settings mean, from READY on.
@@ -196,6 +203,9 @@ impl BinImpl for StreamiumPaySink {
             gst::debug!(CAT, imp = self, "while stopping: {message:?}");
             return;
         }
+        if fault == Fault::Signaller && self.rejoins() {
+            return gst::info!(CAT, imp = self, "signalling server: {message:?}");
+        }
         if matches!(fault, Fault::Ours | Fault::Signaller) {
             return self.parent_handle_message(message);
         }
@@ -284,6 +294,7 @@ impl StreamiumPaySink {
         let signaller = Signaller::of(&sink).ok_or("webrtcsink has no signaller")?;
         let obj = self.obj();
         obj.add(&sink).map_err(|error| error.to_string())?;
+        self.signalling.watch(&signaller);
         let weak = obj.downgrade();
         self.sessions.watch(&sink, &signaller, move || {
             let pads = weak.upgrade().map(|obj| obj.sink_pads()).unwrap_or_default();
@@ -292,6 +303,27 @@ impl StreamiumPaySink {
                 .collect()
         });
         Ok((sink, signaller))
+    }
+
+    /// The connection to the signalling server is gone: true if it is made again, else it is an error.
+    fn rejoins(&self) -> bool {
+        let Some(Ok((_, signaller))) = self.inner.get() else {
+            return false;
+        };
+        match self.signalling.lost(signaller) {
+            Loss::NeverJoined => false,
+            Loss::Rejoining { news } => {
+                if news {
+                    let uri = signaller.uri().unwrap_or_default();
+                    gst::element_imp_warning!(
+                        self,
+                        gst::ResourceError::Read,
+                        ("The signalling server {uri} is gone; trying again. Who watches goes on watching.")
+                    );
+                }
+                true
+            }
+        }
     }
 
     fn update_meta(&self) {
@@ -321,7 +353,10 @@ impl StreamiumPaySink {
             return Err("the settings were not checked".to_owned());
         };
         let obj = self.obj();
-        let provider = payments::start(&obj, &checked).map_err(|error| error.to_string())?;
+        let seedling = Seedling::look(checked.options.network, &checked.options.data_dir);
+        let provider = payments::start(&obj, &checked)
+            .map_err(|error| folder::explain(&error, &checked.options.data_dir))?;
+        seedling.tell(&*obj);
         let earned = provider.earned_before().to_sat();
         let link = self.link(&checked, provider.public_key());
         self.update_status(|status| {
@@ -395,9 +430,12 @@ impl StreamiumPaySink {
     fn stop(&self) {
         let provider = lock(&self.provider).take();
         if let Some(provider) = provider {
+            self.sessions.begin_parting();
             provider.stop(STOP_PATIENCE);
+            self.sessions.part(PARTING_PATIENCE);
         }
         self.sessions.set_hooks(Arc::new(ClosedHooks));
+        self.signalling.stop();
     }
 }
 

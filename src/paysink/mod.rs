@@ -20,6 +20,7 @@ mod properties;
 pub mod proxied;
 mod sessions;
 mod settings;
+mod signalling;
 mod templates;
 
 pub use properties::Status;

@@ -120,9 +120,10 @@ fn chain_specs() -> Vec<glib::ParamSpec> {
         /**
          * GstStreamiumPaySink:network:
          *
-         * The Bitcoin network: testnet, testnet4, signet (default) or regtest. "bitcoin" is refused for now.
+         * The Bitcoin network: bitcoin (default), testnet, testnet4, signet or regtest. bitcoin is the one whose money
+         * is worth something; try things out on signet, whose coins are free.
          */
-        text("network", "Network", "testnet, testnet4, signet or regtest; bitcoin is refused for now", Some(DEFAULT_NETWORK)),
+        text("network", "Network", "bitcoin, testnet, testnet4, signet or regtest", Some(DEFAULT_NETWORK)),
         /**
          * GstStreamiumPaySink:electrum-url:
          *

@@ -1,7 +1,9 @@
 //! The sessions of a `streamiumpaysink`, and what their driver is told of them and may do with them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use gst::glib;
 use gst::prelude::*;
@@ -70,6 +72,7 @@ pub struct SessionHandle {
     channel: Option<DataChannel>,
     webrtcbin: glib::WeakRef<gst::Element>,
     signaller: Signaller,
+    sessions: Sessions,
 }
 
 impl SessionHandle {
@@ -96,7 +99,10 @@ impl SessionHandle {
     /// Ends the session on both sides. The consumer may come back with a new one.
     pub fn end(&self) {
         self.gate.close();
-        self.signaller.end_session(&self.id);
+        // Else the consumer goes when it has read the last words, or is ended with the sink.
+        if !self.sessions.0.parting.load(Ordering::SeqCst) {
+            self.signaller.end_session(&self.id);
+        }
     }
 }
 
@@ -139,6 +145,10 @@ pub struct Sessions(Arc<Inner>);
 struct Inner {
     /// Lock order: neither is held while the other is taken, nor while a hook runs.
     table: Mutex<HashMap<String, Entry>>,
+    /// A session has left the table.
+    removed: Condvar,
+    /// The sink stops, and has told the consumers.
+    parting: AtomicBool,
     hooks: Mutex<Arc<dyn ProviderHooks>>,
 }
 
@@ -147,6 +157,8 @@ impl Default for Sessions {
         // Until somebody says that the stream is free, it is not.
         Self(Arc::new(Inner {
             table: Mutex::default(),
+            removed: Condvar::new(),
+            parting: AtomicBool::new(false),
             hooks: Mutex::new(Arc::new(ClosedHooks)),
         }))
     }
@@ -190,6 +202,23 @@ impl Sessions {
             }
             None
         });
+    }
+
+    /// From now on sessions are left to their consumers to end: what was said last on the data channel would be lost if
+    /// the signalling server's word came before it, and a consumer who is told nothing tries again for a minute.
+    pub fn begin_parting(&self) {
+        self.0.parting.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits until all consumers have gone, but no longer than `patience`.
+    pub fn part(&self, patience: Duration) {
+        let table = lock(&self.0.table);
+        let waited = self
+            .0
+            .removed
+            .wait_timeout_while(table, patience, |table| table.values().any(|entry| entry.added));
+        drop(waited);
+        self.0.parting.store(false, Ordering::SeqCst);
     }
 
     /// Ends what is left when the sink stops: webrtcsink says nothing of those sessions.
@@ -254,6 +283,7 @@ impl Sessions {
             channel,
             webrtcbin,
             signaller,
+            sessions: self.clone(),
         };
         self.hooks().session_added(handle);
         let still_there = lock(&self.0.table)
@@ -270,6 +300,7 @@ impl Sessions {
         let Some(entry) = lock(&self.0.table).remove(id) else {
             return;
         };
+        self.0.removed.notify_all();
         entry.gate.close();
         gst::debug!(
             CAT,

@@ -3,6 +3,7 @@
 //! Lock order: every mutex here is a leaf; none is held while the inner element, a hook or the bus is called.
 //! The control thread takes none of them but `status`, so that it can be joined with any state lock held.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use super::properties::{self, Status};
 use super::session::ConsumerHooks;
 use super::settings::{Settings, validate};
 use super::{CAT, pads, proxied, templates};
+use crate::backup::Seedling;
+use crate::folder;
 use crate::inner::{self, Refused, Signaller};
 use crate::session::consumer::{ConsumerHandle, ConsumerOptions};
 use crate::settings::SettingsError;
@@ -40,6 +43,8 @@ pub struct StreamiumPaySrc {
     /// The driver, while PAUSED or PLAYING.
     consumer: Mutex<Option<ConsumerHandle>>,
     control: Mutex<Option<Control>>,
+    /// Playing, or on the way there: what comes does not wait downstream.
+    playing: AtomicBool,
 }
 
 #[glib::object_subclass]
@@ -272,6 +277,10 @@ impl StreamiumPaySrc {
         }
     }
 
+    pub fn is_playing(&self) -> bool {
+        self.playing.load(Ordering::SeqCst)
+    }
+
     fn template(&self) -> Option<&gst::Element> {
         self.template.get()?.as_ref().ok()
     }
@@ -308,15 +317,17 @@ impl StreamiumPaySrc {
         else {
             return Err(gst::StateChangeError);
         };
-        let control = Control::start(&self.obj(), template, &options.link, hooks).map_err(|reason| {
-            gst::element_imp_error!(
-                self,
-                gst::CoreError::Thread,
-                ("The source can't start."),
-                ["{reason}"]
-            );
-            gst::StateChangeError
-        })?;
+        let timeout = Duration::from_millis(lock(&self.settings).reconnect_timeout_ms.into());
+        let control =
+            Control::start(&self.obj(), template, &options.link, timeout, hooks).map_err(|reason| {
+                gst::element_imp_error!(
+                    self,
+                    gst::CoreError::Thread,
+                    ("The source can't start."),
+                    ["{reason}"]
+                );
+                gst::StateChangeError
+            })?;
         *lock(&self.control) = Some(control);
         Ok(())
     }
@@ -325,7 +336,11 @@ impl StreamiumPaySrc {
         let Some(options) = lock(&self.options).clone() else {
             return Err("the settings were not checked".to_owned());
         };
-        let consumer = payments::start(&self.obj(), options).map_err(|error| error.to_string())?;
+        let seedling = Seedling::look(options.network, &options.data_dir);
+        let folder = options.data_dir.clone();
+        let consumer =
+            payments::start(&self.obj(), options).map_err(|error| folder::explain(&error, &folder))?;
+        seedling.tell(&*self.obj());
         *lock(&self.consumer) = Some(consumer);
         Ok(())
     }
@@ -339,6 +354,10 @@ impl StreamiumPaySrc {
     }
 
     fn playing(&self, playing: bool) {
+        self.playing.store(playing, Ordering::SeqCst);
+        if let Some(control) = lock(&self.control).as_ref() {
+            control.playing(playing);
+        }
         if let Some(consumer) = lock(&self.consumer).as_ref() {
             consumer.inputs().playing(playing);
         }

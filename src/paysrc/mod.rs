@@ -13,15 +13,20 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
+mod attempt;
 mod control;
 mod imp;
+mod outage;
 mod pads;
 mod payments;
+mod producers;
 mod properties;
 pub mod proxied;
 mod session;
 mod settings;
 mod templates;
+mod watch;
+mod worker;
 
 pub use properties::Status;
 pub use session::{Arrival, ConsumerHooks, ConsumerSession, IdleHooks};

@@ -1,8 +1,13 @@
-//! The source pads: each a ghost of one of the inner webrtcsrc's.
+//! The source pads: each a ghost of one of the inner webrtcsrc's, and the same for all sessions one after the other.
+//!
+//! Downstream sees one live stream with a gap for each lost connection: no end, no flush and no second beginning. The
+//! buffers of all sessions are stamped with the pipeline's running time, so they follow one another; the first
+//! of each is marked DISCONT, and caps are sent again.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use gst::prelude::*;
+use gst::subclass::prelude::ObjectSubclassIsExt;
 
 use super::session::Arrivals;
 use super::{CAT, StreamiumPaySrc, templates};
@@ -19,9 +24,11 @@ pub fn expose(element: &StreamiumPaySrc, inner: &gst::Pad, arrivals: &Arrivals) 
         gst::warning!(CAT, obj = element, "no track: pad {name}");
         return;
     };
-    // A pad of an earlier producer's, from before its terms were refused.
+    // Of an earlier session.
     if let Some(ghost) = element.static_pad(&name).and_downcast::<gst::GhostPad>() {
         watch(inner, &ghost, kind, arrivals);
+        hide_end(element, inner);
+        continue_stream(inner, &ghost);
         if let Err(error) = ghost.set_target(Some(inner)) {
             gst::error!(CAT, obj = element, "pad {name} can't be reused: {error}");
         }
@@ -40,6 +47,7 @@ pub fn expose(element: &StreamiumPaySrc, inner: &gst::Pad, arrivals: &Arrivals) 
         None => return,
     };
     watch(inner, &ghost, kind, arrivals);
+    hide_end(element, inner);
     if ghost.set_active(true).is_err() || element.add_pad(&ghost).is_err() {
         gst::error!(CAT, obj = element, "pad {} can't be added", ghost.name());
     }
@@ -52,10 +60,10 @@ pub fn expose(element: &StreamiumPaySrc, inner: &gst::Pad, arrivals: &Arrivals) 
 fn watch(inner: &gst::Pad, ghost: &gst::GhostPad, kind: TrackKind, arrivals: &Arrivals) {
     let track = arrivals.add(&ghost.name(), kind);
     let (arrivals, ghost) = (arrivals.clone(), ghost.downgrade());
-    let missed = AtomicBool::new(false);
+    let (missed, first) = (AtomicBool::new(false), AtomicBool::new(true));
     inner.add_probe(
         gst::PadProbeType::BUFFER | gst::PadProbeType::BUFFER_LIST,
-        move |pad, _| {
+        move |pad, info| {
             track.record();
             if arrivals.are_hidden() {
                 missed.store(true, Ordering::Relaxed);
@@ -65,16 +73,67 @@ fn watch(inner: &gst::Pad, ghost: &gst::GhostPad, kind: TrackKind, arrivals: &Ar
                 // Whoever takes it encoded has missed the key frame.
                 pad.send_event(gst_video::UpstreamForceKeyUnitEvent::builder().build());
             }
-            if ghost.upgrade().is_some_and(|ghost| ghost.is_linked()) {
-                gst::PadProbeReturn::Ok
-            } else {
-                DISCARD
+            if !ghost.upgrade().is_some_and(|ghost| ghost.is_linked()) {
+                return DISCARD;
+            }
+            if first.swap(false, Ordering::Relaxed)
+                && let Some(gst::PadProbeData::Buffer(buffer)) = &mut info.data
+            {
+                buffer.make_mut().set_flags(gst::BufferFlags::DISCONT);
+            }
+            gst::PadProbeReturn::Ok
+        },
+    );
+}
+
+/// Keeps from downstream that a session ends: whether the stream does is not the inner element's to say.
+///
+/// webrtcsrc flushes a session that ends, and what is recorded downstream must not be flushed. Only in a paused player
+/// it must, since a buffer may be waiting there for the play, and with it all that stops the session.
+fn hide_end(element: &StreamiumPaySrc, inner: &gst::Pad) {
+    let element = element.downgrade();
+    inner.add_probe(
+        gst::PadProbeType::EVENT_DOWNSTREAM | gst::PadProbeType::EVENT_FLUSH,
+        move |_, info| {
+            let Some(gst::PadProbeData::Event(event)) = &info.data else {
+                return gst::PadProbeReturn::Ok;
+            };
+            let playing = || {
+                element
+                    .upgrade()
+                    .is_some_and(|element| element.imp().is_playing())
+            };
+            match event.type_() {
+                gst::EventType::Eos => DISCARD,
+                gst::EventType::FlushStart | gst::EventType::FlushStop if playing() => DISCARD,
+                _ => gst::PadProbeReturn::Ok,
             }
         },
     );
 }
 
-/// Ends the stream on every pad; says whether there was any. webrtcsrc leaves its pads flushing and silent.
+/// Lets a session's pad go on with the stream that an earlier one began on `ghost`.
+fn continue_stream(inner: &gst::Pad, ghost: &gst::GhostPad) {
+    if ghost.pad_flags().contains(gst::PadFlags::FLUSHING) {
+        ghost.push_event(gst::event::FlushStop::new(false));
+    }
+    if ghost.sticky_event::<gst::event::StreamStart>(0).is_none() {
+        return;
+    }
+    inner.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| match &info.data {
+        Some(gst::PadProbeData::Event(event))
+            if matches!(
+                event.type_(),
+                gst::EventType::StreamStart | gst::EventType::StreamCollection
+            ) =>
+        {
+            DISCARD
+        }
+        _ => gst::PadProbeReturn::Ok,
+    });
+}
+
+/// Ends the stream on every pad; says whether there was any. In a paused player webrtcsrc leaves them flushing.
 pub fn end_of_stream(element: &StreamiumPaySrc) -> bool {
     let pads = element.src_pads();
     for pad in &pads {

@@ -102,6 +102,10 @@ impl ConsumerPeer for ConsumerSession {
     fn try_next(&self) {
         self.try_next_producer();
     }
+
+    fn lost(&self) {
+        ConsumerSession::lost(self);
+    }
 }
 
 /// Of several tracks of a kind, the one that is furthest behind: every paid track has to arrive.

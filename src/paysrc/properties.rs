@@ -56,9 +56,10 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
         /**
          * GstStreamiumPaySrc:network:
          *
-         * The Bitcoin network: testnet, testnet4, signet (default) or regtest. "bitcoin" is refused for now.
+         * The Bitcoin network: bitcoin (default), testnet, testnet4, signet or regtest. bitcoin is the one whose money
+         * is worth something; try things out on signet, whose coins are free.
          */
-        text("network", "Network", "testnet, testnet4, signet or regtest; bitcoin is refused for now", Some(DEFAULT_NETWORK)),
+        text("network", "Network", "bitcoin, testnet, testnet4, signet or regtest", Some(DEFAULT_NETWORK)),
         /**
          * GstStreamiumPaySrc:electrum-url:
          *
@@ -78,6 +79,20 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
          * The folder with the wallet and the store. Default: streamium-pay/NETWORK in the user's data folder.
          */
         text("data-dir", "Data folder", "The folder with the wallet and the store", None),
+        /**
+         * GstStreamiumPaySrc:reconnect-timeout:
+         *
+         * For how long a lost connection is tried again before the stream ends, in milliseconds; while the player
+         * is paused this time stands still. 0: it ends at once. Default 60,000: as long as a provider keeps a
+         * channel, so that coming back needs no new one.
+         */
+        uint(
+            "reconnect-timeout",
+            "Reconnect timeout",
+            "For how long a lost connection is tried again, in ms; 0 is not at all",
+            (0, 86_400_000),
+            DEFAULT_RECONNECT_TIMEOUT_MS,
+        ),
     ]
 }
 
@@ -187,7 +202,7 @@ fn status_specs() -> Vec<glib::ParamSpec> {
          * GstStreamiumPaySrc:state:
          *
          * What the element is doing, in one word: idle, resolving, connecting, awaiting-terms, awaiting-funds,
-         * opening, playing, paused, starved, stopped or ended. Read-only.
+         * opening, playing, paused, starved, reconnecting, stopped or ended. Read-only.
          */
         glib::ParamSpecString::builder("state")
             .nick("State")
@@ -215,6 +230,7 @@ impl Settings {
             "capacity" => put(&mut self.capacity_sat, value),
             "payment-interval" => put(&mut self.payment_interval_ms, value),
             "refund-delay" => put(&mut self.refund_delay_blocks, value),
+            "reconnect-timeout" => put(&mut self.reconnect_timeout_ms, value),
             _ => return false,
         }
         true
@@ -236,6 +252,7 @@ impl Settings {
             "capacity" => self.capacity_sat.to_value(),
             "payment-interval" => self.payment_interval_ms.to_value(),
             "refund-delay" => self.refund_delay_blocks.to_value(),
+            "reconnect-timeout" => self.reconnect_timeout_ms.to_value(),
             _ => return None,
         })
     }

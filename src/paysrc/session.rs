@@ -54,6 +54,8 @@ pub struct Arrival {
 pub struct Arrivals {
     tracks: Arc<Mutex<Vec<Arc<TrackArrivals>>>>,
     hidden: Arc<AtomicBool>,
+    /// Nanoseconds of boot time at the data channel's last event; 0 before the first.
+    heard_ns: Arc<AtomicU64>,
 }
 
 /// The arrivals of one track.
@@ -85,12 +87,27 @@ impl Arrivals {
     pub fn read(&self) -> Vec<Arrival> {
         lock(&self.tracks).iter().map(|track| track.read()).collect()
     }
+
+    /// Something came on the data channel.
+    fn heard(&self) {
+        self.heard_ns.store(now_ns(), Ordering::Relaxed);
+    }
+
+    /// When the provider last gave a sign of life, be it media or a message.
+    pub fn last(&self) -> Option<Duration> {
+        let heard = self.heard_ns.load(Ordering::Relaxed);
+        let heard = (heard > 0).then(|| Duration::from_nanos(heard));
+        let media = lock(&self.tracks)
+            .iter()
+            .filter_map(|track| track.read().last)
+            .max();
+        heard.max(media)
+    }
 }
 
 impl TrackArrivals {
     pub fn record(&self) {
-        let now = u64::try_from(boottime::now().as_nanos()).unwrap_or(u64::MAX);
-        self.last_ns.store(now, Ordering::Relaxed);
+        self.last_ns.store(now_ns(), Ordering::Relaxed);
         self.count.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -107,8 +124,8 @@ impl TrackArrivals {
 
 /// What the driver may do to a session, from its own thread. Cheap to clone.
 ///
-/// Only [`ConsumerSession::send`], [`ConsumerSession::arrivals`], [`ConsumerSession::end`] and
-/// [`ConsumerSession::try_next_producer`] may also be used in callbacks.
+/// Only [`ConsumerSession::send`], [`ConsumerSession::arrivals`], [`ConsumerSession::end`],
+/// [`ConsumerSession::lost`] and [`ConsumerSession::try_next_producer`] may also be used in callbacks.
 #[derive(Clone)]
 pub struct ConsumerSession {
     pub id: String,
@@ -137,15 +154,23 @@ impl ConsumerSession {
             producer,
             channel: channel.clone(),
             webrtcbin: webrtcbin.downgrade(),
-            arrivals,
-            commander,
+            arrivals: arrivals.clone(),
+            commander: commander.clone(),
             attempt,
         };
+        commander.connected(attempt);
         hooks.connected(session);
+        if !arrivals.are_hidden() {
+            // Nobody means to verify it.
+            commander.shown(attempt);
+        }
         DataChannel::listen(
             webrtcbin,
             move |adopted| *lock(&channel) = Some(adopted),
-            move |event| hooks.channel_event(&id, event),
+            move |event| {
+                arrivals.heard();
+                hooks.channel_event(&id, event);
+            },
         );
     }
 
@@ -170,9 +195,10 @@ impl ConsumerSession {
         self.arrivals.hidden.store(true, Ordering::SeqCst);
     }
 
-    /// Lets through what arrives.
+    /// Lets through what arrives: this is the link's provider. From now on a lost connection is made again.
     pub fn show(&self) {
         self.arrivals.hidden.store(false, Ordering::SeqCst);
+        self.commander.shown(self.attempt);
     }
 
     /// Ends the session and the stream: EOS on all pads.
@@ -184,6 +210,15 @@ impl ConsumerSession {
     pub fn try_next_producer(&self) {
         self.commander.try_next(self.attempt);
     }
+
+    /// Drops the session and connects again, for as long as `reconnect-timeout` lets it try.
+    pub fn lost(&self) {
+        self.commander.lost(self.attempt);
+    }
+}
+
+fn now_ns() -> u64 {
+    u64::try_from(boottime::now().as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -21,6 +21,9 @@ pub const DEFAULT_MAX_FEE_RATE_SAT_PER_VB: u32 = 50;
 pub const DEFAULT_CAPACITY_SAT: u64 = 50_000;
 pub const DEFAULT_PAYMENT_INTERVAL_MS: u32 = 1_000;
 pub const DEFAULT_REFUND_DELAY_BLOCKS: u32 = 288;
+/// As long as a provider keeps a channel without credit (its default `settle-delay`): after that it is settled, and
+/// who comes back pays for a new one.
+pub const DEFAULT_RECONNECT_TIMEOUT_MS: u32 = 60_000;
 
 /// The properties as set, unchecked. Units are in the names.
 #[derive(Debug, Clone)]
@@ -39,6 +42,8 @@ pub struct Settings {
     pub budget_sat: u64,
     pub payment_interval_ms: u32,
     pub refund_delay_blocks: u32,
+    /// 0: a lost connection is the end of the stream.
+    pub reconnect_timeout_ms: u32,
 }
 
 impl Default for Settings {
@@ -57,6 +62,7 @@ impl Default for Settings {
             budget_sat: 0,
             payment_interval_ms: DEFAULT_PAYMENT_INTERVAL_MS,
             refund_delay_blocks: DEFAULT_REFUND_DELAY_BLOCKS,
+            reconnect_timeout_ms: DEFAULT_RECONNECT_TIMEOUT_MS,
         }
     }
 }
@@ -141,10 +147,7 @@ mod tests {
             with(&|s| s.budget_sat = 7).unwrap().policy.budget,
             Amount::from_sat(7)
         );
-        assert_eq!(
-            with(&|s| s.network = "bitcoin".into()).unwrap_err(),
-            SettingsError::MainNetwork
-        );
+        assert_eq!(options.network, bitcoin::Network::Bitcoin);
         assert!(matches!(
             with(&|s| s.payment_interval_ms = 30_001),
             Err(SettingsError::Order { .. })

@@ -12,7 +12,7 @@ mod report;
 mod watched;
 
 pub use report::{Field, Report, Severity, sats, span};
-pub(crate) use report::{reachable, unreachable};
+pub(crate) use report::{agreement, disagreement, reachable, unreachable};
 
 use std::time::Duration;
 
@@ -56,6 +56,11 @@ pub trait ConsumerPeer: Peer {
     fn show(&self);
     /// This was not the link's provider: look for another of the same name.
     fn try_next(&self);
+    /// The connection was lost, and the session is over without a word of the provider's: connect again, where that
+    /// can be done.
+    fn lost(&self) {
+        self.end();
+    }
 }
 
 /// What happens on a data channel.

@@ -92,6 +92,24 @@ pub fn unreachable(server: &ElectrumUrl, why: &UnreachableReason) -> Report {
         .say(format!("Electrum server {server} can't be used: {why}."))
 }
 
+/// A server says other than the verified chain.
+pub fn disagreement(server: &ElectrumUrl, words: &str) -> Report {
+    Report::new("chain")
+        .text_field("server", server)
+        .flag("agrees", false)
+        .text_field("reason", words)
+        .severity(Severity::Warning)
+        .say(format!("Electrum server {server} is not believed: {words}."))
+}
+
+/// It does no more.
+pub fn agreement(server: &ElectrumUrl) -> Report {
+    Report::new("chain")
+        .text_field("server", server)
+        .flag("agrees", true)
+        .say(format!("Electrum server {server} agrees with the others again."))
+}
+
 /// An amount for people: `1,234 sat`.
 pub fn sats(amount: bitcoin::Amount) -> String {
     let digits = amount.to_sat().to_string();

@@ -128,6 +128,8 @@ fn honest(method: &str) -> Value {
         "server.version" => json!(["test", "1.4"]),
         "blockchain.block.header" => json!(genesis),
         "blockchain.headers.subscribe" => json!({"height": 0, "hex": genesis}),
+        "blockchain.block.headers" => json!({"count": 1, "hex": genesis, "max": 2016}),
+        "blockchain.transaction.get_merkle" => json!({"error": {"code": 1, "message": "not in a block"}}),
         "blockchain.estimatefee" => json!(-1),
         "mempool.get_info" => {
             json!({"mempoolminfee": 0.00001, "minrelaytxfee": 0.00001, "incrementalrelayfee": 0.00001})

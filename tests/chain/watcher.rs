@@ -1,5 +1,6 @@
 //! A chain and what it tells, to wait for.
 
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
@@ -25,6 +26,7 @@ pub fn quick() -> Timing {
         pump: Duration::from_millis(50),
         first_retry: Duration::from_millis(50),
         last_retry: Duration::from_millis(200),
+        disagreement: Duration::from_millis(300),
         ..Timing::default()
     }
 }
@@ -35,12 +37,22 @@ impl Watcher {
     }
 
     pub fn start_with(servers: &str, proxy: &str, timing: Timing) -> Self {
+        Self::start_all(None, servers, proxy, timing)
+    }
+
+    /// Keeps its headers in a folder.
+    pub fn start_in(folder: &Path, servers: &str, timing: Timing) -> Self {
+        Self::start_all(Some(folder.to_owned()), servers, "", timing)
+    }
+
+    fn start_all(folder: Option<PathBuf>, servers: &str, proxy: &str, timing: Timing) -> Self {
         let (sender, events) = mpsc::channel();
         let sender = Mutex::new(sender);
         let handler = Box::new(move |event| drop(sender.lock().unwrap().send(event)));
         let servers = parse_servers(servers).unwrap();
         let proxy = parse_proxy(proxy).unwrap();
-        let chain = ElectrumChain::start_with(servers, proxy, Network::Regtest, handler, timing).unwrap();
+        let network = Network::Regtest;
+        let chain = ElectrumChain::start_all(folder, servers, proxy, network, handler, timing).unwrap();
         Self { chain, events }
     }
 
@@ -69,6 +81,20 @@ impl Watcher {
     pub fn unreachable(&self) -> (ElectrumUrl, UnreachableReason) {
         self.wait("unreachable server", |event| match event {
             ChainEvent::Unreachable { server, why } => Some((server, why)),
+            _ => None,
+        })
+    }
+
+    pub fn disagreement(&self) -> (ElectrumUrl, String) {
+        self.wait("disagreement", |event| match event {
+            ChainEvent::Disagreement { server, words } => Some((server, words)),
+            _ => None,
+        })
+    }
+
+    pub fn agreement(&self) -> ElectrumUrl {
+        self.wait("agreement", |event| match event {
+            ChainEvent::Agreement { server } => Some(server),
             _ => None,
         })
     }

@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod driver;
+pub mod child;
 pub mod notes;
 pub mod paid;
 pub mod regtest;

@@ -69,22 +69,16 @@ impl PaidProvider {
             At::Port(port) => (port, format!("signaller::uri=ws://127.0.0.1:{port}")),
             At::Own => {
                 let port = free_port();
-                let host = "signalling-server-host=127.0.0.1";
-                (
-                    port,
-                    format!("run-signalling-server=true {host} signalling-server-port={port}"),
-                )
+                (port, own_server(port))
             }
         };
-        let launch = format!(
-            "streamiumpaysink name=sink stun-server=none stream-name=\"the test\" link-address=127.0.0.1:{port} \
-             network=regtest electrum-url={} data-dir={} payout-address={payout} rate={} opening=800 window=3000 \
-             unconfirmed-limit=100000 unconfirmed-total=100000 {server} {settings} {sources}",
-            regtest.electrum_url(),
-            dir.display(),
-            RATE_SAT_PER_S * 1_000,
-        );
-        let pipeline = pipeline(&launch);
+        let pipeline = pipeline(&described(
+            dir,
+            port,
+            &payout,
+            &format!("{server} {settings}"),
+            sources,
+        ));
         let sink = pipeline.by_name("sink").unwrap().downcast::<StreamiumPaySink>();
         let sink = sink.unwrap();
         let notes = Notes::take(&pipeline, "provider");
@@ -128,6 +122,32 @@ impl PaidProvider {
     pub fn stop(&self) {
         self.running.0.set_state(gst::State::Null).unwrap();
     }
+}
+
+fn own_server(port: u16) -> String {
+    format!("run-signalling-server=true signalling-server-host=127.0.0.1 signalling-server-port={port}")
+}
+
+/// The pipeline of a provider with its own signalling server, for a process of its own.
+pub fn paid_provider(dir: &Path, port: u16, payout: &Address, settings: &str, sources: &str) -> String {
+    described(
+        dir,
+        port,
+        payout,
+        &format!("{} {settings}", own_server(port)),
+        sources,
+    )
+}
+
+fn described(dir: &Path, port: u16, payout: &Address, settings: &str, sources: &str) -> String {
+    format!(
+        "streamiumpaysink name=sink stun-server=none stream-name=\"the test\" link-address=127.0.0.1:{port} \
+         network=regtest electrum-url={} data-dir={} payout-address={payout} rate={} opening=800 window=3000 \
+         unconfirmed-limit=100000 unconfirmed-total=100000 {settings} {sources}",
+        Regtest::shared().electrum_url(),
+        dir.display(),
+        RATE_SAT_PER_S * 1_000,
+    )
 }
 
 /// A decoded buffer at a consumer.

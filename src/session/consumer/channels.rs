@@ -103,6 +103,10 @@ impl Driver {
                 self.sync();
             }
             ChainEvent::Unreachable { server, why } => self.say(crate::session::unreachable(&server, &why)),
+            ChainEvent::Disagreement { server, words } => {
+                self.say(crate::session::disagreement(&server, &words));
+            }
+            ChainEvent::Agreement { server } => self.say(crate::session::agreement(&server)),
             ChainEvent::Broadcast { txid, result } => self.broadcast_answer(txid, result),
             ChainEvent::FeeRate(_) => (),
         }

@@ -376,10 +376,21 @@ impl Driver {
         if unverified && not_the_provider {
             return self.pass_over(&end.to_string());
         }
+        if matches!(end, ConsumerEnd::Gone | ConsumerEnd::Disconnected) {
+            return self.lost(&end);
+        }
         self.say(notices::ended(&end));
         if let Some(live) = &self.live {
             live.peer.end();
         }
         self.set_status(ConsumerStatus::State("stopped"));
+    }
+
+    /// The connection with the link's provider is gone. Whether another is tried is the element's to say.
+    fn lost(&self, end: &ConsumerEnd) {
+        self.say(Report::new("lost").text_field("reason", end));
+        if let Some(live) = &self.live {
+            live.peer.lost();
+        }
     }
 }

@@ -103,7 +103,13 @@ impl ConsumerHandle {
                 let store = Store::open(&options.data_dir)?;
                 (
                     Some(lease),
-                    Some(Money::start(chain, wallet, store, events.clone())?),
+                    Some(Money::start(
+                        chain,
+                        &options.data_dir,
+                        wallet,
+                        store,
+                        events.clone(),
+                    )?),
                 )
             }
             None => (None, None),

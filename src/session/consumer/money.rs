@@ -1,6 +1,7 @@
 //! What of the consumer's side is about money: its wallet, chain and store, and the channels that hold some.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::mpsc::Sender;
 
 use bitcoin::key::Keypair;
@@ -51,11 +52,13 @@ pub struct Awaiting {
 impl Money {
     pub fn start(
         config: &ChainConfig,
+        data_dir: &Path,
         wallet: Wallet,
         store: Store,
         events: Sender<Event>,
     ) -> Result<Self, ConsumerStartError> {
-        let chain = ElectrumChain::start(
+        let chain = ElectrumChain::start_in(
+            data_dir,
             config.servers.clone(),
             config.proxy.clone(),
             config.network,

@@ -25,6 +25,10 @@ impl Driver {
             ChainEvent::Broadcast { txid, result } => self.broadcast_answer(txid, result),
             ChainEvent::Reachable { server } => self.say(crate::session::reachable(&server)),
             ChainEvent::Unreachable { server, why } => self.say(crate::session::unreachable(&server, &why)),
+            ChainEvent::Disagreement { server, words } => {
+                self.say(crate::session::disagreement(&server, &words));
+            }
+            ChainEvent::Agreement { server } => self.say(crate::session::agreement(&server)),
             ChainEvent::FeeRate(_) | ChainEvent::WalletSynced(_) | ChainEvent::WalletSyncFailed(_) => (),
         }
     }

@@ -53,7 +53,7 @@ impl Driver {
         report: ReportHandler,
     ) -> Result<Self, ProviderStartError> {
         let money = match &options.paid {
-            Some(paid) => Some(Money::start(paid, events)?),
+            Some(paid) => Some(Money::start(paid, &options.data_dir, events)?),
             None => None,
         };
         Ok(Self {

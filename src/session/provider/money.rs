@@ -1,6 +1,7 @@
 //! What of the provider's side is about money: its chain, what is followed on it, and what is due.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
@@ -46,8 +47,13 @@ pub struct Money {
 }
 
 impl Money {
-    pub fn start(paid: &PaidOptions, events: Sender<Event>) -> Result<Self, ProviderStartError> {
-        let chain = ElectrumChain::start(
+    pub fn start(
+        paid: &PaidOptions,
+        data_dir: &Path,
+        events: Sender<Event>,
+    ) -> Result<Self, ProviderStartError> {
+        let chain = ElectrumChain::start_in(
+            data_dir,
             paid.chain.servers.clone(),
             paid.chain.proxy.clone(),
             paid.chain.network,

@@ -1,0 +1,157 @@
+//! A pipeline in a process of its own, run by `gst-launch-1.0`: it can be frozen, killed and started again.
+#![allow(dead_code)]
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpStream;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::webrtc::PATIENCE;
+
+/// A folder with nothing but this build's plugin, and the registry that finds it.
+static PLUGIN: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
+    let exe = std::env::current_exe().unwrap();
+    let built = exe.parent().unwrap().join("libgststreamiumpay.so");
+    assert!(built.is_file(), "{} is not there", built.display());
+    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    symlink(built, dir.path().join("libgststreamiumpay.so")).unwrap();
+    dir
+});
+
+fn registry() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("registry.bin")
+}
+
+/// A running `gst-launch-1.0`; killed when dropped.
+pub struct Launched {
+    child: Child,
+    lines: Receiver<String>,
+    pub seen: Vec<String>,
+}
+
+impl Launched {
+    /// Runs `gst-launch-1.0 OPTIONS PIPELINE` with this build's elements.
+    pub fn start(options: &[&str], pipeline: &str) -> Self {
+        Self::prefixed(&[], options, pipeline)
+    }
+
+    /// The same, as the arguments of another command.
+    pub fn prefixed(prefix: &[&str], options: &[&str], pipeline: &str) -> Self {
+        let mut words: Vec<&str> = prefix.to_vec();
+        words.push("gst-launch-1.0");
+        words.extend(options);
+        let mut command = Command::new(words[0]);
+        // gst-launch joins its arguments to one description, so it may as well be one argument.
+        command.args(&words[1..]).args(split(pipeline));
+        let mut child = command
+            .env("GST_PLUGIN_PATH", PLUGIN.path())
+            .env("GST_REGISTRY", registry())
+            .env("WEBRTCSINK_SIGNALLING_SERVER_LOG", "error")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("gst-launch-1.0 starts");
+        let (sender, lines) = channel();
+        read_lines(child.stdout.take().unwrap(), sender.clone());
+        read_lines(child.stderr.take().unwrap(), sender);
+        Self {
+            child,
+            lines,
+            seen: Vec::new(),
+        }
+    }
+
+    /// The next line that has this in it.
+    pub fn wait_for(&mut self, words: &str) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => {
+                    self.seen.push(line.clone());
+                    if line.contains(words) {
+                        return line;
+                    }
+                }
+                Err(_) => panic!("it never said \"{words}\", but:\n{}", self.seen.join("\n")),
+            }
+        }
+    }
+
+    /// The link that a sink shows.
+    pub fn link(&mut self) -> String {
+        let line = self.wait_for("Viewers open ");
+        line.split("Viewers open ").nth(1).unwrap().trim().to_owned()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Kills it as the kernel does, and waits until it is gone.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            if Instant::now() > until {
+                self.seen.extend(self.lines.try_iter());
+                panic!("it does not end; it said:\n{}", self.seen.join("\n"));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Launched {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// At blanks that are not within quotes, which stay.
+fn split(pipeline: &str) -> Vec<String> {
+    let mut quoted = false;
+    let words = pipeline.split(|c: char| {
+        quoted ^= c == '"';
+        c == ' ' && !quoted
+    });
+    words
+        .filter(|word| !word.is_empty())
+        .map(|word| word.replace('"', ""))
+        .collect()
+}
+
+fn read_lines(from: impl Read + Send + 'static, to: Sender<String>) {
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            if to.send(line).is_err() {
+                return;
+            }
+        }
+    });
+}
+
+/// Waits until something listens at this port.
+pub fn wait_for_port(port: u16) {
+    let until = Instant::now() + PATIENCE;
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < until, "nothing listens at port {port}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
