@@ -103,7 +103,8 @@ impl ConsumerSession {
         };
         let terms = (**terms).clone();
         let unsaid = record.paid > resumed.balance;
-        let spent = self.past.spent.checked_sub(candidate.spent);
+        // What the provider has forgotten of the account stays spent: a budget is for all channels.
+        let spent = self.past.spent.checked_sub(candidate.spent.min(purse.total()));
         self.past.spent = spent.unwrap_or(Amount::ZERO);
         out.push(Effect::Notice(ConsumerNotice::Resumed {
             outpoint,

@@ -21,7 +21,7 @@ impl Driver {
             .accounts
             .values()
             .copied()
-            .try_fold(Amount::ZERO, Amount::checked_add);
+            .try_fold(money.forgotten, Amount::checked_add);
         Past {
             spent: spent.unwrap_or(Amount::MAX_MONEY),
             resumable: self.resumable(money),
@@ -76,7 +76,11 @@ impl Driver {
             return Ok(());
         };
         let total = carried.checked_add(paid).unwrap_or(Amount::MAX_MONEY);
-        money.accounts.insert(outpoint, total);
+        let before = money.accounts.insert(outpoint, total).unwrap_or(Amount::ZERO);
+        if let Some(lost) = before.checked_sub(total) {
+            let forgotten = money.forgotten.checked_add(lost);
+            money.forgotten = forgotten.unwrap_or(Amount::MAX_MONEY);
+        }
         money
             .store
             .save_paid(outpoint, paid, carried, consumed)

@@ -31,6 +31,8 @@ pub struct Money {
     pub in_use: Option<OutPoint>,
     /// What each account that this run has used has paid in all, by its present channel.
     pub accounts: HashMap<OutPoint, Amount>,
+    /// What accounts had paid that their provider has forgotten: it stays spent.
+    pub forgotten: Amount,
     funding_script: Option<ScriptBuf>,
     pub syncing: bool,
     /// Something changed while a sync was under way.
@@ -75,6 +77,7 @@ impl Money {
             channels: HashMap::new(),
             in_use: None,
             accounts: HashMap::new(),
+            forgotten: Amount::ZERO,
             funding_script: None,
             syncing: false,
             sync_again: false,
