@@ -3,8 +3,8 @@
 // Each test binary compiles this anew and uses a part of it.
 #![allow(dead_code)]
 
-pub mod driver;
 pub mod child;
+pub mod driver;
 pub mod notes;
 pub mod paid;
 pub mod regtest;

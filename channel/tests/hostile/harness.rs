@@ -202,3 +202,50 @@ pub fn texts(pair: &Pair, arrow: &str) -> Vec<String> {
     let texts = pair.log.iter().filter_map(|line| line.split_once(&arrow));
     texts.map(|(_, text)| text.to_owned()).collect()
 }
+
+/// Texts that are no messages: too long, too deep, broken, or of the wrong form.
+pub fn not_messages() -> Vec<(&'static str, String)> {
+    let deep = |depth: usize| {
+        let (open, close) = ("[".repeat(depth), "]".repeat(depth));
+        format!(r#"{{"type":"ping","pad":{open}{close}}}"#)
+    };
+    let padded = |bytes: usize| {
+        let frame = r#"{"type":"ping","pad":""}"#.len();
+        format!(r#"{{"type":"ping","pad":"{}"}}"#, "x".repeat(bytes - frame))
+    };
+    let mut texts = vec![
+        ("a byte too long", padded(65_537)),
+        ("far too long", padded(1_000_000)),
+        ("an ignored field nested 200 deep", deep(200)),
+        ("an ignored field nested 30,000 deep", deep(30_000)),
+        ("objects nested 10,000 deep", r#"{"type":"#.repeat(7_000)),
+    ];
+    let broken = [
+        "",
+        " ",
+        "null",
+        "true",
+        "7",
+        "[]",
+        "{}",
+        "\"ping\"",
+        "{\"type\":7}",
+        "{\"type\":null}",
+        "{\"type\":\"ping\"",
+        "{\"type\":\"ping\"}{\"type\":\"ping\"}",
+        "{\"type\":\"ping\"} x",
+        "\u{feff}{\"type\":\"ping\"}",
+        "{\"type\":\"error\"}",
+        "{type:ping}",
+        "{'type':'ping'}",
+        "\0",
+    ];
+    texts.extend(broken.map(|text| ("broken", text.to_owned())));
+    texts
+}
+
+/// The longest message that is one.
+pub fn longest_message() -> String {
+    let frame = r#"{"type":"ping","pad":""}"#.len();
+    format!(r#"{{"type":"ping","pad":"{}"}}"#, "x".repeat(65_536 - frame))
+}

@@ -9,6 +9,7 @@ use streamium_channel::bitcoin::transaction::Version;
 use streamium_channel::bitcoin::{ScriptBuf, Sequence, Transaction, absolute};
 use streamium_channel::consumer::{ConsumerEnd, ConsumerPolicy};
 use streamium_channel::contract::Channel;
+use streamium_channel::cooperative::Closing;
 use streamium_channel::message::GateState;
 use streamium_channel::provider::CommitmentStatus;
 use streamium_channel::script::Leaf;
@@ -361,4 +362,58 @@ fn the_next_channel_pays_only_once_the_present_one_is_confirmed() {
         before,
         "credit of a channel that a reorganisation undid is not carried"
     );
+}
+
+/// A `close` that offers the provider this much of its channel, at this fee.
+fn offering(channel: &Channel, offers: &[(u64, u64)]) -> String {
+    let payout = config().payout;
+    let offers: Vec<_> = offers
+        .iter()
+        .map(|&(balance, fee)| {
+            let closing = Closing {
+                channel,
+                balance: sat(balance),
+                payout: &payout,
+                fee: sat(fee),
+            };
+            json!({
+                "outpoint": channel.outpoint().to_string(),
+                "balance_sat": balance,
+                "fee_sat": fee,
+                "signature": closing.offer(&key(CONSUMER)).unwrap().to_string(),
+            })
+        })
+        .collect();
+    json!({ "type": "close", "reason": "x", "closing": offers }).to_string()
+}
+
+#[test]
+fn a_cooperative_close_that_nobody_would_mine_is_not_taken() {
+    // It pays the provider all of its balance, but no miner: taken, it would stand in the settlement's place.
+    for fee in [0, 1, 100, 203] {
+        let mut pair = alone(playing());
+        let channel = channel_of(&pair);
+        let balance = pair.provider.balance().to_sat();
+        let text = offering(&channel, &[(balance, fee)]);
+        say(&mut pair, &text);
+        assert_eq!(pair.closing, None, "a fee of {fee} sat");
+        assert!(pair.settle_due, "it is settled instead");
+    }
+    let mut pair = alone(playing());
+    let channel = channel_of(&pair);
+    let balance = pair.provider.balance().to_sat();
+    let text = offering(&channel, &[(balance, 204)]);
+    say(&mut pair, &text);
+    let closing = pair.closing.unwrap();
+    assert_eq!(closing.output[1].value, sat(balance), "one sat a byte is relayed");
+}
+
+#[test]
+fn a_cooperative_close_for_less_is_not_taken() {
+    let mut pair = alone(playing());
+    let channel = channel_of(&pair);
+    let balance = pair.provider.balance().to_sat();
+    let text = offering(&channel, &[(0, 300), (1, 300), (balance - 1, 300)]);
+    say(&mut pair, &text);
+    assert!(pair.closing.is_none() && pair.settle_due);
 }
