@@ -1,6 +1,6 @@
 //! Text to either side, what it answers, and what has moved.
 
-use crate::common::pair::{Pair, consumer_key};
+use crate::common::pair::Pair;
 use crate::common::*;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -9,12 +9,12 @@ use streamium_channel::bitcoin::key::Keypair;
 use streamium_channel::bitcoin::secp256k1::Message;
 use streamium_channel::bitcoin::sighash::{Annex, Prevouts, SighashCache, TapSighashType};
 use streamium_channel::bitcoin::{Amount, OutPoint, Transaction};
-use streamium_channel::consumer::{ConsumerEffect, Past};
+use streamium_channel::consumer::Past;
 use streamium_channel::contract::Channel;
-use streamium_channel::message::{GateState, encode};
+use streamium_channel::message::GateState;
 use streamium_channel::money::Msat;
 use streamium_channel::payment::{Payment, payment_transaction};
-use streamium_channel::provider::{EndReason, ProviderEffect};
+use streamium_channel::provider::EndReason;
 use streamium_channel::record::{ConsumerRecord, ProviderRecord};
 use streamium_channel::script::Leaf;
 
@@ -72,33 +72,28 @@ pub fn channel_of(pair: &Pair) -> Channel {
     pair.provider_record.as_ref().unwrap().restore().unwrap().0
 }
 
-/// The key of the present channel's consumer.
-pub fn key_of(pair: &Pair) -> Keypair {
-    consumer_key(pair.consumer_record.as_ref().unwrap().key_index)
-}
-
 /// Text for the provider; answers what it sends.
 pub fn say(pair: &mut Pair, text: &str) -> Vec<Value> {
+    let from = pair.log.len();
     let effects = pair.provider.text(text, pair.now);
-    let sent = effects.iter().filter_map(|effect| match effect {
-        ProviderEffect::Send(message) => Some(serde_json::from_str(&encode(message).unwrap()).unwrap()),
-        _ => None,
-    });
-    let sent = sent.collect();
     pair.provider_effects(effects);
-    sent
+    sent_since(pair, from, " <- ")
 }
 
 /// Text for the consumer; answers what it sends.
 pub fn tell(pair: &mut Pair, text: &str) -> Vec<Value> {
+    let from = pair.log.len();
     let effects = pair.consumer.text(text, pair.now);
-    let sent = effects.iter().filter_map(|effect| match effect {
-        ConsumerEffect::Send(message) => Some(serde_json::from_str(&encode(message).unwrap()).unwrap()),
-        _ => None,
-    });
-    let sent = sent.collect();
     pair.consumer_effects(effects);
-    sent
+    sent_since(pair, from, " -> ")
+}
+
+fn sent_since(pair: &Pair, from: usize, arrow: &str) -> Vec<Value> {
+    let lines = pair.log[from..].iter();
+    let texts = lines.filter_map(|line| line.split_once(arrow));
+    texts
+        .map(|(_, text)| serde_json::from_str(text).unwrap())
+        .collect()
 }
 
 fn code(sent: &[Value]) -> Option<&str> {
