@@ -6,7 +6,7 @@
 //! [`Report`]s.
 
 pub mod consumer;
-mod keys;
+pub(crate) mod keys;
 pub mod provider;
 mod report;
 mod watched;

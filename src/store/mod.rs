@@ -11,6 +11,7 @@ mod lease;
 mod provider;
 mod rows;
 mod schema;
+mod settlement;
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
@@ -24,6 +25,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 pub use consumer::{ConsumerChannelState, StoredConsumerChannel};
 pub use lease::{Lease, Role};
 pub use provider::{ProviderChannelState, StoredProviderChannel};
+pub use settlement::{NewSettlement, SettlementKind, StoredSettlement};
 
 /// The file's name in the data folder.
 pub const STORE_FILE: &str = "channels.sqlite";

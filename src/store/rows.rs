@@ -29,7 +29,9 @@ pub(super) fn hex(transaction: &Transaction) -> String {
 }
 
 /// A value that does not parse: the row is damaged.
-fn damaged<E: std::error::Error + Send + Sync + 'static>(kind: Type) -> impl FnOnce(E) -> rusqlite::Error {
+pub(super) fn damaged<E: std::error::Error + Send + Sync + 'static>(
+    kind: Type,
+) -> impl FnOnce(E) -> rusqlite::Error {
     move |error| rusqlite::Error::FromSqlConversionFailure(0, kind, Box::new(error))
 }
 

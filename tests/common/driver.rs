@@ -13,6 +13,7 @@ use gststreamiumpay::chain::parse_servers;
 use gststreamiumpay::session::consumer::{ConsumerHandle, ConsumerInputs, ConsumerOptions, ConsumerStatus};
 use gststreamiumpay::session::provider::{PaidOptions, ProviderHandle, ProviderInputs, ProviderOptions};
 use gststreamiumpay::session::{ChainConfig, ConsumerPeer, Field, Peer, PeerEvent, ProviderPeer, Report};
+use gststreamiumpay::settle::{DEFAULT_BATCH_DELAY, DEFAULT_MAX_FEE_RATE_SAT_PER_VB, SettlePolicy};
 use streamium_channel::blocks::RefundDelay;
 use streamium_channel::consumer::{Arrivals, ConsumerPolicy};
 use streamium_channel::handshake::{Bytes32, Certificates};
@@ -243,7 +244,12 @@ pub fn provider_options(regtest: &Regtest, dir: &Path, payout: &Address) -> Prov
         data_dir: dir.to_owned(),
         paid: Some(PaidOptions {
             rate: Rate::new(200_000),
-            payout: payout.clone(),
+            payout: payout.clone().into(),
+            settle: SettlePolicy {
+                settle_delay: Duration::from_secs(60),
+                batch_delay: DEFAULT_BATCH_DELAY,
+                max_fee_rate: FeeRate::from_sat_per_vb_u32(DEFAULT_MAX_FEE_RATE_SAT_PER_VB),
+            },
             chain: chain(regtest),
             opening: None,
             window: Duration::from_secs(3),
