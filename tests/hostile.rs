@@ -231,7 +231,13 @@ fn a_double_spent_commitment_closes_the_gate_at_once_and_costs_its_limit_at_most
     assert!(consumed <= (limit.to_sat() + 100) * 1_000, "{consumed} msat");
     // It stays closed, whatever else is signed, and when the thief's own transaction is in the chain.
     thief.pay(&channel, 19_500);
-    assert_eq!(thief.wait(&["credit"])["gate"], "unconfirmed");
+    let credit = |balance: u64| loop {
+        let credit = thief.wait(&["credit"]);
+        if credit["balance_sat"] == balance {
+            break credit;
+        }
+    };
+    assert_eq!(credit(19_500)["gate"], "unconfirmed");
     regtest.mine(1);
     assert!(matches!(
         regtest.tx_status(conflict.compute_txid()),

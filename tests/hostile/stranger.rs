@@ -1,7 +1,7 @@
 //! A consumer of the test's own, which says what the test wants and holds real keys and real commitments.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
 use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
@@ -31,19 +31,36 @@ struct State {
     ended: bool,
 }
 
-#[derive(Clone, Default)]
-struct Line(Arc<(Mutex<State>, Condvar)>);
+/// Its end of the connection. It answers pings by itself: who is silent is soon gone.
+#[derive(Clone)]
+struct Line {
+    id: String,
+    provider: ProviderInputs,
+    state: Arc<(Mutex<State>, Condvar)>,
+}
 
 impl Line {
     fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.0.0.lock().unwrap());
-        self.0.1.notify_all();
+        change(&mut self.lock());
+        self.state.1.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.0.lock().unwrap()
+    }
+
+    fn text(&self, text: &str) {
+        self.provider.peer_event(&self.id, PeerEvent::Text(text.into()));
     }
 }
 
 impl Peer for Line {
     fn send(&self, message: &str) -> Result<(), String> {
-        let message = serde_json::from_str(message).unwrap();
+        let message: Value = serde_json::from_str(message).unwrap();
+        if message["type"] == "ping" {
+            self.text(r#"{"type":"pong"}"#);
+            return Ok(());
+        }
         self.change(|state| state.inbox.push_back(message));
         Ok(())
     }
@@ -76,7 +93,6 @@ impl ProviderPeer for Line {
 /// Whoever it is, it has a connection.
 pub struct Stranger {
     pub id: String,
-    provider: ProviderInputs,
     line: Line,
     key: Keypair,
 }
@@ -85,14 +101,17 @@ impl Stranger {
     /// Connects; says nothing yet.
     pub fn new(provider: &ProviderInputs, number: u32) -> Self {
         let id = format!("stranger-{number}");
-        let line = Line::default();
+        let line = Line {
+            id: id.clone(),
+            provider: provider.clone(),
+            state: Arc::default(),
+        };
         provider.added(&id, Box::new(line.clone()));
         provider.peer_event(&id, PeerEvent::Open);
         let mut secret = [0x61; 32];
         secret[..4].copy_from_slice(&number.to_be_bytes());
         Self {
             id,
-            provider: provider.clone(),
             line,
             key: Keypair::from_seckey_slice(&Secp256k1::new(), &secret).unwrap(),
         }
@@ -103,21 +122,21 @@ impl Stranger {
     }
 
     pub fn say_text(&self, text: &str) {
-        self.provider.peer_event(&self.id, PeerEvent::Text(text.into()));
+        self.line.text(text);
     }
 
     pub fn is_open(&self) -> bool {
-        self.line.0.0.lock().unwrap().gate
+        self.line.lock().gate
     }
 
     pub fn has_ended(&self) -> bool {
-        self.line.0.0.lock().unwrap().ended
+        self.line.lock().ended
     }
 
     /// The next message of this type, or of any of them; what comes before it is passed over.
     pub fn wait(&self, kinds: &[&str]) -> Value {
         let end = Instant::now() + PATIENCE;
-        let mut state = self.line.0.0.lock().unwrap();
+        let mut state = self.line.lock();
         loop {
             while let Some(message) = state.inbox.pop_front() {
                 if kinds.iter().any(|kind| message["type"] == *kind) {
@@ -128,13 +147,13 @@ impl Stranger {
             }
             let left = end.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "{} waited in vain for {kinds:?}", self.id);
-            (state, _) = self.line.0.1.wait_timeout(state, left).unwrap();
+            (state, _) = self.line.state.1.wait_timeout(state, left).unwrap();
         }
     }
 
     /// Whether it has been told so by now.
     pub fn was_told(&self, kind: &str) -> bool {
-        let state = self.line.0.0.lock().unwrap();
+        let state = self.line.lock();
         state.inbox.iter().any(|message| message["type"] == kind)
     }
 
@@ -210,7 +229,7 @@ impl Stranger {
 
     /// Leaves.
     pub fn leave(&self) {
-        self.provider.removed(&self.id);
+        self.line.provider.removed(&self.id);
     }
 }
 

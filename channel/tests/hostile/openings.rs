@@ -10,10 +10,12 @@ use streamium_channel::bitcoin::taproot::TaprootBuilder;
 use streamium_channel::bitcoin::transaction::Version;
 use streamium_channel::bitcoin::{Amount, ScriptBuf, Transaction, Witness, absolute};
 use streamium_channel::blocks::RefundDelay;
+use streamium_channel::commitment::CommitmentError;
 use streamium_channel::contract::Contract;
+use streamium_channel::fault::Fault;
 use streamium_channel::keys::ChannelKeys;
 use streamium_channel::message::GateState;
-use streamium_channel::provider::CommitmentStatus;
+use streamium_channel::provider::{CommitmentStatus, EndReason};
 
 /// A provider that has sent its terms and waits for `open`.
 fn offered() -> Pair {
@@ -287,7 +289,10 @@ fn a_transaction_that_could_pose_as_a_merkle_node_opens_nothing() {
     tx.output.truncate(1);
     tx.output[0].script_pubkey = ScriptBuf::from_bytes(vec![0x51, 2, 0x4e, 0x73]);
     assert_eq!(tx.base_size(), 64);
-    not_committed("64 bytes", &sent(&tx, 0), "other");
+    let mut pair = accepted();
+    ended(&mut pair, "64 bytes", &sent(&tx, 0), "other");
+    let ambiguous = Fault::Commitment(CommitmentError::AmbiguousSize);
+    assert_eq!(pair.provider_end, Some(EndReason::Fault(ambiguous)));
 }
 
 /// A provider with an open channel, confirmed or not, on which the opening payment is made.
