@@ -17,6 +17,7 @@ use streamium_channel::consumer::{
 use streamium_channel::contract::{Channel, Contract};
 use streamium_channel::fault::Fault;
 use streamium_channel::message::encode;
+use streamium_channel::money::Msat;
 use streamium_channel::record::ConsumerRecord;
 use streamium_channel::refund::refund;
 use streamium_channel::script::ChangeScript;

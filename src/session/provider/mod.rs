@@ -6,6 +6,7 @@ mod lasting;
 mod live;
 mod money;
 mod notices;
+mod room;
 mod settling;
 
 use std::path::PathBuf;
