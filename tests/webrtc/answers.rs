@@ -40,7 +40,9 @@ impl Viewer {
     async fn answer(port: u16, producer: &str, part: &str, nonsense: &Value) -> Self {
         let mut viewer = Self::connect(port).await;
         viewer.wait(|message| message["type"] == "welcome").await;
-        viewer.send(&json!({ "type": "startSession", "peerId": producer })).await;
+        viewer
+            .send(&json!({ "type": "startSession", "peerId": producer }))
+            .await;
         let offer = viewer.wait(|message| message["sdp"]["type"] == "offer").await;
         let mut answer = json!({ "type": "peer", "sessionId": offer["sessionId"] });
         answer[part] = nonsense.clone();
@@ -61,10 +63,16 @@ fn an_empty_or_garbled_answer_disturbs_nobody() {
             ("sdp", json!({ "type": "answer", "sdp": "garbage" })),
             ("sdp", json!({ "type": "answer", "sdp": "v=0\r\n" })),
             ("sdp", json!({ "type": "answer", "sdp": session })),
-            ("sdp", json!({ "type": "answer", "sdp": format!("{session}m=video 99999999 X 999\r\n") })),
+            (
+                "sdp",
+                json!({ "type": "answer", "sdp": format!("{session}m=video 99999999 X 999\r\n") }),
+            ),
             ("sdp", json!({ "type": "answer", "sdp": "x".repeat(50_000) })),
             ("sdp", json!({ "type": "offer", "sdp": session })),
-            ("ice", json!({ "candidate": "garbage", "sdpMLineIndex": 4_000_000_000u32 })),
+            (
+                "ice",
+                json!({ "candidate": "garbage", "sdpMLineIndex": 4_000_000_000u32 }),
+            ),
             ("ice", json!({ "candidate": "", "sdpMLineIndex": 0 })),
         ];
         for (part, nonsense) in answers {

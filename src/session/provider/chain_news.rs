@@ -77,6 +77,9 @@ impl Driver {
         if let Some(money) = &mut self.money {
             money.seen.insert(outpoint);
         }
+        if status == CommitmentStatus::Mempool {
+            self.limit_unconfirmed(&id, outpoint);
+        }
         if let Some(session) = self.sessions.get_mut(&id).and_then(Live::session) {
             let effects = session.commitment_status(outpoint, status, now);
             self.carry_out(&id, effects);
