@@ -12,6 +12,13 @@ use crate::chain::{BroadcastError, ChainEvent};
 /// due in one moment, as at a start or a stop, share a settlement.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(2);
 
+/// After a block nothing is replaced until servers have said nothing new for so long: they tell of each channel by
+/// itself, and what is to be replaced may be in that block...
+const QUIET: Duration = Duration::from_secs(2);
+
+/// ...but no longer than this.
+const MAX_QUIET: Duration = Duration::from_secs(10);
+
 impl Engine {
     /// Something became known of the chain. What concerns no channel of the engine changes nothing.
     pub fn chain_event(&mut self, event: &ChainEvent, out: &mut Outside<'_>) {
@@ -26,6 +33,8 @@ impl Engine {
                 if due.news.replace(transactions.clone()).is_none() {
                     self.expect_answers(out.now);
                 }
+                let at_most = self.tip_at.saturating_add(MAX_QUIET);
+                self.quiet_from = out.now.saturating_add(QUIET).min(at_most);
             }
             ChainEvent::Broadcast { txid, result } => self.answered(*txid, result),
             // What nobody could be told before is told now.
@@ -33,7 +42,11 @@ impl Engine {
                 self.made.values_mut().for_each(|made| made.handed_out = None);
                 self.channels.values_mut().for_each(|due| due.recommitted = None);
             }
-            ChainEvent::Tip(_) | ChainEvent::FeeRate(_) => (),
+            ChainEvent::Tip(_) => {
+                self.tip_at = out.now;
+                self.quiet_from = out.now.saturating_add(QUIET);
+            }
+            ChainEvent::FeeRate(_) => (),
             ChainEvent::Unreachable { .. }
             | ChainEvent::Disagreement { .. }
             | ChainEvent::Agreement { .. }

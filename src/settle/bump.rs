@@ -1,6 +1,6 @@
 //! Settlements that are not confirmed: bumped by replacement (BIP125), whole, or left by a channel that can't wait.
 
-use bitcoin::{Amount, OutPoint, Txid};
+use bitcoin::{OutPoint, Txid};
 use streamium_channel::blocks::LEAVE_BATCH_BLOCKS;
 use streamium_channel::settlement::MAX_SETTLEMENT_CHANNELS;
 
@@ -12,8 +12,11 @@ use super::{Engine, Heights, Outside, fees};
 use crate::store::SettlementKind;
 
 impl Engine {
-    /// Looks after all that is handed out and not in a block.
+    /// Looks after all that is handed out and not in a block, once servers have said what the last block holds.
     pub(super) fn renew(&mut self, heights: Heights, out: &mut Outside<'_>) {
+        if out.now < self.quiet_from {
+            return;
+        }
         let view = self.view(heights);
         let mut txids: Vec<Txid> = self
             .channels
@@ -69,19 +72,16 @@ impl Engine {
         let Ok(rate) = self.rate(&channels, view, out) else {
             return false;
         };
-        let rival = self
-            .channels
-            .get(&outpoint)
-            .and_then(|due| due.rival(view.heights));
+        let rivals = self.rivals(&channels, view);
         let wish = Wish {
             channels,
             rate,
             // Where somebody else's spend has replaced the batch, that is what there is to be replaced.
-            replaces: match rival {
-                Some(_) => Vec::new(),
-                None => vec![batch],
+            replaces: match rivals.is_empty() {
+                true => vec![batch],
+                false => Vec::new(),
             },
-            rival_fee: rival.and_then(|(_, fee)| fee).unwrap_or(Amount::ZERO),
+            rivals,
             why: Some("one channel can't wait for the others"),
         };
         self.make(&wish, view, out).is_ok()
@@ -109,7 +109,7 @@ impl Engine {
             channels: rest,
             rate,
             replaces: Vec::new(),
-            rival_fee: Amount::ZERO,
+            rivals: Vec::new(),
             why: None,
         };
         self.make(&wish, view, out).is_ok()
@@ -118,10 +118,7 @@ impl Engine {
     /// Why a settlement should be replaced now; at most once a block, as only blocks show that it does not confirm.
     fn reason_to_bump(&self, made: &Made, view: &View, out: &Outside<'_>) -> Option<&'static str> {
         let waited = view.heights.tip.height.saturating_sub(made.height);
-        let rivalled = made.channels.iter().any(|outpoint| {
-            let due = self.channels.get(outpoint);
-            due.is_some_and(|due| due.rival(view.heights).is_some())
-        });
+        let rivalled = !self.rivals(&made.channels, view).is_empty();
         if waited == 0 {
             return None;
         }
@@ -147,18 +144,13 @@ impl Engine {
             // Above the highest rate there is nothing to be had.
             Err(_) => return,
         };
-        let rival_fee = made.channels.iter().filter_map(|outpoint| {
-            let due = self.channels.get(outpoint)?;
-            due.rival(view.heights)?.1
-        });
+        let rivals = self.rivals(&made.channels, view);
         let alone = made.channels.clone();
         let wish = |channels| Wish {
             channels,
             rate: rate.min(self.policy.max_fee_rate),
             replaces: vec![txid],
-            rival_fee: rival_fee.clone().fold(Amount::ZERO, |sum, fee| {
-                sum.checked_add(fee).unwrap_or(Amount::MAX_MONEY)
-            }),
+            rivals: rivals.clone(),
             why: Some(why),
         };
         let (larger, same) = (wish(self.with_companions(made, view, out)), wish(alone));

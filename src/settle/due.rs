@@ -133,7 +133,7 @@ impl Due {
 
     /// A refund that is not in a block yet, and its fee where that can be known. While the refund leaf is closed nobody
     /// else can spend the channel: what a server says then is a lie, which must not drive fees.
-    pub fn rival(&self, heights: Heights) -> Option<(Txid, Option<Amount>)> {
+    pub fn rival(&self, heights: Heights) -> Option<Rival> {
         let spend = self.status(heights)?.spend?;
         if spend.confirmations > 0 || self.left(heights) > 0 || self.made.contains(&spend.txid) {
             return None;
@@ -148,7 +148,10 @@ impl Due {
                 .checked_sub(paid_out(&found.tx.output)?),
             _ => None,
         };
-        Some((spend.txid, fee))
+        Some(Rival {
+            fee: fee.unwrap_or(Amount::ZERO),
+            vsize: found.tx.vsize() as u64,
+        })
     }
 }
 
@@ -156,6 +159,14 @@ fn paid_out(outputs: &[TxOut]) -> Option<Amount> {
     outputs
         .iter()
         .try_fold(Amount::ZERO, |sum, output| sum.checked_add(output.value))
+}
+
+/// Somebody else's transaction that has to be replaced.
+#[derive(Clone, Copy, Debug)]
+pub struct Rival {
+    /// Zero where it can't be known.
+    pub fee: Amount,
+    pub vsize: u64,
 }
 
 /// A transaction on record.
@@ -174,6 +185,8 @@ pub struct Made {
     pub refused: bool,
     /// The tip at which it was handed out last.
     pub handed_out: Option<BlockHash>,
+    /// It has been said that it is in a block.
+    pub confirmed: bool,
 }
 
 impl Made {
@@ -189,6 +202,7 @@ impl Made {
             transaction: stored.transaction,
             refused: false,
             handed_out: None,
+            confirmed: false,
         }
     }
 

@@ -27,6 +27,10 @@ pub struct Engine {
     pub(super) unanswered: HashSet<Txid>,
     /// Until then servers may still answer for the first time; see [`Engine::awaits_answers`].
     pub(super) answers_until: Duration,
+    /// From then on servers are taken to have said what the last block holds; see [`Engine::renew`].
+    pub(super) quiet_from: Duration,
+    /// When the best block became known.
+    pub(super) tip_at: Duration,
     pub(super) stopping: bool,
     /// When there is something to do without any news.
     pub(super) wake: Option<Duration>,
@@ -46,6 +50,8 @@ impl Engine {
             scripts: HashMap::new(),
             unanswered: HashSet::new(),
             answers_until: Duration::ZERO,
+            quiet_from: Duration::ZERO,
+            tip_at: Duration::ZERO,
             stopping: false,
             wake: None,
             said: Vec::new(),
@@ -236,9 +242,11 @@ impl Engine {
         self.channels.contains_key(&outpoint)
     }
 
-    /// True when nothing that was handed out waits for an answer, and no settlement waits for one before it is made.
+    /// True when nothing that was handed out waits for an answer, and nothing that could be done now waits for servers to
+    /// say more.
     pub fn is_idle(&self, now: Duration) -> bool {
-        self.unanswered.is_empty() && !(self.stopping && self.awaits_answers(now))
+        let waits = self.awaits_answers(now) || (now < self.quiet_from && !self.channels.is_empty());
+        self.unanswered.is_empty() && !(self.stopping && waits)
     }
 
     /// What there is to say since the last call.

@@ -3,7 +3,7 @@
 use bitcoin::{Address, Amount, FeeRate, OutPoint, Txid};
 use streamium_channel::settlement::{Claim, Settlement, SettlementError};
 
-use super::due::{Made, Topic};
+use super::due::{Made, Rival, Topic};
 use super::view::View;
 use super::{Engine, Outside, Said, fees, notices};
 use crate::store::{NewSettlement, SettlementKind};
@@ -17,8 +17,8 @@ pub struct Wish {
     pub rate: FeeRate,
     /// The transactions that it has to replace, where they may be in memory pools.
     pub replaces: Vec<Txid>,
-    /// What it has to pay more than, where somebody else's transaction spends an input.
-    pub rival_fee: Amount,
+    /// Somebody else's transactions that it has to replace.
+    pub rivals: Vec<Rival>,
     /// Why it replaces something, for people.
     pub why: Option<&'static str>,
 }
@@ -77,12 +77,8 @@ impl Engine {
         let vsize = draft.transaction.vsize() as u64;
 
         // In a memory pool there is either what is ours or the rival.
-        let others = replaced
-            .iter()
-            .map(|made| made.fee)
-            .try_fold(Amount::ZERO, Amount::checked_add)
-            .unwrap_or(Amount::MAX_MONEY)
-            .max(wish.rival_fee);
+        let ours = sum(replaced.iter().map(|made| made.fee));
+        let others = ours.max(sum(wish.rivals.iter().map(|rival| rival.fee)));
         let more = fees::INCREMENTAL_FEE_RATE
             .fee_vb(vsize)
             .unwrap_or(Amount::MAX_MONEY);
@@ -92,10 +88,13 @@ impl Engine {
             let fee = others.checked_add(more).unwrap_or(Amount::MAX_MONEY);
             least = least.max(fees::rate_for(fee, vsize));
         }
-        for made in &replaced {
-            let paid = fees::rate_for(made.fee, made.transaction.vsize() as u64);
-            let above = FeeRate::from_sat_per_kwu(paid.to_sat_per_kwu().saturating_add(1));
-            least = least.max(above);
+        let sizes = replaced
+            .iter()
+            .map(|made| (made.fee, made.transaction.vsize() as u64));
+        let rivals = wish.rivals.iter().map(|rival| (rival.fee, rival.vsize));
+        for (fee, vsize) in sizes.chain(rivals) {
+            let paid = fees::rate_for(fee, vsize).to_sat_per_kwu();
+            least = least.max(FeeRate::from_sat_per_kwu(paid.saturating_add(1)));
         }
         let dust = sample.script_pubkey().minimal_non_dust();
         let rate = self.bounded(wish, view, least, vsize, dust)?;
@@ -202,6 +201,7 @@ impl Engine {
             order: newest.unwrap_or(0).saturating_add(1),
             refused: false,
             handed_out: None,
+            confirmed: false,
         };
         self.made.insert(txid, made);
         for outpoint in &wish.channels {
@@ -243,6 +243,12 @@ impl Engine {
             }
         }
     }
+}
+
+fn sum(fees: impl Iterator<Item = Amount>) -> Amount {
+    let mut fees = fees;
+    fees.try_fold(Amount::ZERO, Amount::checked_add)
+        .unwrap_or(Amount::MAX_MONEY)
 }
 
 fn unmade(error: SettlementError, rate: FeeRate) -> Unmade {

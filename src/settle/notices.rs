@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bitcoin::{Address, Amount, FeeRate, OutPoint, Txid};
+use streamium_channel::blocks::BURIED_CONFIRMATIONS;
 use streamium_channel::settlement::Settlement;
 
 use super::make::{Unmade, Wish};
@@ -136,6 +137,15 @@ pub fn conflict(outpoint: OutPoint, spend: Spend) -> Report {
         .say(format!(
             "Channel {outpoint} is being spent by {}, which is not one of our settlements.",
             spend.txid
+        ))
+}
+
+pub fn confirmed(txid: Txid, channels: usize) -> Report {
+    Report::new("confirmed")
+        .text_field("txid", txid)
+        .number("channels", channels as u64)
+        .say(format!(
+            "Settlement {txid} is in a block, and final once {BURIED_CONFIRMATIONS} blocks confirm it."
         ))
 }
 

@@ -6,7 +6,7 @@ use bitcoin::{FeeRate, OutPoint};
 use streamium_channel::blocks::{BATCH_CONFIRMATIONS, BATCH_MARGIN};
 use streamium_channel::settlement::{ADDED_CHANNEL_VB, MAX_SETTLEMENT_CHANNELS};
 
-use super::due::{Due, Phase, Topic};
+use super::due::{Due, Phase, Rival, Topic};
 use super::make::{Unmade, Wish};
 use super::view::View;
 use super::{Engine, Heights, Outside, fees, notices};
@@ -69,7 +69,8 @@ impl Engine {
     /// Those that are worth their part settle together, as soon as one of them has waited long enough. The others are
     /// told that they wait for cheaper fees.
     fn settle_together(&mut self, ready: Vec<(OutPoint, Duration)>, view: &View, out: &mut Outside<'_>) {
-        if self.awaits_answers(out.now) {
+        // After a block a settlement that is bumped may take them along.
+        if self.awaits_answers(out.now) || (out.now < self.quiet_from && !self.stopping) {
             return;
         }
         let mut worth = Vec::new();
@@ -129,17 +130,12 @@ impl Engine {
     }
 
     fn settle_these(&mut self, channels: Vec<OutPoint>, view: &View, out: &mut Outside<'_>) {
-        let rivals = channels.iter().filter_map(|outpoint| self.channels.get(outpoint));
-        let rivals = rivals.filter_map(|due| due.rival(view.heights)?.1);
-        let rival_fee = rivals.fold(bitcoin::Amount::ZERO, |sum, fee| {
-            sum.checked_add(fee).unwrap_or(bitcoin::Amount::MAX_MONEY)
-        });
         let made = self.rate(&channels, view, out).and_then(|rate| {
             let wish = Wish {
                 channels: channels.clone(),
                 rate,
                 replaces: Vec::new(),
-                rival_fee,
+                rivals: self.rivals(&channels, view),
                 why: None,
             };
             self.make(&wish, view, out)
@@ -147,6 +143,12 @@ impl Engine {
         if let Err(why) = made {
             self.say_unmade(&channels, &why, view);
         }
+    }
+
+    /// What somebody else makes of these channels.
+    pub(super) fn rivals(&self, channels: &[OutPoint], view: &View) -> Vec<Rival> {
+        let dues = channels.iter().filter_map(|outpoint| self.channels.get(outpoint));
+        dues.filter_map(|due| due.rival(view.heights)).collect()
     }
 
     fn say_waiting(&mut self, channels: &[OutPoint], wait: Duration) {

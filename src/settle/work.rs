@@ -34,7 +34,7 @@ impl Engine {
         });
         let answers = self.awaits_answers(now).then_some(self.answers_until);
         let look = (!self.channels.is_empty()).then_some(now.saturating_add(LOOK_INTERVAL));
-        let times = of_channel.chain(answers).chain(look);
+        let times = of_channel.chain(answers).chain(look).chain([self.quiet_from]);
         times.filter(|at| *at > now).min()
     }
 
@@ -104,16 +104,31 @@ impl Engine {
             let confirmed = spend
                 .filter(|spend| spend.confirmations > 0)
                 .map(|spend| spend.txid);
-            if let Some(before) = due.confirmed.filter(|before| confirmed != Some(*before)) {
+            let before = std::mem::replace(&mut due.confirmed, confirmed);
+            if before != confirmed {
                 due.said.clear();
-                due.confirmed = confirmed;
-                self.report(notices::reorganised(outpoint, before));
-            } else {
-                due.confirmed = confirmed;
+                self.in_block(outpoint, before, confirmed);
             }
             if let Some(spend) = spend {
                 self.spent(outpoint, spend, out);
             }
+        }
+    }
+
+    /// A spend went into a block, or out of one. Of a batch it is said once.
+    fn in_block(&mut self, outpoint: OutPoint, before: Option<Txid>, now: Option<Txid>) {
+        if let Some(before) = before {
+            let made = self.made.get_mut(&before);
+            if made.is_none_or(|made| std::mem::replace(&mut made.confirmed, false)) {
+                self.report(notices::reorganised(outpoint, before));
+            }
+        }
+        if let Some(now) = now
+            && let Some(made) = self.made.get_mut(&now)
+            && !std::mem::replace(&mut made.confirmed, true)
+        {
+            let channels = made.channels.len();
+            self.report(notices::confirmed(now, channels));
         }
     }
 
@@ -126,6 +141,10 @@ impl Engine {
             if !ours && due.said.insert(Topic::Conflict(spend.txid)) {
                 self.report(notices::conflict(outpoint, spend));
             }
+            return;
+        }
+        // The tip may be known before the news that its branch does not hold the spend.
+        if out.now < self.quiet_from {
             return;
         }
         let state = match ours {

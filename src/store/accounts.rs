@@ -4,6 +4,7 @@ use bitcoin::OutPoint;
 use rusqlite::{Transaction, params};
 use streamium_channel::provider::AccountRecord;
 
+use super::crash::around;
 use super::rows::{amount, integer};
 use super::{Store, StoreError};
 
@@ -11,6 +12,7 @@ impl Store {
     /// Records payments and accounts, all or none. A balance or a count that is lower than what is on record
     /// changes nothing: neither ever goes back.
     pub fn save_accounts(&mut self, accounts: &[AccountRecord]) -> Result<(), StoreError> {
+        let _point = around("provider/save-accounts");
         let transaction = self.db.transaction()?;
         for account in accounts {
             save(&transaction, account)?;
@@ -21,6 +23,7 @@ impl Store {
     /// Records that an account goes on with another channel: both accounts, and that the old channel is due. All or
     /// none, so that no crash leaves its credit with both.
     pub fn switch_account(&mut self, from: &AccountRecord, to: &AccountRecord) -> Result<(), StoreError> {
+        let _point = around("provider/switch-account");
         let transaction = self.db.transaction()?;
         save(&transaction, from)?;
         save(&transaction, to)?;

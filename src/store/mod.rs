@@ -7,7 +7,9 @@
 
 mod accounts;
 mod consumer;
+pub(crate) mod crash;
 mod lease;
+mod listing;
 mod provider;
 mod rows;
 mod schema;
@@ -22,8 +24,9 @@ use std::time::Duration;
 use bitcoin::OutPoint;
 use rusqlite::{Connection, TransactionBehavior, params};
 
-pub use consumer::{ConsumerChannelState, StoredConsumerChannel};
+pub use consumer::{ConsumerChannelState, Made, MadeFor, StoredConsumerChannel};
 pub use lease::{Lease, Role};
+pub use listing::Listed;
 pub use provider::{ProviderChannelState, StoredProviderChannel};
 pub use settlement::{NewSettlement, SettlementKind, StoredSettlement};
 
@@ -94,6 +97,10 @@ impl Store {
 
     /// Reserves a channel key index for ever, also against other processes.
     pub fn next_key_index(&mut self, role: Role) -> Result<u32, StoreError> {
+        let _point = crash::around(match role {
+            Role::Provider => "provider/key-index",
+            Role::Consumer => "consumer/key-index",
+        });
         let transaction = self
             .db
             .transaction_with_behavior(TransactionBehavior::Immediate)?;

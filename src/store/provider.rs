@@ -6,6 +6,7 @@ use rusqlite::{Row, named_params, params};
 use streamium_channel::money::{Msat, Rate};
 use streamium_channel::record::{PaymentRecord, ProviderRecord};
 
+use super::crash::around;
 use super::rows::{
     amount, damaged, hex, integer, read_amount, read_contract, read_index, read_optional, read_text,
     read_transaction, read_u64,
@@ -75,6 +76,7 @@ pub struct StoredProviderChannel {
 impl Store {
     /// Records a new channel.
     pub fn insert_provider_channel(&mut self, record: &ProviderRecord) -> Result<(), StoreError> {
+        let _point = around("provider/insert-channel");
         let contract = &record.contract;
         self.db.execute(
             "INSERT INTO provider_channel (outpoint, stream, rate_msat_per_s, consumer_key, provider_key,
@@ -104,6 +106,7 @@ impl Store {
         state: ProviderChannelState,
         spent_by: Option<Txid>,
     ) -> Result<(), StoreError> {
+        let _point = around("provider/set-state");
         let known = self.db.execute(
             "UPDATE provider_channel SET state = ?2, spent_by = coalesce(?3, spent_by) WHERE outpoint = ?1",
             params![
@@ -126,7 +129,7 @@ impl Store {
             .prepare("SELECT * FROM provider_channel WHERE outpoint = ?1")?;
         let mut rows = statement.query([outpoint.to_string()])?;
         let row = rows.next()?.ok_or(StoreError::Unknown(outpoint))?;
-        Ok(self.read_channel(row)?)
+        Ok(self.read_provider_channel(row)?)
     }
 
     /// All channels that may still move money, and the outpoints of rows that can't be read.
@@ -137,7 +140,7 @@ impl Store {
         let mut rows = statement.query([])?;
         let (mut channels, mut damaged) = (Vec::new(), Vec::new());
         while let Some(row) = rows.next()? {
-            match self.read_channel(row) {
+            match self.read_provider_channel(row) {
                 Ok(channel) => channels.push(channel),
                 Err(_) => damaged.push(row.get("outpoint").unwrap_or_default()),
             }
@@ -157,7 +160,7 @@ impl Store {
             .map_err(|_| StoreError::Range)
     }
 
-    fn read_channel(&self, row: &Row<'_>) -> rusqlite::Result<StoredProviderChannel> {
+    fn read_provider_channel(&self, row: &Row<'_>) -> rusqlite::Result<StoredProviderChannel> {
         let record = read_record(row)?;
         Ok(StoredProviderChannel {
             state: read_state(row)?,

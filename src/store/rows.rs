@@ -69,6 +69,13 @@ pub(super) fn read_transaction(row: &Row<'_>, column: &str) -> Result<Transactio
     deserialize_hex(&row.get::<_, String>(column)?).map_err(damaged(Type::Text))
 }
 
+/// A script in hexadecimal, where there is one.
+pub(super) fn read_script(row: &Row<'_>, column: &str) -> Result<Option<ScriptBuf>> {
+    let text = row.get::<_, Option<String>>(column)?;
+    text.map(|text| ScriptBuf::from_hex(&text).map_err(damaged(Type::Text)))
+        .transpose()
+}
+
 /// The agreed parts, checked as if a peer had sent them.
 pub(super) fn read_contract(row: &Row<'_>) -> Result<Contract> {
     let keys = ChannelKeys::new(read_text(row, "consumer_key")?, read_text(row, "provider_key")?)

@@ -103,9 +103,21 @@ const V2_PROVIDER: &str = "
         LEFT JOIN settlement ON settlement.txid = input.txid
         ORDER BY channel.opened_at, channel.outpoint;";
 
+/// `carried_sat`, `consumed_msat` as on the provider's side; what else a refund and a stuck commitment need.
 const V3_CONSUMER: &str = "
     ALTER TABLE consumer_channel ADD COLUMN carried_sat INTEGER NOT NULL DEFAULT 0;
-    ALTER TABLE consumer_channel ADD COLUMN consumed_msat INTEGER NOT NULL DEFAULT 0;";
+    ALTER TABLE consumer_channel ADD COLUMN consumed_msat INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE consumer_channel ADD COLUMN refund_script TEXT;       -- where all its refunds go
+    ALTER TABLE consumer_channel ADD COLUMN committed_height INTEGER; -- the tip when it was first handed out
+    CREATE TABLE consumer_transaction (
+        txid TEXT PRIMARY KEY NOT NULL,
+        outpoint TEXT NOT NULL REFERENCES consumer_channel (outpoint),
+        made_at TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP,
+        made_height INTEGER NOT NULL,         -- the tip when it was made
+        kind TEXT NOT NULL,                   -- refund, child (lifts a commitment that does not confirm)
+        fee_sat INTEGER NOT NULL,
+        tx TEXT NOT NULL                      -- in hexadecimal
+    ) STRICT;";
 
 /// Brings a file to the newest version.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {

@@ -4,6 +4,7 @@ use bitcoin::{Amount, OutPoint, Transaction};
 use rusqlite::types::Type;
 use rusqlite::{Row, TransactionBehavior, params};
 
+use super::crash::around;
 use super::rows::{amount, damaged, hex, integer, read_amount, read_transaction, read_u64};
 use super::{Store, StoreError};
 
@@ -58,6 +59,7 @@ impl Store {
     /// Records a settlement or a cooperative close before it is broadcast, with all channels that it spends; from then
     /// on they are settling. Every variant is kept. Recording one again changes nothing.
     pub fn insert_settlement(&mut self, new: &NewSettlement<'_>) -> Result<(), StoreError> {
+        let _point = around("provider/insert-settlement");
         let txid = new.transaction.compute_txid().to_string();
         let transaction = self.db.transaction()?;
         transaction.execute(
@@ -93,6 +95,7 @@ impl Store {
 
     /// Reserves the next index of a payout descriptor for ever, also against other processes.
     pub fn next_payout_index(&mut self, descriptor: &str) -> Result<u32, StoreError> {
+        let _point = around("provider/next-payout-index");
         let transaction = self
             .db
             .transaction_with_behavior(TransactionBehavior::Immediate)?;

@@ -300,13 +300,36 @@ fn a_consumers_channel_comes_back_until_its_spend_is_buried() {
         consumed: Msat::ZERO,
     };
     store.insert_consumer_channel(&record, "tr(…)").unwrap();
+    assert!(store.unspent().unwrap().0.is_empty(), "not before it is open");
+    assert_eq!(store.cut_off().unwrap().0.len(), 1);
+    store
+        .set_consumer_state(outpoint(1), ConsumerChannelState::Open, None)
+        .unwrap();
     store
         .save_paid(outpoint(1), Amount::from_sat(20), Amount::ZERO, Msat::new(9))
         .unwrap();
     store
         .save_paid(outpoint(1), Amount::from_sat(10), Amount::ZERO, Msat::new(8))
         .unwrap();
-    store.save_refund(outpoint(1), &transaction(9)).unwrap();
+    store.save_committed_height(outpoint(1), 7).unwrap();
+    store.save_committed_height(outpoint(1), 9).unwrap();
+    store.save_refund_script(outpoint(1), &p2tr()).unwrap();
+    store.save_refund_script(outpoint(1), &ScriptBuf::new()).unwrap();
+    let made = |value| Made {
+        tx: transaction(value),
+        fee: Amount::from_sat(value),
+        height: 11,
+    };
+    for (made_for, value) in [
+        (MadeFor::Child, 8),
+        (MadeFor::Refund, 9),
+        (MadeFor::Refund, 4),
+        (MadeFor::Refund, 9),
+    ] {
+        store
+            .insert_consumer_transaction(outpoint(1), made_for, &made(value))
+            .unwrap();
+    }
     let (channels, damaged) = store.unspent().unwrap();
     let record = ConsumerRecord {
         paid: Amount::from_sat(20),
@@ -317,7 +340,10 @@ fn a_consumers_channel_comes_back_until_its_spend_is_buried() {
         channels,
         [StoredConsumerChannel {
             record,
-            refund: Some(transaction(9))
+            refund_script: Some(p2tr()),
+            committed_height: Some(7),
+            refunds: vec![made(9), made(4)],
+            children: vec![made(8)],
         }]
     );
     assert!(damaged.is_empty());
@@ -329,6 +355,56 @@ fn a_consumers_channel_comes_back_until_its_spend_is_buried() {
         store.save_paid(outpoint(2), Amount::ZERO, Amount::ZERO, Msat::ZERO),
         Err(StoreError::Unknown(_))
     ));
+}
+
+#[test]
+fn channels_are_restored_all_or_none_and_their_keys_are_not_used_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let record = |byte, key_index| ConsumerRecord {
+        contract: contract(),
+        outpoint: outpoint(byte),
+        key_index,
+        link: "streamium://…".into(),
+        commitment: transaction(1),
+        paid: Amount::ZERO,
+        carried: Amount::ZERO,
+        consumed: Msat::ZERO,
+    };
+    let (first, second) = ((record(1, 8), "tr(…)".into()), (record(2, 3), "tr(…)".into()));
+    store
+        .restore_consumer_channels(std::slice::from_ref(&first))
+        .unwrap();
+    assert!(store.restore_consumer_channels(&[second, first]).is_err());
+    assert!(!store.has_consumer_channel(outpoint(2)).unwrap());
+    assert_eq!(store.unspent().unwrap().0.len(), 1);
+    assert_eq!(store.next_key_index(Role::Consumer).unwrap(), 9);
+}
+
+#[test]
+fn a_refund_of_the_first_version_is_still_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let record = ConsumerRecord {
+        contract: contract(),
+        outpoint: outpoint(1),
+        key_index: 8,
+        link: "streamium://…".into(),
+        commitment: transaction(1),
+        paid: Amount::ZERO,
+        carried: Amount::ZERO,
+        consumed: Msat::ZERO,
+    };
+    store
+        .restore_consumer_channels(&[(record, "tr(…)".into())])
+        .unwrap();
+    let refund = super::rows::hex(&transaction(49_000));
+    let sql = "UPDATE consumer_channel SET refund = ?1, state = 'refunding'";
+    store.db.execute(sql, [refund]).unwrap();
+    let (channels, _) = store.unspent().unwrap();
+    let fee = Amount::from_sat(1_000);
+    let tx = transaction(49_000);
+    assert_eq!(channels[0].refunds, [Made { tx, fee, height: 0 }]);
 }
 
 #[test]

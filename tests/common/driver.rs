@@ -219,7 +219,12 @@ pub fn number(report: &Report, name: &str) -> u64 {
 }
 
 pub fn chain(regtest: &Regtest) -> ChainConfig {
-    let servers = parse_servers(regtest.electrum_url()).unwrap();
+    chain_at(regtest.electrum_url())
+}
+
+/// The same where the servers belong to another process.
+pub fn chain_at(electrum_url: &str) -> ChainConfig {
+    let servers = parse_servers(electrum_url).unwrap();
     ChainConfig {
         network: Network::Regtest,
         servers,
@@ -238,6 +243,10 @@ pub fn new_address(regtest: &Regtest) -> Address {
 
 /// A provider of "cats" at 200 sat a second.
 pub fn provider_options(regtest: &Regtest, dir: &Path, payout: &Address) -> ProviderOptions {
+    provider_options_at(chain(regtest), dir, payout)
+}
+
+pub fn provider_options_at(chain: ChainConfig, dir: &Path, payout: &Address) -> ProviderOptions {
     ProviderOptions {
         stream: StreamName::new("cats").unwrap(),
         network: Network::Regtest,
@@ -250,7 +259,7 @@ pub fn provider_options(regtest: &Regtest, dir: &Path, payout: &Address) -> Prov
                 batch_delay: DEFAULT_BATCH_DELAY,
                 max_fee_rate: FeeRate::from_sat_per_vb_u32(DEFAULT_MAX_FEE_RATE_SAT_PER_VB),
             },
-            chain: chain(regtest),
+            chain,
             opening: None,
             window: Duration::from_secs(3),
             grace: Duration::from_millis(500),
@@ -288,6 +297,15 @@ pub fn consumer_options(
     provider: XOnlyPublicKey,
     budget: u64,
 ) -> ConsumerOptions {
+    consumer_options_at(chain(regtest), dir, provider, budget)
+}
+
+pub fn consumer_options_at(
+    chain: ChainConfig,
+    dir: &Path,
+    provider: XOnlyPublicKey,
+    budget: u64,
+) -> ConsumerOptions {
     ConsumerOptions {
         link: Link {
             tls: false,
@@ -298,7 +316,7 @@ pub fn consumer_options(
         },
         network: Network::Regtest,
         data_dir: dir.to_owned(),
-        chain: Some(chain(regtest)),
+        chain: Some(chain),
         policy: ConsumerPolicy {
             max_rate: Rate::new(1_000_000),
             max_opening: sat(5_000),

@@ -26,6 +26,16 @@ impl Place {
         let default = || default_data_dir(self.network);
         self.data_dir.clone().unwrap_or_else(default)
     }
+
+    /// For what makes no sense in a folder that a mistyped name would make.
+    pub fn existing_dir(&self) -> Result<PathBuf, Failure> {
+        let dir = self.data_dir();
+        if dir.is_dir() {
+            Ok(dir)
+        } else {
+            Err(format!("{} is not there: set --data-dir (and --network)", dir.display()).into())
+        }
+    }
 }
 
 /// The chain's servers.

@@ -10,7 +10,13 @@
     clippy::unreachable
 )]
 
+mod channels;
 mod common;
+mod consumer;
+mod descriptor;
+mod funds;
+mod refund;
+mod restore;
 mod settle;
 
 use std::process::ExitCode;
@@ -31,6 +37,13 @@ struct Arguments {
 enum Command {
     /// Settles what viewers have paid to a broadcaster whose stream does not run.
     Settle(settle::Settle),
+    Refund(refund::Refund),
+    Channels(channels::Channels),
+    Descriptor(descriptor::Descriptor),
+    Balance(funds::Balance),
+    Address(funds::FundingAddress),
+    Withdraw(funds::Withdraw),
+    Restore(restore::Restore),
 }
 
 fn main() -> ExitCode {
@@ -46,5 +59,12 @@ fn main() -> ExitCode {
 fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.command {
         Command::Settle(settle) => settle.run(),
+        Command::Refund(refund) => refund.run(),
+        Command::Channels(channels) => channels.run(),
+        Command::Descriptor(descriptor) => descriptor.run(),
+        Command::Balance(balance) => balance.run(),
+        Command::Address(address) => address.run(),
+        Command::Withdraw(withdraw) => withdraw.run(),
+        Command::Restore(restore) => restore.run(),
     }
 }

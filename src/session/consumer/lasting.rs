@@ -21,10 +21,11 @@ impl Driver {
             .accounts
             .values()
             .copied()
-            .try_fold(money.forgotten, Amount::checked_add);
+            .try_fold(money.left_behind, Amount::checked_add);
         Past {
             spent: spent.unwrap_or(Amount::MAX_MONEY),
             resumable: self.resumable(money),
+            tolerated: money.tolerated,
         }
     }
 
@@ -34,7 +35,7 @@ impl Driver {
         let (channels, _) = money.store.unspent().unwrap_or_default();
         let candidates = channels.into_iter().rev();
         candidates
-            .filter(|stored| stored.refund.is_none() && self.is_usable(money, &stored.record))
+            .filter(|stored| stored.refunds.is_empty() && self.is_usable(money, &stored.record))
             .filter_map(|stored| {
                 let index = stored.record.key_index;
                 let key = keys::channel(money.wallet.seed(), self.options.network, Role::Consumer, index);
@@ -53,10 +54,7 @@ impl Driver {
     fn is_usable(&self, money: &Money, record: &ConsumerRecord) -> bool {
         let link = record.link.parse::<Link>();
         let last = record.contract.delay().last_usable_confirmation();
-        let status = money
-            .chain
-            .tip()
-            .and_then(|tip| money.watched.status(record.outpoint, tip.height));
+        let status = money.status(record.outpoint);
         let open = status.is_none_or(|status| {
             status.spend.is_none() && status.made.is_none_or(|confirmations| confirmations < last)
         });
@@ -77,10 +75,9 @@ impl Driver {
         };
         let total = carried.checked_add(paid).unwrap_or(Amount::MAX_MONEY);
         let before = money.accounts.insert(outpoint, total).unwrap_or(Amount::ZERO);
-        if let Some(lost) = before.checked_sub(total) {
-            let forgotten = money.forgotten.checked_add(lost);
-            money.forgotten = forgotten.unwrap_or(Amount::MAX_MONEY);
-        }
+        // Less than before: the account began anew. What it had paid stays spent.
+        let left = before.checked_sub(total).unwrap_or(Amount::ZERO);
+        money.left_behind = money.left_behind.checked_add(left).unwrap_or(Amount::MAX_MONEY);
         money
             .store
             .save_paid(outpoint, paid, carried, consumed)
@@ -105,8 +102,9 @@ impl Driver {
     }
 
     /// The session goes on with an open channel.
-    pub(super) fn use_channel(&mut self, outpoint: OutPoint) {
+    pub(super) fn use_channel(&mut self, outpoint: OutPoint, tolerated: Msat) {
         if let Some(money) = &mut self.money {
+            money.tolerated = tolerated;
             money.in_use = Some(outpoint);
         }
     }

@@ -119,7 +119,7 @@ impl Driver {
         if let Some(other) = self.session_of(outpoint).filter(|other| other != id)
             && let Some(session) = self.sessions.get_mut(&other).and_then(Live::session)
         {
-            let effects = session.supersede(now);
+            let effects = session.supersede(outpoint, now);
             self.carry_out(&other, effects);
             self.commit_accounts();
         }

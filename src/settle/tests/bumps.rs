@@ -234,3 +234,17 @@ fn whichever_variant_is_mined_settles_all_its_channels() {
         assert_eq!(world.variants(outpoint).len(), 3, "all stay on record");
     }
 }
+
+#[test]
+fn nothing_is_replaced_before_servers_have_said_what_the_last_block_holds() {
+    let mut world = World::new();
+    let outpoint = settled(&mut world, 100_000, 900);
+    let txid = world.only().compute_txid();
+    world.blocks(35);
+    // The tip comes first.
+    world.tip_before_news(&[txid]);
+    world.pass(Duration::from_secs(1));
+    world.news(outpoint);
+    world.pass(QUIET);
+    assert_eq!(world.variants(outpoint), [txid], "it is in the block");
+}

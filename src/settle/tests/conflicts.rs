@@ -52,13 +52,18 @@ fn late_batch(world: &mut World, balance: u64) -> [OutPoint; 3] {
 fn a_refund_on_its_way_is_out_bid_by_the_channel_alone_and_the_rest_settles_anew() {
     let mut world = World::new();
     let [raced, a, b] = late_batch(&mut world, 5_000);
-    world.put(foreign_spend(raced, 3_000), None);
+    world.put(foreign_spend(raced, 1_500), None);
     world.news(raced);
     let mempool = world.mempool();
     let alone = mempool.iter().find(|tx| inputs(tx) == [raced]).unwrap();
     assert!(
-        world.fee_of(alone).0 >= 3_000 + 205,
+        world.fee_of(alone).0 >= 1_500 + 205,
         "more than the refund and its relay"
+    );
+    let refund = foreign_spend(raced, 1_500);
+    assert!(
+        world.fee_of(alone).1 > world.fee_of(&refund).1,
+        "and more for each vB"
     );
     assert!(mempool.iter().any(|tx| inputs(tx) == sorted([a, b])));
     assert_eq!(world.said("conflict").len(), 1);
@@ -103,7 +108,7 @@ fn a_spend_that_can_t_be_true_drives_no_fee() {
     let made = world.only();
     world.forget(made.compute_txid());
     // The refund leaf is closed for 1,000 blocks more, and the signature is not looked at.
-    world.put(foreign_spend(outpoint, 40_000), None);
+    world.put(foreign_spend(outpoint, 1_000), None);
     world.news(outpoint);
     world.blocks(2);
     assert_eq!(world.variants(outpoint), [made.compute_txid()]);

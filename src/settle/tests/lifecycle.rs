@@ -188,3 +188,24 @@ fn a_key_of_another_seed_is_refused_and_spoils_no_batch() {
     assert_eq!(world.said("store-failed").len(), 2);
     assert!(!world.engine.holds(good) && !world.engine.holds(stranger));
 }
+
+#[test]
+fn nothing_is_closed_by_a_tip_whose_branch_may_not_hold_the_spend() {
+    let mut world = World::new();
+    let outpoint = world.due(10_000, 100);
+    world.pass(BATCH_DELAY);
+    let txid = world.only().compute_txid();
+    world.block(&[txid]);
+    world.blocks(4);
+    // Five blocks are gone and six new ones there: the tip is known first.
+    world.reorganise_before_news(5);
+    assert_eq!(
+        world.state(outpoint),
+        Settling,
+        "six deep, going by what was known"
+    );
+    world.all_news();
+    world.pass(QUIET);
+    assert_eq!(world.state(outpoint), Settling);
+    assert_eq!(world.said("reorganised").len(), 1);
+}

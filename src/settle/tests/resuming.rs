@@ -113,7 +113,7 @@ fn a_stop_makes_all_due_and_waits_for_nobody() {
     let waits = world.due(10_000, 10);
     assert!(world.mempool().is_empty());
     world.with(|engine, out| engine.stop(out));
-    world.tip();
+    world.pass(Duration::ZERO);
     assert_eq!(inputs(&world.only()), sorted([idle, waits]));
     assert!(world.engine.is_idle(world.now));
 }

@@ -29,6 +29,9 @@ use crate::wallet::Seed;
 pub const MINUTE: Duration = Duration::from_secs(60);
 pub const BATCH_DELAY: Duration = Duration::from_secs(600);
 
+/// So long after a block servers have said what it holds.
+pub const QUIET: Duration = Duration::from_secs(10);
+
 pub fn sat(sat: u64) -> Amount {
     Amount::from_sat(sat)
 }
@@ -346,6 +349,18 @@ impl World {
 
     /// A block with these transactions of the mempool.
     pub fn block(&mut self, txids: &[Txid]) {
+        self.mine(txids);
+        self.pass_block();
+    }
+
+    /// A block of which only the header is known.
+    pub fn tip_before_news(&mut self, txids: &[Txid]) {
+        self.mine(txids);
+        self.now += Tip::BLOCK_INTERVAL;
+        self.tip();
+    }
+
+    fn mine(&self, txids: &[Txid]) {
         self.servers(|servers| {
             servers.height += 1;
             let height = servers.height;
@@ -353,7 +368,6 @@ impl World {
                 servers.known.get_mut(txid).expect("it is in the mempool").1 = Some(height);
             }
         });
-        self.pass_block();
     }
 
     pub fn blocks(&mut self, count: u32) {
@@ -367,10 +381,23 @@ impl World {
         self.servers(|servers| servers.header_time = wall);
         self.all_news();
         self.tip();
+        self.pass(QUIET);
     }
 
     /// The last blocks are not in the chain any more, and as many empty ones and one more are.
     pub fn reorganise(&mut self, depth: u32) {
+        self.fork(depth);
+        self.pass_block();
+    }
+
+    /// The same, of which only the header is known.
+    pub fn reorganise_before_news(&mut self, depth: u32) {
+        self.fork(depth);
+        self.now += Tip::BLOCK_INTERVAL;
+        self.tip();
+    }
+
+    fn fork(&self, depth: u32) {
         self.servers(|servers| {
             let gone = servers.height - depth;
             servers.height += 1;
@@ -379,7 +406,6 @@ impl World {
                 *height = height.filter(|height| *height <= gone);
             }
         });
-        self.pass_block();
     }
 
     pub fn tip(&mut self) {

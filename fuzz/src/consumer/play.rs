@@ -1,0 +1,262 @@
+//! Makes the messages and events of the operations. Signatures are real, by whomever the operation names.
+
+use super::check::Run;
+use super::ops::{ChainState, Count, Gate, Offer, Op, Other, Pass, Plain, Tracks, Who};
+use crate::common::pair::{consumer_identity, link, provider_identity};
+use crate::common::*;
+use bitcoin::hashes::Hash;
+use bitcoin::{Amount, OutPoint, Txid};
+use std::time::Duration;
+use streamium_channel::blocks::RefundDelay;
+use streamium_channel::consumer::ConsumerEnd;
+use streamium_channel::handshake::Bytes32;
+use streamium_channel::message::{ChannelState, ErrorCode, GateState, ProviderMessage, decode, encode};
+use streamium_channel::money::{Msat, Rate};
+use streamium_channel::terms::{PROTOCOL_VERSION, Terms, TrackKind};
+
+/// How often a driver looks at what arrives.
+const MEDIA_INTERVAL: Duration = Duration::from_millis(200);
+
+impl Run {
+    pub fn play(&mut self, op: &Op) {
+        let now = self.now;
+        let effects = match op {
+            Op::Terms(offer) => return self.send(&signed(*offer)),
+            Op::Accept => {
+                return self.send(&ProviderMessage::Accept {
+                    payout_script: p2tr(0x77),
+                });
+            }
+            Op::Channel { state, other } => return self.channel(*state, *other),
+            Op::Credit {
+                consumed,
+                balance_sat,
+                gate,
+                other,
+            } => {
+                return self.credit(*consumed, sat((*balance_sat).into()), *gate, *other);
+            }
+            Op::Settled { other } => {
+                let (outpoint, txid) = (self.outpoint(*other), Txid::from_byte_array([3; 32]));
+                return self.send(&ProviderMessage::Settled { outpoint, txid });
+            }
+            Op::Plain(plain) => return self.plain(*plain),
+            Op::Again(index) => {
+                let at = self.sent.len().checked_sub(1 + usize::from(*index));
+                let Some(message) = at.map(|at| self.sent[at].clone()) else {
+                    return;
+                };
+                return self.send(&message);
+            }
+            Op::Garbage(bytes) => return self.garbage(&String::from_utf8_lossy(bytes)),
+            Op::Pass(pass) => return self.time(*pass),
+            Op::Playing(playing) => {
+                // It may pay at once when it goes on.
+                self.playing = *playing;
+                self.session.set_playing(*playing, now)
+            }
+            Op::Budget(budget_sat) => {
+                self.policy.budget = sat((*budget_sat).into());
+                self.session.set_budget(self.policy.budget, now)
+            }
+            Op::Funded => self.session.funded(now),
+            Op::NotText => self.session.not_text(now),
+            Op::Leave => self.session.close(ConsumerEnd::Stopped, now),
+            Op::Disconnect => self.session.disconnected(now),
+        };
+        self.take(effects);
+    }
+
+    fn text(&mut self, text: &str) {
+        let effects = self.session.text(text, self.now);
+        self.take(effects);
+    }
+
+    fn send(&mut self, message: &ProviderMessage) {
+        if let (ProviderMessage::Channel { outpoint, state }, Some(record)) = (message, &self.record) {
+            let taken = !matches!(state, ChannelState::Rejected { .. }) && *outpoint == record.outpoint;
+            self.acknowledged |= taken;
+        }
+        self.sent.push(message.clone());
+        self.text(&encode(message).expect("a message"));
+    }
+
+    /// Which may be a message after all.
+    fn garbage(&mut self, text: &str) {
+        match decode(text) {
+            Ok(ProviderMessage::Unknown) | Err(_) => self.text(text),
+            Ok(message) => self.send(&message),
+        }
+    }
+
+    fn outpoint(&self, other: bool) -> OutPoint {
+        match &self.record {
+            Some(record) if !other => record.outpoint,
+            _ => outpoint(8),
+        }
+    }
+
+    fn channel(&mut self, state: ChainState, other: bool) {
+        let outpoint = self.outpoint(other);
+        let state = match state {
+            ChainState::Seen => ChannelState::Seen,
+            ChainState::Confirmed(confirmations) => ChannelState::Confirmed { confirmations },
+            ChainState::Rejected => ChannelState::Rejected { reason: "x".into() },
+        };
+        self.send(&ProviderMessage::Channel { outpoint, state });
+    }
+
+    fn credit(&mut self, count: Count, balance: Amount, gate: Gate, other: bool) {
+        let (own, bound) = match &self.ledger {
+            Some(ledger) => (ledger.own(), ledger.believed()),
+            None => (Msat::ZERO, Msat::ZERO),
+        };
+        let consumed = match count {
+            Count::Ahead { msat } => own.plus(Msat::new(msat.into())),
+            Count::Behind { msat } => own.minus(Msat::new(msat.into())),
+            Count::Bound { beyond } => bound.plus(Msat::new(beyond.into())),
+            Count::Any(msat) => Msat::new(msat),
+        };
+        self.send(&ProviderMessage::Credit {
+            outpoint: self.outpoint(other),
+            balance,
+            consumed_msat: consumed.to_msat(),
+            gate: match gate {
+                Gate::Open => GateState::Open,
+                Gate::Unpaid => GateState::Unpaid,
+                Gate::Starved => GateState::Starved,
+                Gate::Unconfirmed => GateState::Unconfirmed,
+                Gate::Paused => GateState::Paused,
+                Gate::Silent => GateState::Silent,
+                Gate::Closed => GateState::Closed,
+            },
+        });
+    }
+
+    fn plain(&mut self, plain: Plain) {
+        let reason = "x".to_owned();
+        let message = match plain {
+            Plain::Ping => ProviderMessage::Ping,
+            Plain::Pong => ProviderMessage::Pong,
+            Plain::Error => ProviderMessage::Error {
+                code: ErrorCode::Other,
+                words: reason,
+            },
+            Plain::Close => ProviderMessage::Close { reason },
+            Plain::Busy => ProviderMessage::Busy { reason },
+            Plain::Refused => ProviderMessage::Refused { reason },
+            Plain::Unknown => return self.text(r#"{"type":"teleport"}"#),
+        };
+        self.send(&message);
+    }
+
+    fn time(&mut self, pass: Pass) {
+        let mut left = Duration::from_millis(pass.ms.into());
+        while !pass.late && left > MEDIA_INTERVAL {
+            self.pass(MEDIA_INTERVAL, pass.audio, pass.video);
+            left -= MEDIA_INTERVAL;
+        }
+        self.pass(left, pass.audio, pass.video);
+    }
+
+    /// The link's provider signed it, for this connection, and it does not contradict itself.
+    pub(super) fn offered_truly(&self, terms: &Terms) -> bool {
+        let (consumer, provider) = (consumer_identity(), provider_identity());
+        let signed = self.sent.iter().any(|message| match message {
+            ProviderMessage::Terms {
+                terms: sent,
+                signature,
+            } => **sent == *terms && *signature == terms.sign(&provider.identity),
+            _ => false,
+        });
+        let ours = terms.provider_certificate == consumer.certificates.peer
+            && terms.consumer_certificate == consumer.certificates.own
+            && terms.consumer_nonce == consumer.nonce
+            && terms.chain == consumer.chain
+            && terms.stream == link().stream.as_str()
+            && terms.version == PROTOCOL_VERSION;
+        let makes_sense = terms.rate.is_free()
+            || (!terms.tracks.is_empty()
+                && terms.min_capacity <= terms.max_capacity
+                && terms.min_refund_delay <= terms.max_refund_delay);
+        signed && ours && makes_sense
+    }
+}
+
+fn signed(offer: Offer) -> ProviderMessage {
+    let terms = terms(offer);
+    let signer = match offer.other {
+        Other::Signer => key(STRANGER),
+        _ => provider_identity().identity,
+    };
+    let signature = terms.sign(&signer);
+    ProviderMessage::Terms {
+        terms: Box::new(terms),
+        signature,
+    }
+}
+
+/// The tests' terms, with other figures.
+fn terms(offer: Offer) -> Terms {
+    let (config, provider, consumer) = (config(), provider_identity(), consumer_identity());
+    let mut terms = Terms {
+        version: PROTOCOL_VERSION,
+        chain: config.chain,
+        stream: config.stream.to_string(),
+        tracks: config.tracks,
+        rate: Rate::new(offer.rate_msat_per_s.into()),
+        opening: sat(offer.opening_sat.into()),
+        window_ms: offer.window_ms.into(),
+        min_capacity: config.min_capacity,
+        max_capacity: config.max_capacity,
+        min_refund_delay: config.min_refund_delay,
+        max_refund_delay: config.max_refund_delay,
+        commitment_fee_rate_sat_per_kvb: config.commitment_fee_rate_sat_per_kvb,
+        min_confirmations: config.min_confirmations,
+        unconfirmed_limit: config.unconfirmed_limit,
+        settle_delay_ms: 60_000,
+        valid_ms: 60_000,
+        channel_key: provider.channel_key.x_only_public_key().0,
+        provider_certificate: provider.certificates.own,
+        consumer_certificate: provider.certificates.peer,
+        provider_nonce: provider.nonce,
+        consumer_nonce: consumer.nonce,
+    };
+    terms.tracks.retain(|track| match offer.tracks {
+        Tracks::Both => true,
+        Tracks::Audio => track.kind == TrackKind::Audio,
+        Tracks::Video => track.kind == TrackKind::Video,
+        Tracks::None => false,
+    });
+    change(&mut terms, offer.other);
+    terms
+}
+
+fn change(terms: &mut Terms, other: Other) {
+    let delay = |blocks: u16| RefundDelay::new(blocks).unwrap_or(RefundDelay::LONGEST);
+    match other {
+        Other::Nothing | Other::Signer => (),
+        Other::Capacity { min_sat, max_sat } => {
+            (terms.min_capacity, terms.max_capacity) = (sat(min_sat.into()), sat(max_sat.into()));
+        }
+        Other::Delay { min, max } => {
+            (terms.min_refund_delay, terms.max_refund_delay) = (delay(min), delay(max));
+        }
+        Other::FeeRate(rate) => terms.commitment_fee_rate_sat_per_kvb = rate,
+        Other::ValidMs(ms) => terms.valid_ms = ms.into(),
+        Other::Version(version) => terms.version = version,
+        Other::Chain => terms.chain = Bytes32::new([9; 32]),
+        Other::Stream => terms.stream.push('x'),
+        Other::Nonce => terms.consumer_nonce = Bytes32::new([9; 32]),
+        Other::Certificates => terms.provider_certificate = Bytes32::new([9; 32]),
+        Other::Key(who) => {
+            let byte = match who {
+                Who::Consumer => CONSUMER,
+                Who::Provider => PROVIDER,
+                Who::Stranger => STRANGER,
+            };
+            terms.channel_key = key(byte).x_only_public_key().0;
+        }
+        Other::Free => terms.rate = Rate::new(0),
+    }
+}

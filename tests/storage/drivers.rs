@@ -1,0 +1,204 @@
+//! What both drivers do on a real chain when their disk fails during a paid session: media stops rather than money being
+//! lost.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bitcoin::{Address, Amount};
+use gststreamiumpay::session::consumer::ConsumerHandle;
+use gststreamiumpay::session::provider::ProviderHandle;
+use gststreamiumpay::session::{Report, Severity};
+use gststreamiumpay::store::{STORE_FILE, Store};
+use rusqlite::Connection;
+
+use crate::common::driver::{
+    PATIENCE, Reports, Wire, confirm, consumer, fund, new_address, number, provider_options, sat,
+    start_provider, text, wait_until,
+};
+use crate::common::regtest::Regtest;
+use crate::full::{Filler, small_disk, with_own_mounts};
+
+/// A provider that settles soon after a connection was lost.
+fn hasty_provider(regtest: &Regtest, dir: &Path, payout: &Address) -> (ProviderHandle, Reports) {
+    let mut options = provider_options(regtest, dir, payout);
+    if let Some(paid) = &mut options.paid {
+        paid.settle_delay = Duration::from_secs(2);
+    }
+    start_provider(options)
+}
+
+/// A paid session that plays.
+struct Playing {
+    regtest: Regtest,
+    payout: Address,
+    provider: ProviderHandle,
+    provided: Reports,
+    consumer: ConsumerHandle,
+    consumed: Reports,
+    wire: Wire,
+}
+
+impl Playing {
+    fn start(provider_dir: &Path, consumer_dir: &Path) -> Self {
+        let regtest = Regtest::start();
+        let payout = new_address(&regtest);
+        let (provider, mut provided) = hasty_provider(&regtest, provider_dir, &payout);
+        let (consumer, mut consumed) = consumer(&regtest, consumer_dir, provider.public_key(), 20_000);
+        let wire = Wire::connect(&provider.inputs(), &consumer.inputs());
+        fund(&regtest, &mut consumed);
+        provided.wait_for("gate", |report| text(report, "state") == "open");
+        confirm(&regtest, &provided);
+        provided.wait_for("payment", |report| number(report, "balance-sat") > 2_500);
+        Self {
+            regtest,
+            payout,
+            provider,
+            provided,
+            consumer,
+            consumed,
+            wire,
+        }
+    }
+
+    /// The highest payment that the provider has said it holds.
+    fn balance(&self) -> Amount {
+        let payments = self
+            .provided
+            .seen
+            .iter()
+            .filter(|report| report.name == "payment");
+        sat(payments
+            .map(|report| number(report, "balance-sat"))
+            .max()
+            .unwrap_or(0))
+    }
+}
+
+/// What is on record at the provider.
+fn recorded_balance(dir: &Path) -> Amount {
+    let (channels, damaged) = Store::open(dir).unwrap().unsettled().unwrap();
+    assert!(damaged.is_empty() && channels.len() <= 1, "{damaged:?}");
+    let best = channels.first().and_then(|stored| stored.record.best);
+    best.map_or(Amount::ZERO, |best| best.cumulative)
+}
+
+/// What is on record at the consumer.
+fn recorded_paid(dir: &Path) -> Amount {
+    let (channels, damaged) = Store::open(dir).unwrap().unspent().unwrap();
+    assert!(damaged.is_empty() && channels.len() == 1, "{damaged:?}");
+    channels[0].record.paid
+}
+
+fn words(report: &Report) -> String {
+    println!("{}", report.text.clone().unwrap_or_default());
+    report.text.clone().unwrap_or_default()
+}
+
+/// The next start settles what is on record, and nothing else.
+fn is_settled_at_the_next_start(dir: &Path, regtest: &Regtest, payout: &Address, balance: Amount) {
+    let (second, mut provided) = hasty_provider(regtest, dir, payout);
+    let settling = provided.wait("settling");
+    assert_eq!(
+        number(&settling, "payout-sat") + number(&settling, "fee-sat"),
+        balance.to_sat()
+    );
+    second.stop(PATIENCE);
+}
+
+#[test]
+fn media_stops_when_the_providers_disk_is_full() {
+    with_own_mounts("full-disk-provider");
+}
+
+pub fn provider_on_a_small_disk(dir: &Path) {
+    small_disk(dir, 1_024);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let mut playing = Playing::start(dir, &elsewhere.path().join("c"));
+    let before = recorded_balance(dir);
+    let filler = Filler::fill(dir);
+    let failed = playing.provided.wait("store-failed");
+    assert_eq!(failed.severity, Severity::Error);
+    assert!(words(&failed).contains("full"), "{failed:?}");
+    playing.provided.wait("ended");
+    assert!(
+        !playing.wire.is_open(),
+        "media flows although nothing can be recorded"
+    );
+    let held = playing.balance();
+    playing.consumed.wait("ended");
+
+    drop(filler);
+    playing.consumer.stop(PATIENCE);
+    playing.provider.stop(PATIENCE);
+    let recorded = recorded_balance(dir);
+    println!("{before} on record before, {recorded} after, {held} held when the disk was full");
+    assert!(recorded >= before && recorded <= held);
+    // What could not be recorded is what a second of media costs.
+    assert!(held - recorded <= sat(300), "{recorded} of {held}");
+    assert!(recorded_paid(&elsewhere.path().join("c")) >= held);
+    is_settled_at_the_next_start(dir, &playing.regtest, &playing.payout, recorded);
+}
+
+#[test]
+fn nothing_is_paid_when_the_consumers_disk_is_full() {
+    with_own_mounts("full-disk-consumer");
+}
+
+pub fn consumer_on_a_small_disk(dir: &Path) {
+    small_disk(dir, 1_024);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let provider_dir = elsewhere.path().join("p");
+    let mut playing = Playing::start(&provider_dir, dir);
+    let filler = Filler::fill(dir);
+    let ended = playing.consumed.wait("ended");
+    assert_eq!(ended.severity, Severity::Error);
+    assert!(words(&ended).contains("full"), "{ended:?}");
+    wait_until("the end of the media", || !playing.wire.is_open());
+    let settling = playing.provided.wait("settling");
+    let balance = sat(number(&settling, "payout-sat") + number(&settling, "fee-sat"));
+    assert_eq!(balance, playing.balance(), "all that was acknowledged is settled");
+
+    drop(filler);
+    playing.consumer.stop(PATIENCE);
+    let recorded = recorded_paid(dir);
+    println!("{recorded} on record as paid, {balance} settled");
+    assert!(recorded >= balance, "paid without a record");
+    playing.provider.stop(PATIENCE);
+    // The next start finds its change.
+    playing.regtest.mine(6);
+    let key = streamium_channel::bitcoin::XOnlyPublicKey::from_slice(&[2; 32]).unwrap();
+    let (second, mut consumed) = consumer(&playing.regtest, dir, key, 20_000);
+    wait_until("the channel to be closed", || {
+        Store::open(dir).unwrap().unspent().unwrap().0.is_empty()
+    });
+    assert!(consumed.seen.iter().all(|report| report.name != "store-failed"));
+    drop(consumed.wait_for("chain", |_| true));
+    second.stop(PATIENCE);
+}
+
+#[test]
+fn a_store_that_another_program_locks_stops_media_and_loses_no_channel() {
+    let dirs = tempfile::tempdir().unwrap();
+    let dir = dirs.path().join("p");
+    let mut playing = Playing::start(&dir, &dirs.path().join("c"));
+    let before = recorded_balance(&dir);
+    let other = Connection::open(dir.join(STORE_FILE)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE;").unwrap();
+    let failed = playing.provided.wait("store-failed");
+    assert!(words(&failed).contains("locked"), "{failed:?}");
+    let due = |report: &Report| words(report).contains("due");
+    playing.provided.wait_for("store-failed", due);
+    // Now the other program is done, and the channel is settled although it could not be recorded as due.
+    other.execute_batch("COMMIT;").unwrap();
+    let settling = playing.provided.wait("settling");
+    assert!(!playing.wire.is_open());
+    playing.consumer.stop(PATIENCE);
+    playing.provider.stop(PATIENCE);
+    let recorded = recorded_balance(&dir);
+    println!("{before} on record before, {recorded} after");
+    assert!(recorded >= before, "the channel was given up");
+    assert_eq!(
+        number(&settling, "payout-sat") + number(&settling, "fee-sat"),
+        recorded.to_sat()
+    );
+}
