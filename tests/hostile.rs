@@ -227,7 +227,8 @@ fn a_double_spent_commitment_closes_the_gate_at_once_and_costs_its_limit_at_most
     let closed = provider.gate(&thief.id, "unconfirmed");
     println!("closed {} ms after the double spend", spent.elapsed().as_millis());
     assert!(!thief.is_open());
-    assert!(spent.elapsed() < Duration::from_secs(20), "{:?}", spent.elapsed());
+    // At once if a server had known it; else as soon as one should have. The limit would last for fifty seconds.
+    assert!(spent.elapsed() < Duration::from_secs(30), "{:?}", spent.elapsed());
     let consumed = number(&closed, "consumed-msat");
     assert!(consumed <= (limit.to_sat() + 100) * 1_000, "{consumed} msat");
     // It stays closed, whatever else is signed, and when the thief's own transaction is in the chain.

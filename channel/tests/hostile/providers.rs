@@ -295,6 +295,7 @@ fn forgetting_what_earlier_channels_paid_earns_no_second_budget() {
     (pair.best, pair.consumed) = (None, Default::default());
     let past = Past {
         spent: before.paid + before.carried,
+        tolerated: Default::default(),
         resumable: vec![Resumable {
             key: consumer_key(before.key_index),
             spent: before.paid + before.carried,

@@ -76,6 +76,7 @@ impl Driver {
         let status = commitment_status(status);
         if let Some(money) = &mut self.money {
             money.seen.insert(outpoint);
+            money.unseen.remove(&outpoint);
         }
         if status == CommitmentStatus::Mempool {
             self.limit_unconfirmed(&id, outpoint);

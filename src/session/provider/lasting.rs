@@ -47,8 +47,12 @@ impl Driver {
     /// The channel is this session's from now on.
     fn own(&mut self, id: &str, outpoint: OutPoint) {
         self.limit_unconfirmed(id, outpoint);
+        let now = self.now();
         if let Some(money) = &mut self.money {
             money.sessions.insert(outpoint, id.to_owned());
+            if !money.seen.contains(&outpoint) {
+                money.unseen.insert(outpoint, now);
+            }
         }
     }
 
