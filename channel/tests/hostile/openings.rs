@@ -357,6 +357,31 @@ fn a_limit_that_others_have_used_up_opens_no_gate() {
 }
 
 #[test]
+fn a_commitment_that_no_network_takes_takes_nothing_from_the_limit_of_others() {
+    let mut pair = paid();
+    let outpoint = channel_of(&pair).outpoint();
+    assert_eq!(pair.provider.unconfirmed_limit(), sat(1_000));
+    pair.chain_says(outpoint, CommitmentStatus::Missing);
+    assert_eq!(
+        pair.provider.unconfirmed_limit(),
+        Amount::ZERO,
+        "it counts nothing"
+    );
+    pair.chain_says(outpoint, CommitmentStatus::Mempool);
+    assert_eq!(
+        pair.provider.unconfirmed_limit(),
+        sat(1_000),
+        "and again, once it is known"
+    );
+    pair.confirm(1);
+    assert_eq!(
+        pair.provider.unconfirmed_limit(),
+        Amount::ZERO,
+        "all of it counts"
+    );
+}
+
+#[test]
 fn a_second_commitment_is_not_taken() {
     let mut pair = accepted();
     let good = commitment(&contract(50_000));

@@ -296,6 +296,7 @@ fn forgetting_what_earlier_channels_paid_earns_no_second_budget() {
     let past = Past {
         tolerated: Default::default(),
         spent: before.paid + before.carried,
+        tolerated: Default::default(),
         resumable: vec![Resumable {
             key: consumer_key(before.key_index),
             spent: before.paid + before.carried,

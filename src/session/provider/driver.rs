@@ -149,6 +149,7 @@ impl Driver {
         }
         self.engine(|engine, out| engine.tick(out));
         self.tick_deadlines(now);
+        self.tick_unseen(now);
     }
 
     fn tick_session(&mut self, id: &str, now: Duration) {

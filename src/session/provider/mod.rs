@@ -8,6 +8,7 @@ mod money;
 mod notices;
 mod room;
 mod settling;
+mod unseen;
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
