@@ -218,7 +218,11 @@ pub fn number(report: &Report, name: &str) -> u64 {
 }
 
 pub fn chain(regtest: &Regtest) -> ChainConfig {
-    let servers = parse_servers(regtest.electrum_url()).unwrap();
+    chain_at(regtest.electrum_url())
+}
+
+pub fn chain_at(electrum_url: &str) -> ChainConfig {
+    let servers = parse_servers(electrum_url).unwrap();
     ChainConfig {
         network: Network::Regtest,
         servers,
@@ -237,6 +241,10 @@ pub fn new_address(regtest: &Regtest) -> Address {
 
 /// A provider of "cats" at 200 sat a second.
 pub fn provider_options(regtest: &Regtest, dir: &Path, payout: &Address) -> ProviderOptions {
+    provider_options_at(chain(regtest), dir, payout)
+}
+
+pub fn provider_options_at(chain: ChainConfig, dir: &Path, payout: &Address) -> ProviderOptions {
     ProviderOptions {
         stream: StreamName::new("cats").unwrap(),
         network: Network::Regtest,
@@ -244,7 +252,7 @@ pub fn provider_options(regtest: &Regtest, dir: &Path, payout: &Address) -> Prov
         paid: Some(PaidOptions {
             rate: Rate::new(200_000),
             payout: payout.clone(),
-            chain: chain(regtest),
+            chain,
             opening: None,
             window: Duration::from_secs(3),
             grace: Duration::from_millis(500),
@@ -282,6 +290,15 @@ pub fn consumer_options(
     provider: XOnlyPublicKey,
     budget: u64,
 ) -> ConsumerOptions {
+    consumer_options_at(chain(regtest), dir, provider, budget)
+}
+
+pub fn consumer_options_at(
+    chain: ChainConfig,
+    dir: &Path,
+    provider: XOnlyPublicKey,
+    budget: u64,
+) -> ConsumerOptions {
     ConsumerOptions {
         link: Link {
             tls: false,
@@ -292,7 +309,7 @@ pub fn consumer_options(
         },
         network: Network::Regtest,
         data_dir: dir.to_owned(),
-        chain: Some(chain(regtest)),
+        chain: Some(chain),
         policy: ConsumerPolicy {
             max_rate: Rate::new(1_000_000),
             max_opening: sat(5_000),

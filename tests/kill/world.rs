@@ -17,6 +17,7 @@ pub const RATE_SAT_PER_S: u64 = 100;
 pub const OPENING_SAT: u64 = 800;
 pub const WINDOW_MS: u64 = 3_000;
 pub const GRACE_MS: u64 = 500;
+pub const PAYMENT_INTERVAL_MS: u64 = 500;
 const CAPACITY_SAT: u64 = 100_000;
 
 /// Each coin is good for a few channels; more are needed while settlements wait for their blocks.
@@ -111,7 +112,7 @@ impl World {
     fn start_consumer(&mut self) {
         let launch = format!(
             "streamiumpaysrc uri=\"{}\" stun-server=none network=regtest electrum-url={} data-dir={} \
-             capacity={CAPACITY_SAT} budget={CAPACITY_SAT} max-rate=1000000 payment-interval=500 refund-delay=144",
+             capacity={CAPACITY_SAT} budget={CAPACITY_SAT} max-rate=1000000 payment-interval={PAYMENT_INTERVAL_MS} refund-delay=144",
             self.link,
             self.regtest.electrum_url(),
             self.folder("c").display(),
