@@ -8,6 +8,7 @@ use streamium_channel::link::{LinkError, StreamNameError};
 
 use crate::chain::{ServerUrlError, parse_proxy, parse_servers};
 use crate::session::ChainConfig;
+use crate::settle::PayoutError;
 
 /// The default of `network` on both elements.
 pub const DEFAULT_NETWORK: &str = "bitcoin";
@@ -21,10 +22,8 @@ pub enum SettingsError {
     RateWithoutPayout(u64),
     #[error("payout-address is set but rate is 0: set a rate, or leave both out for a free stream.")]
     PayoutWithoutRate,
-    #[error("payout-address \"{address}\" is no address: {reason}.")]
-    BadPayout { address: String, reason: String },
-    #[error("payout-address \"{address}\" is not of network {network}.")]
-    PayoutOfOtherNetwork { address: String, network: Network },
+    #[error("payout-address: {0}.")]
+    BadPayout(PayoutError),
     #[error("stream-name: {0}.")]
     BadStreamName(StreamNameError),
     #[error("link-address \"{0}\" must be a host name or an IP address, with a port or without.")]

@@ -8,6 +8,8 @@ mod lies;
 mod reorgs;
 #[path = "chain/servers.rs"]
 mod servers;
+#[path = "chain/wallets.rs"]
+mod wallets;
 #[path = "chain/watcher.rs"]
 mod watcher;
 
@@ -406,27 +408,22 @@ fn a_transaction_that_has_nothing_to_do_with_the_script_is_not_believed() {
 }
 
 #[test]
-fn an_answer_that_makes_the_library_panic_costs_a_connection_only() {
-    // Eight headers announced, none sent.
-    let url = lying_server(|method, _| match method {
+fn headers_that_are_announced_and_not_sent_cost_the_connection() {
+    let next = bitcoin::block::Header {
+        prev_blockhash: bitcoin::BlockHash::all_zeros(),
+        ..genesis_block(Network::Regtest).header
+    };
+    let url = lying_server(move |method, _| match method {
+        "blockchain.headers.subscribe" => Some(json!({"height": 8, "hex": serialize_hex(&next)})),
         "blockchain.block.headers" => Some(json!({"count": 8, "hex": "", "max": 2016})),
         _ => None,
     });
     let watcher = Watcher::start(&url);
-    watcher.reachable();
-    let chain = bdk_wallet::chain::local_chain::LocalChain::from_genesis_hash(
-        genesis_block(Network::Regtest).block_hash(),
-    );
-    let request = bdk_wallet::chain::spk_client::SyncRequest::builder_at(0)
-        .chain_tip(chain.0.tip())
-        .build();
-    watcher.chain.sync_wallet(WalletRequest::Sync(request));
-    assert!(matches!(watcher.sync_error(), SyncError::Server { .. }));
-    assert!(matches!(
-        watcher.unreachable().1,
-        UnreachableReason::WrongAnswer { .. }
-    ));
-    watcher.reachable();
+    watcher.chain.sync_wallet(empty_sync());
+    let (_, why) = watcher.unreachable();
+    assert!(matches!(why, UnreachableReason::WrongAnswer { .. }), "{why:?}");
+    assert_eq!(watcher.sync_error(), SyncError::NoServer);
+    assert!(watcher.chain.tip().is_none());
 }
 
 #[test]

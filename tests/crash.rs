@@ -41,7 +41,7 @@ const IN_A_SESSION: [(&str, u32); 12] = [
 const AFTERWARDS: [(&str, u32); 2] = [("provider/set-state", 1), ("consumer/set-state", 1)];
 
 /// Where a refund is: the provider never comes back.
-const REFUND: (&str, u32) = ("consumer/save-refund", 1);
+const REFUND: (&str, u32) = ("consumer/insert-transaction", 1);
 
 /// So many at a time.
 const AT_ONCE: usize = 3;

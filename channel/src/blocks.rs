@@ -18,6 +18,14 @@ pub const SETTLEMENT_MARGIN: u16 = 36;
 /// A channel this deep is not expected to be reorganised away; only such channels share a settlement.
 pub const BATCH_CONFIRMATIONS: u32 = 6;
 
+/// A channel with fewer blocks left until its refund leaf opens settles alone: a batch shares its fate, and what
+/// goes wrong with it (one input spent by something else) must be found out and mended before [`SETTLEMENT_MARGIN`].
+pub const BATCH_MARGIN: u16 = 72;
+
+/// A channel that is in a batch still when so few blocks are left leaves it and settles alone, out-bidding the
+/// batch: half of [`SETTLEMENT_MARGIN`] for the batch to be bumped whole, which is cheaper, half for this.
+pub const LEAVE_BATCH_BLOCKS: u16 = 18;
+
 /// A spend buried this deep is final: only then may its record be closed.
 pub const BURIED_CONFIRMATIONS: u32 = 6;
 
@@ -25,7 +33,18 @@ const _: () = assert!(
     SETTLEMENT_MARGIN < MIN_REFUND_DELAY,
     "a channel must be usable before it must be settled"
 );
-const _: () = assert!(BATCH_CONFIRMATIONS < (MIN_REFUND_DELAY - SETTLEMENT_MARGIN) as u32);
+const _: () = assert!(
+    BATCH_CONFIRMATIONS < (MIN_REFUND_DELAY - BATCH_MARGIN) as u32,
+    "a channel with the shortest delay must be able to share a settlement"
+);
+const _: () = assert!(
+    SETTLEMENT_MARGIN < BATCH_MARGIN && LEAVE_BATCH_BLOCKS < SETTLEMENT_MARGIN,
+    "a batch is given up in steps: no new members, then bumped whole at any price, then left"
+);
+const _: () = assert!(
+    BURIED_CONFIRMATIONS < LEAVE_BATCH_BLOCKS as u32,
+    "a settlement made when the last stretch begins can be buried before the refund leaf opens"
+);
 
 /// The refund delay: how many confirmations the channel's output needs before the consumer may take all of it
 /// back. Always from [`MIN_REFUND_DELAY`] to [`MAX_REFUND_DELAY`], so that it fits the 16 bits BIP68 reads and
@@ -65,6 +84,12 @@ impl RefundDelay {
     /// The BIP68 sequence number of the refund's input.
     pub fn sequence(self) -> Sequence {
         Sequence::from_height(self.0)
+    }
+
+    /// How many blocks there still are in which only the provider can spend the channel, when its commitment has
+    /// so many confirmations: 0 when the next block may hold the refund.
+    pub fn blocks_left(self, confirmations: u32) -> u32 {
+        u32::from(self.0).saturating_sub(confirmations)
     }
 
     /// How many confirmations the commitment may have while the channel is still used; from then on the

@@ -71,7 +71,12 @@ impl Liveness {
 
     /// True while the peer was heard within [`SILENT_AFTER`].
     pub fn is_alive(&self, now: Duration) -> bool {
-        now < self.heard.saturating_add(SILENT_AFTER)
+        now < self.alive_until()
+    }
+
+    /// Until when the peer counts as there if nothing more is heard.
+    pub const fn alive_until(&self) -> Duration {
+        self.heard.saturating_add(SILENT_AFTER)
     }
 
     /// True once it has not been heard for [`GONE_AFTER`].
@@ -81,7 +86,7 @@ impl Liveness {
 
     /// The next moment at which any of these answers changes.
     pub fn next(&self, now: Duration) -> Duration {
-        let silent = self.heard.saturating_add(SILENT_AFTER);
+        let silent = self.alive_until();
         let gone = self.heard.saturating_add(GONE_AFTER);
         let change = if now < silent { silent } else { gone };
         self.next_ask().min(change)

@@ -21,6 +21,14 @@ pub const MAX_SETTLEMENT_CHANNELS: usize = 65;
 /// What settling one channel to a P2TR payout weighs, in vB. Other kinds of payout weigh less, or a few vB more.
 pub const SINGLE_SETTLEMENT_VB: u64 = 205;
 
+/// What each further channel adds to a settlement, in vB, rounded up.
+pub const ADDED_CHANNEL_VB: u64 = 151;
+
+const _: () = assert!(
+    SINGLE_SETTLEMENT_VB + (MAX_SETTLEMENT_CHANNELS as u64 - 1) * ADDED_CHANNEL_VB <= MAX_SETTLEMENT_VB,
+    "a settlement of the most channels is relayed"
+);
+
 /// One channel to settle, with its best payment and the provider's key.
 #[derive(Clone, Copy, Debug)]
 pub struct Claim<'a> {

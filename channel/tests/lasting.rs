@@ -518,7 +518,8 @@ fn a_used_up_channel_is_never_resumed_and_its_credit_counts_once() {
 fn the_newest_session_has_the_channel_and_the_older_is_told() {
     let mut pair = playing();
     pair.run(seconds(10));
-    let effects = pair.provider.supersede(pair.now);
+    let outpoint = pair.provider.channels()[0];
+    let effects = pair.provider.supersede(outpoint, pair.now);
     let told =
         |effect: &ProviderEffect| matches!(effect, ProviderEffect::Send(ProviderMessage::Close { .. }));
     let released = |effect: &ProviderEffect| matches!(effect, ProviderEffect::Release { .. });

@@ -3,7 +3,7 @@
 
 use crate::common::pair::{Pair, provider_identity};
 use crate::common::*;
-use crate::store::{STORE_FILE, Store};
+use crate::store::{Made, MadeFor, NewSettlement, STORE_FILE, SettlementKind, Store};
 use arbitrary::{Arbitrary, Unstructured};
 use bitcoin::{Amount, FeeRate, OutPoint};
 use rusqlite::types::Value;
@@ -188,9 +188,17 @@ fn fill(store: &mut Store) -> OutPoint {
     };
     store.save_accounts(&[account]).expect("an account");
     let (payout, fee) = (sat(700), sat(300));
-    store
-        .insert_settlement(outpoint, "settlement", &record.commitment, payout, fee)
-        .expect("a settlement");
+    let settlement = NewSettlement {
+        kind: SettlementKind::Settlement,
+        transaction: &record.commitment,
+        channels: &[outpoint],
+        payout,
+        fee,
+        payout_address: None,
+        payout_index: Some(3),
+        made_height: 120,
+    };
+    store.insert_settlement(&settlement).expect("a settlement");
     let record = pair.consumer_record.expect("a channel");
     store
         .insert_consumer_channel(&record, "tr(…)")
@@ -199,7 +207,14 @@ fn fill(store: &mut Store) -> OutPoint {
     store
         .save_paid(outpoint, pair.paid, carried, consumed)
         .expect("a payment");
-    store.save_refund(outpoint, &record.commitment).expect("a refund");
+    let refund = Made {
+        tx: record.commitment.clone(),
+        fee,
+        height: 400,
+    };
+    store
+        .insert_consumer_transaction(outpoint, MadeFor::Refund, &refund)
+        .expect("a refund");
     outpoint
 }
 

@@ -1,6 +1,5 @@
 //! [`Chain`] over Electrum servers: one thread each, and one for the events.
 
-use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -12,6 +11,7 @@ use bitcoin::{FeeRate, Network, Script, Transaction};
 
 use super::header_file::HeaderFile;
 use super::server::Worker;
+use super::session::Known;
 use super::state::{Outgoing, State};
 use super::{Chain, ElectrumUrl, EventHandler, Socks5Proxy, Tip, WalletRequest};
 
@@ -192,8 +192,7 @@ impl ElectrumChain {
                 timing,
                 commands,
                 asking: None,
-                wallet_transactions: HashMap::new(),
-                anchors: HashSet::new(),
+                known: Known::default(),
             };
             let guard = ended_guard.clone();
             thread::Builder::new()

@@ -50,7 +50,8 @@ fn a_reorganisation_replaces_what_was_kept() {
 
 #[test]
 fn what_is_damaged_or_short_is_left_out_and_then_put_right() {
-    let damages: [(fn(&mut Vec<u8>), u32); 5] = [
+    type Damage = fn(&mut Vec<u8>);
+    let damages: [(Damage, u32); 5] = [
         (|bytes| bytes.truncate(31 * 80 - 1), 29),
         (|bytes| bytes.truncate(10), 0),
         (|bytes| bytes[20 * 80 + 4] ^= 1, 19),

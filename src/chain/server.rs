@@ -1,17 +1,16 @@
 //! One server's thread: connect, serve, and when that ends, wait and connect again.
 
-use std::collections::{HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use bitcoin::{BlockHash, Transaction, Txid};
+use bitcoin::Transaction;
 use electrum_client::Socks5Config;
 use electrum_client::raw_client::RawClient;
 
 use super::electrum::{Shared, Timing};
-use super::session::{self, End};
+use super::session::{self, End, Known};
 use super::state::{Command, ServerIndex};
 use super::{BroadcastError, ElectrumUrl, Socks5Proxy, SyncError, Transport, UnreachableReason};
 
@@ -25,10 +24,7 @@ pub(super) struct Worker {
     pub(super) commands: Receiver<Command>,
     /// What is being asked. A connection that breaks meanwhile leaves it here.
     pub(super) asking: Option<Asking>,
-    /// The wallet's transactions, which a new connection need not fetch again.
-    pub(super) wallet_transactions: HashMap<Txid, Arc<Transaction>>,
-    /// The wallet's transactions with the blocks that they are proven to be in.
-    pub(super) anchors: HashSet<(Txid, BlockHash)>,
+    pub(super) known: Known,
 }
 
 /// A question that must be answered, whatever happens.

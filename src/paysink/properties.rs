@@ -13,6 +13,7 @@ use super::proxied;
 use super::settings::*;
 use crate::param::{WRITABLE, optional, put, sat, text, uint, uint64};
 use crate::settings::DEFAULT_NETWORK;
+use crate::settle::DEFAULT_MAX_FEE_RATE_SAT_PER_VB;
 
 /// Read-only properties, which the session driver keeps up to date.
 #[derive(Debug, Default, Clone)]
@@ -60,10 +61,11 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
         /**
          * GstStreamiumPaySink:payout-address:
          *
-         * Where the earnings go: an address of #GstStreamiumPaySink:network. Not set by default, as a free stream
-         * needs none.
+         * Where the earnings go: an address of #GstStreamiumPaySink:network, or a public output descriptor with a
+         * wildcard, such as tr(xpub.../0/&ast;), of which each settlement takes the next address. Not set by default,
+         * as a free stream needs none.
          */
-        text("payout-address", "Payout address", "The address that the earnings go to", None),
+        text("payout-address", "Payout address", "The address, or the public output descriptor, that the earnings go to", None),
         /**
          * GstStreamiumPaySink:link-address:
          *
@@ -235,6 +237,33 @@ fn trust_specs() -> Vec<glib::ParamSpec> {
             DEFAULT_SETTLE_DELAY_MS,
         ),
         /**
+         * GstStreamiumPaySink:settle-batch-delay:
+         *
+         * How long a channel that is to be settled waits for others, to share a transaction and its fee with them, in
+         * milliseconds. One that can't be confirmed deep enough for that within this time, or that is near its
+         * deadline, is settled alone and at once. 0 to 86,400,000; default 600,000, ten minutes.
+         */
+        uint(
+            "settle-batch-delay",
+            "Settle batch delay",
+            "How long a channel to be settled waits for others to share the fee with, in ms",
+            (0, 86_400_000),
+            DEFAULT_SETTLE_BATCH_DELAY_MS,
+        ),
+        /**
+         * GstStreamiumPaySink:max-settle-fee-rate:
+         *
+         * The highest fee rate of a settlement, in satoshi per virtual byte. While fees are higher, a channel waits
+         * for its deadline to come near. 1 to 10,000; default 500.
+         */
+        uint(
+            "max-settle-fee-rate",
+            "Maximal settlement fee rate",
+            "The highest fee rate of a settlement in sat/vB",
+            (1, 10_000),
+            DEFAULT_MAX_FEE_RATE_SAT_PER_VB,
+        ),
+        /**
          * GstStreamiumPaySink:funding-timeout:
          *
          * How long a consumer may take to fund a channel it asked for, in milliseconds. 1,000 to 86,400,000;
@@ -304,6 +333,8 @@ impl Settings {
             "unconfirmed-total" => put(&mut self.unconfirmed_total_sat, value),
             "max-unpaid-consumers" => put(&mut self.max_unpaid_consumers, value),
             "settle-delay" => put(&mut self.settle_delay_ms, value),
+            "settle-batch-delay" => put(&mut self.settle_batch_delay_ms, value),
+            "max-settle-fee-rate" => put(&mut self.max_settle_fee_rate_sat_per_vb, value),
             "funding-timeout" => put(&mut self.funding_timeout_ms, value),
             "meta" => put(&mut self.meta, value),
             _ => return false,
@@ -333,6 +364,8 @@ impl Settings {
             "unconfirmed-total" => self.unconfirmed_total_sat.to_value(),
             "max-unpaid-consumers" => self.max_unpaid_consumers.to_value(),
             "settle-delay" => self.settle_delay_ms.to_value(),
+            "settle-batch-delay" => self.settle_batch_delay_ms.to_value(),
+            "max-settle-fee-rate" => self.max_settle_fee_rate_sat_per_vb.to_value(),
             "funding-timeout" => self.funding_timeout_ms.to_value(),
             "meta" => self.meta.to_value(),
             _ => return None,

@@ -1,11 +1,9 @@
 //! What a user sets on `streamiumpaysink`, and what of it can be wrong.
 
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
-use bitcoin::address::NetworkUnchecked;
-use bitcoin::{Address, Amount, Network};
+use bitcoin::{Amount, FeeRate, Network};
 use streamium_channel::blocks::RefundDelay;
 use streamium_channel::link::StreamName;
 use streamium_channel::money::Rate;
@@ -15,6 +13,7 @@ use crate::settings::{
     DEFAULT_NETWORK, SettingsError, chain_config, default_data_dir, parse_host_port, parse_network,
     refund_delay,
 };
+use crate::settle::{DEFAULT_MAX_FEE_RATE_SAT_PER_VB, Payout, SettlePolicy};
 
 pub const DEFAULT_STREAM_NAME: &str = "stream";
 /// A week: a consumer may ask for less, and should not lock its money for longer.
@@ -29,6 +28,7 @@ pub const DEFAULT_UNCONFIRMED_LIMIT_SAT: u64 = 1_000;
 pub const DEFAULT_UNCONFIRMED_TOTAL_SAT: u64 = 20_000;
 pub const DEFAULT_MAX_UNPAID_CONSUMERS: u32 = 32;
 pub const DEFAULT_SETTLE_DELAY_MS: u32 = 60_000;
+pub const DEFAULT_SETTLE_BATCH_DELAY_MS: u32 = 600_000;
 pub const DEFAULT_FUNDING_TIMEOUT_MS: u32 = 3_600_000;
 
 /// The properties as set, unchecked. Units are in the names.
@@ -54,6 +54,8 @@ pub struct Settings {
     pub unconfirmed_total_sat: u64,
     pub max_unpaid_consumers: u32,
     pub settle_delay_ms: u32,
+    pub settle_batch_delay_ms: u32,
+    pub max_settle_fee_rate_sat_per_vb: u32,
     pub funding_timeout_ms: u32,
     /// The user's metadata, without the stream's name.
     pub meta: Option<gst::Structure>,
@@ -81,6 +83,8 @@ impl Default for Settings {
             unconfirmed_total_sat: DEFAULT_UNCONFIRMED_TOTAL_SAT,
             max_unpaid_consumers: DEFAULT_MAX_UNPAID_CONSUMERS,
             settle_delay_ms: DEFAULT_SETTLE_DELAY_MS,
+            settle_batch_delay_ms: DEFAULT_SETTLE_BATCH_DELAY_MS,
+            max_settle_fee_rate_sat_per_vb: DEFAULT_MAX_FEE_RATE_SAT_PER_VB,
             funding_timeout_ms: DEFAULT_FUNDING_TIMEOUT_MS,
             meta: None,
         }
@@ -129,13 +133,18 @@ fn paid(settings: &Settings, network: Network) -> Result<Option<PaidOptions>, Se
         (0, None) => return Ok(None),
         (0, Some(_)) => return Err(SettingsError::PayoutWithoutRate),
         (rate, None) => return Err(SettingsError::RateWithoutPayout(rate)),
-        (_, Some(text)) => payout(text, network)?,
+        (_, Some(text)) => Payout::parse(text, network).map_err(SettingsError::BadPayout)?,
     };
     let millis = |ms: u32| Duration::from_millis(ms.into());
     let opening = settings.opening_sat;
     Ok(Some(PaidOptions {
         rate: Rate::new(settings.rate_msat_per_s),
         payout,
+        settle: SettlePolicy {
+            settle_delay: millis(settings.settle_delay_ms),
+            batch_delay: millis(settings.settle_batch_delay_ms),
+            max_fee_rate: FeeRate::from_sat_per_vb_u32(settings.max_settle_fee_rate_sat_per_vb),
+        },
         chain: chain.ok_or(SettingsError::NoElectrumUrl)?,
         opening: (opening > 0).then(|| Amount::from_sat(opening)),
         window: millis(settings.window_ms),
@@ -151,19 +160,6 @@ fn paid(settings: &Settings, network: Network) -> Result<Option<PaidOptions>, Se
         settle_delay: millis(settings.settle_delay_ms),
         funding_timeout: millis(settings.funding_timeout_ms),
     }))
-}
-
-fn payout(text: &str, network: Network) -> Result<Address, SettingsError> {
-    let address = Address::<NetworkUnchecked>::from_str(text).map_err(|error| SettingsError::BadPayout {
-        address: text.to_owned(),
-        reason: error.to_string(),
-    })?;
-    address
-        .require_network(network)
-        .map_err(|_| SettingsError::PayoutOfOtherNetwork {
-            address: text.to_owned(),
-            network,
-        })
 }
 
 fn check_order(settings: &Settings) -> Result<(), SettingsError> {
@@ -209,6 +205,7 @@ fn check_order(settings: &Settings) -> Result<(), SettingsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settle::PayoutError;
 
     // BIP86's first test vector.
     const MAINNET: &str = "bc1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqkedrcr";
@@ -268,9 +265,45 @@ mod tests {
                 s.payout_address = Some(text.to_owned());
             })
             .unwrap_err();
-            let found = matches!(error, SettingsError::PayoutOfOtherNetwork { .. });
+            let found = matches!(error, SettingsError::BadPayout(PayoutError::OtherNetwork { .. }));
             assert_eq!(found, other_network, "{error}");
         }
+    }
+
+    #[test]
+    fn a_payout_may_be_a_public_descriptor_of_the_network() {
+        let with_payout = |text: &str| {
+            with(|s| {
+                paid(s);
+                s.payout_address = Some(text.to_owned());
+            })
+        };
+        const TPUB: &str = "tpubD6NzVbkrYhZ4XgiXtGrdW5XDAPFCL9h7we1vwNCpn8tGbBcgfVYjXyhWo4E1xkh56hjod1RhGjxbaTLV3X4FyWuejifB9jusQ46QzG87VKp";
+        let checked = with_payout(&format!("tr({TPUB}/0/*)")).unwrap();
+        assert!(checked.options.paid.unwrap().payout.descriptor().is_some());
+        const XPUB: &str = "xpub6BgBgsespWvERF3LHQu6CnqdvfEvtMcQjYrcRzx53QJjSxarj2afYWcLteoGVky7D3UKDP9QyrLprQ3VCECoY49yfdDEHGCtMMj92pReUsQ";
+        let error = with_payout(&format!("tr({XPUB}/0/*)")).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                SettingsError::BadPayout(PayoutError::KeysOfOtherNetwork { .. })
+            ),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn settling_is_set_in_milliseconds_and_sat_per_vb() {
+        let settle = with(|s| {
+            paid(s);
+            s.settle_batch_delay_ms = 1_500;
+            s.max_settle_fee_rate_sat_per_vb = 7;
+        });
+        let settle = settle.unwrap().options.paid.unwrap().settle;
+        assert_eq!(settle.batch_delay, Duration::from_millis(1_500));
+        assert_eq!(settle.max_fee_rate, FeeRate::from_sat_per_vb_u32(7));
+        let default = with(paid).unwrap().options.paid.unwrap().settle;
+        assert_eq!(default.batch_delay, crate::settle::DEFAULT_BATCH_DELAY);
     }
 
     #[test]

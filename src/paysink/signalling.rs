@@ -22,6 +22,8 @@ struct State {
     was_joined: bool,
     /// The pause before the next try; `None` while it is joined.
     pause: Option<Duration>,
+    /// A try is arranged: what is lost before it begins is no news.
+    is_pending: bool,
     rejoining: Option<Rejoining>,
 }
 
@@ -59,27 +61,26 @@ impl Signalling {
             return Loss::NeverJoined;
         }
         let news = state.pause.is_none();
-        if state
-            .rejoining
-            .as_ref()
-            .is_some_and(|running| !running.thread.is_finished())
-        {
+        if state.is_pending {
             return Loss::Rejoining { news: false };
         }
         let pause = state.pause.unwrap_or(FIRST_PAUSE);
         state.pause = Some(pause.saturating_mul(2).min(LONGEST_PAUSE));
         let (stop, stopped) = channel();
-        let signaller = signaller.clone();
+        let (signaller, signalling) = (signaller.clone(), self.clone());
         let thread = std::thread::Builder::new()
             .name("streamium-rejoin".into())
             .spawn(move || {
                 if stopped.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
                     signaller.stop();
+                    // Before the start, which may fail at once.
+                    lock(&signalling.0).is_pending = false;
                     signaller.start();
                 }
             });
         match thread {
             Ok(thread) => {
+                state.is_pending = true;
                 state.rejoining = Some(Rejoining { stop, thread });
                 Loss::Rejoining { news }
             }
@@ -91,9 +92,9 @@ impl Signalling {
     pub fn stop(&self) {
         let rejoining = {
             let mut state = lock(&self.0);
-            state.was_joined = false;
-            state.pause = None;
-            state.rejoining.take()
+            let rejoining = state.rejoining.take();
+            *state = State::default();
+            rejoining
         };
         if let Some(Rejoining { stop, thread }) = rejoining {
             drop(stop);

@@ -33,7 +33,7 @@ pub struct Recipe<'a> {
 pub struct Attempt {
     pub number: u64,
     pub inner: gst::Element,
-    producer: String,
+    pub producer: String,
     arrivals: Arrivals,
     session: Arc<Mutex<Option<String>>>,
     since: Duration,
@@ -137,9 +137,9 @@ impl Attempt {
         self.shown_at.map_or(Duration::ZERO, |at| now.saturating_sub(at))
     }
 
-    /// Neither new nor with the link's provider: it makes way for a producer that has just come.
-    pub fn makes_way(&self, now: Duration) -> bool {
-        !self.is_shown() && now >= self.since.saturating_add(YOUNG)
+    /// Neither new nor with the link's provider: it makes way for another producer that has just come.
+    pub fn makes_way(&self, producer: &str, now: Duration) -> bool {
+        !self.is_shown() && self.producer != producer && now >= self.since.saturating_add(YOUNG)
     }
 
     /// When the signalling server has had time enough.
@@ -154,7 +154,7 @@ impl Attempt {
         let last = heard.max(self.listening_since);
         let went_with_server = self
             .server_lost_at
-            .is_some_and(|at| last < at.saturating_add(IN_FLIGHT));
+            .is_some_and(|at| heard < at.saturating_add(IN_FLIGHT));
         let limit = if went_with_server {
             SILENT_AFTER
         } else {

@@ -187,15 +187,12 @@ impl BinImpl for StreamiumPaySrc {
     /// An inner element that can't go on ends its session, not the pipeline: the next producer may do.
     fn handle_message(&self, message: gst::Message) {
         if let gst::MessageView::Error(error) = message.view()
-            && let Some(source) = message.src()
-            && self
-                .template()
-                .is_some_and(|template| template.type_() == source.type_())
+            && let Some(inner) = message.src().and_then(|source| self.inner_of(source))
         {
             let reason = format!("{}: {}", error.error(), error.debug().unwrap_or_default());
             // Those of an attempt that is over are about its going: nobody's trouble.
             match lock(&self.control).as_ref() {
-                Some(control) if control.failed(source, &reason) => (),
+                Some(control) if control.failed(&inner, &reason) => (),
                 _ => gst::debug!(CAT, imp = self, "of an attempt that is over: {reason}"),
             }
             return;
@@ -275,6 +272,13 @@ impl StreamiumPaySrc {
         if old.state != new.state {
             obj.notify("state");
         }
+    }
+
+    /// The inner element that a message comes from, be it itself or a part of it: DTLS complains for itself.
+    fn inner_of(&self, source: &gst::Object) -> Option<gst::Object> {
+        let inner_type = self.template()?.type_();
+        std::iter::successors(Some(source.clone()), |object| object.parent())
+            .find(|object| object.type_() == inner_type)
     }
 
     pub fn is_playing(&self) -> bool {

@@ -15,6 +15,7 @@ use gst::subclass::prelude::*;
 
 mod attempt;
 mod control;
+mod ending;
 mod imp;
 mod outage;
 mod pads;

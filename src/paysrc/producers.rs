@@ -5,6 +5,8 @@
 struct Candidate {
     peer_id: String,
     tried: bool,
+    /// Its connection failed, which says nothing about who it is.
+    failed: bool,
 }
 
 /// In the order in which they are tried.
@@ -17,6 +19,7 @@ impl Producers {
             self.0.push(Candidate {
                 peer_id,
                 tried: false,
+                failed: false,
             });
         }
     }
@@ -35,6 +38,21 @@ impl Producers {
         let candidate = self.0.iter_mut().find(|candidate| !candidate.tried)?;
         candidate.tried = true;
         Some(candidate.peer_id.clone())
+    }
+
+    /// The connection to it failed.
+    pub fn failed(&mut self, peer_id: &str) {
+        for candidate in self.0.iter_mut().filter(|one| one.peer_id == peer_id) {
+            candidate.failed = true;
+        }
+    }
+
+    /// Those whose connection failed may be tried once more.
+    pub fn retry_failed(&mut self) {
+        for candidate in self.0.iter_mut().filter(|one| one.failed) {
+            candidate.failed = false;
+            candidate.tried = false;
+        }
     }
 
     /// Every one may be tried once more.
@@ -57,6 +75,10 @@ mod tests {
         }
         assert_eq!(producers.take().as_deref(), Some("a"));
         producers.add("a".to_owned());
+        assert_eq!(producers.take().as_deref(), Some("b"));
+        assert_eq!(producers.take(), None);
+        producers.failed("b");
+        producers.retry_failed();
         assert_eq!(producers.take().as_deref(), Some("b"));
         assert_eq!(producers.take(), None);
         producers.begin_round();

@@ -10,6 +10,9 @@ use streamium_channel::link::Link;
 /// A provider that restarts often brings its signalling server: it should not be long until that is noticed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 
+/// A connection this young is not made again.
+const FRESH: Duration = Duration::from_secs(5);
+
 /// Watches for producers for as long as the source runs. What its resolvers say comes as numbered commands.
 pub struct Watch {
     signaller: Signaller,
@@ -18,6 +21,7 @@ pub struct Watch {
     commander: Commander,
     number: u64,
     resolver: Option<Resolver>,
+    begun_at: Duration,
     /// The server has answered once: it is not the wrong one.
     has_listened: bool,
     away: Option<Away>,
@@ -40,14 +44,16 @@ impl Watch {
             commander: commander.clone(),
             number: 0,
             resolver: None,
+            begun_at: Duration::ZERO,
             has_listened: false,
             away: None,
             backoff: Backoff::up_to(LONGEST_PAUSE),
         }
     }
 
-    pub fn begin(&mut self) {
+    pub fn begin(&mut self, now: Duration) {
         self.number += 1;
+        self.begun_at = now;
         let (commander, number) = (self.commander.clone(), self.number);
         self.resolver = Some(Resolver::start(
             &self.signaller,
@@ -55,6 +61,16 @@ impl Watch {
             &self.name,
             move |event| commander.send(Command::Producer(number, event)),
         ));
+    }
+
+    /// Asks the server anew, if that was not done just now: after a cut a connection that only listens may be dead
+    /// without a sign. True if all producers will be reported again.
+    pub fn renew(&mut self, now: Duration) -> bool {
+        let due = self.resolver.is_some() && now >= self.begun_at.saturating_add(FRESH);
+        if due {
+            self.begin(now);
+        }
+        due
     }
 
     pub fn stop(&mut self) {
@@ -98,7 +114,7 @@ impl Watch {
 
     pub fn tick(&mut self, now: Duration) {
         if self.next().is_some_and(|at| now >= at) {
-            self.begin();
+            self.begin(now);
         }
     }
 }

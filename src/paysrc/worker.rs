@@ -1,11 +1,8 @@
-//! The thread's work: which producer is tried when, and what follows when a session is over.
+//! The thread's work: which producer is tried when. What follows when a session is over is in [`super::ending`].
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
-
-use gst::glib;
-use gst::prelude::*;
 
 use super::attempt::{Attempt, Recipe};
 use super::control::{Command, Commander, Shown};
@@ -13,44 +10,41 @@ use super::outage::{Backoff, Outage};
 use super::producers::Producers;
 use super::session::ConsumerHooks;
 use super::watch::Watch;
-use super::{CAT, StreamiumPaySrc, pads};
+use super::{CAT, StreamiumPaySrc};
 use crate::boottime;
 use crate::inner::{ProducerEvent, Signaller};
-use crate::messages::{post_element, post_info};
+use crate::messages::post_info;
+use gst::glib;
 use streamium_channel::link::Link;
-
-/// A session that lasted this long was a good one: should it be lost, the pauses begin with the shortest again.
-const STABLE: Duration = Duration::from_secs(30);
-
-/// When a connection is gone, the session may still say that the provider had ended it.
-const VERDICT_LIMIT: Duration = Duration::from_millis(300);
 
 /// Without anything that is due.
 const IDLE: Duration = Duration::from_secs(3_600);
 
 pub(super) struct Worker {
-    element: glib::WeakRef<StreamiumPaySrc>,
+    pub(super) element: glib::WeakRef<StreamiumPaySrc>,
     template: gst::Element,
     signaller: Signaller,
     link: Link,
-    reconnect_timeout: Duration,
+    pub(super) reconnect_timeout: Duration,
     hooks: Arc<dyn ConsumerHooks>,
     commander: Commander,
     /// The current attempt, for [`super::control::Control`].
     shown: Shown,
-    watch: Watch,
-    producers: Producers,
+    pub(super) watch: Watch,
+    pub(super) producers: Producers,
     attempts: u64,
-    attempt: Option<Attempt>,
+    pub(super) attempt: Option<Attempt>,
     /// The last attempt whose connection was lost: the provider's word that it is over may come after that.
-    lost: Option<u64>,
+    pub(super) lost: Option<u64>,
     /// When that counts as lost for want of such a word, and is said, with this reason.
-    verdict: Option<(Duration, &'static str)>,
-    outage: Option<Outage>,
-    backoff: Backoff,
-    playing: bool,
+    pub(super) verdict: Option<(Duration, &'static str)>,
+    pub(super) outage: Option<Outage>,
+    pub(super) backoff: Backoff,
+    /// Before the first connection with the link's provider: when producers whose connection failed are tried again.
+    pub(super) retry_at: Option<Duration>,
+    pub(super) playing: bool,
     /// The stream has ended; only a restart of the element begins another.
-    ended: bool,
+    pub(super) ended: bool,
 }
 
 impl Worker {
@@ -79,6 +73,7 @@ impl Worker {
             verdict: None,
             outage: None,
             backoff: Backoff::default(),
+            retry_at: None,
             playing: true,
             ended: false,
         }
@@ -91,7 +86,7 @@ impl Worker {
             self.link.stream,
             self.link.signalling_uri()
         ));
-        self.watch.begin();
+        self.watch.begin(boottime::now());
         loop {
             match receiver.recv_timeout(self.wait()) {
                 Ok(Command::Stop) | Err(RecvTimeoutError::Disconnected) => break,
@@ -135,11 +130,15 @@ impl Worker {
 
     /// When something is due by itself.
     fn wait(&self) -> Duration {
+        if self.ended {
+            return IDLE;
+        }
         let attempt = self.attempt.as_ref();
         let due = [
             self.outage.as_ref().and_then(Outage::next),
             self.watch.next(),
             self.verdict.map(|(at, _)| at),
+            self.retry_at.filter(|_| self.attempt.is_none()),
             attempt.and_then(Attempt::deadline),
             attempt.filter(|_| self.playing).and_then(Attempt::silent_at),
         ];
@@ -163,12 +162,20 @@ impl Worker {
             self.gone("nothing arrives any more");
         }
         let Some(outage) = &mut self.outage else {
+            if self.attempt.is_none() && self.retry_at.is_some_and(|at| now >= at) {
+                self.retry_at = None;
+                self.producers.retry_failed();
+                self.connect_next();
+            }
             self.complain_of_server(now);
             return;
         };
         if outage.is_hopeless(now) {
             self.give_up(now);
-        } else if outage.begin_round(now) {
+        } else if outage.begin_round(now) && self.attempt.is_none() {
+            if self.watch.renew(now) {
+                self.producers.forget();
+            }
             self.producers.begin_round();
             self.connect_next();
         }
@@ -203,9 +210,11 @@ impl Worker {
         let now = boottime::now();
         match event {
             ProducerEvent::Added { peer_id } => {
+                let attempt = self.attempt.as_ref();
+                // Not to hang with a producer from before, which may be dead.
+                let stale = self.outage.is_some() && attempt.is_some_and(|one| one.makes_way(&peer_id, now));
                 self.producers.add(peer_id);
-                if self.outage.is_some() && self.attempt.as_ref().is_some_and(|one| one.makes_way(now)) {
-                    // It is with a producer from before, which may be dead.
+                if stale {
                     self.drop_attempt();
                 }
                 self.connect_next();
@@ -245,7 +254,7 @@ impl Worker {
     }
 
     /// Tries the next producer, unless one is being tried or nothing may be.
-    fn connect_next(&mut self) {
+    pub(super) fn connect_next(&mut self) {
         if self.attempt.is_some() || self.ended || !self.playing {
             return;
         }
@@ -299,129 +308,7 @@ impl Worker {
         self.attempt.insert(attempt).start(element)
     }
 
-    /// The current producer is the link's provider: an outage is over.
-    fn is_back(&mut self, now: Duration) {
-        if let Some(attempt) = &mut self.attempt {
-            attempt.shown(now);
-        }
-        self.announce();
-        let Some(outage) = self.outage.take() else { return };
-        let length = outage.length(now);
-        if let Some(element) = self.element.upgrade() {
-            let length_ms = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
-            post_element(
-                &element,
-                "reconnected",
-                &[("outage-ms", length_ms.to_send_value())],
-            );
-        }
-        self.post(&format!("Connected again after {} s.", length.as_secs()));
-    }
-
-    /// An error of the inner element's.
-    fn failed(&mut self, reason: &str) {
-        let of_the_server = reason.contains("Signalling error: ");
-        if of_the_server && let Some(attempt) = self.attempt.as_mut().filter(|attempt| attempt.is_shown()) {
-            gst::info!(CAT, "the session goes on without the signalling server: {reason}");
-            return attempt.server_lost(boottime::now());
-        }
-        gst::warning!(CAT, "{reason}");
-        self.gone("the connection failed");
-    }
-
-    /// The current session is over without a word: it is tried again if it was with the link's provider, else the
-    /// next producer may be that.
-    fn gone(&mut self, reason: &'static str) {
-        let Some(attempt) = &self.attempt else { return };
-        let now = boottime::now();
-        gst::info!(CAT, "attempt {}: {reason}", attempt.number);
-        if !attempt.is_shown() {
-            self.drop_attempt();
-            return self.connect_next();
-        }
-        if self.reconnect_timeout.is_zero() {
-            return self.session_over();
-        }
-        if attempt.lasted(now) >= STABLE {
-            self.backoff.reset();
-        }
-        self.lost = Some(attempt.number);
-        self.drop_attempt();
-        let mut outage = Outage::new(now, self.reconnect_timeout, self.backoff.pause());
-        if !self.playing {
-            outage.pause(now);
-        }
-        self.outage = Some(outage);
-        self.verdict = Some((now.saturating_add(VERDICT_LIMIT), reason));
-    }
-
-    /// The connection is lost, and its end was not the provider's will.
-    fn announce(&mut self) {
-        let Some((_, reason)) = self.verdict.take() else {
-            return;
-        };
-        self.say("reconnecting");
-        if let Some(element) = self.element.upgrade() {
-            post_element(&element, "reconnecting", &[("reason", reason.to_send_value())]);
-        }
-        self.post("The connection was lost; trying again.");
-    }
-
-    /// It has been tried for long enough.
-    fn give_up(&mut self, now: Duration) {
-        let seconds = self
-            .outage
-            .take()
-            .map_or(0, |outage| outage.length(now).as_secs());
-        let text = format!(
-            "The connection could not be made again within {seconds} s (reconnect-timeout): the stream ends."
-        );
-        self.drop_attempt();
-        self.ended = true;
-        self.watch.stop();
-        let Some(element) = self.element.upgrade() else {
-            return;
-        };
-        // An end that nobody would see is an error.
-        if pads::end_of_stream(&element) {
-            gst::element_warning!(element, gst::ResourceError::Read, ("{text}"));
-        } else {
-            gst::element_error!(element, gst::ResourceError::Read, ("{text}"));
-        }
-        self.say("ended");
-    }
-
-    /// The current session is over: the stream ends, or, if none of it was seen, the next producer may do.
-    fn session_over(&mut self) {
-        let seen = self.attempt.as_ref().is_some_and(Attempt::is_shown);
-        self.drop_attempt();
-        let Some(element) = self.element.upgrade() else {
-            return;
-        };
-        if seen && pads::end_of_stream(&element) {
-            self.ended = true;
-            self.say("ended");
-        } else {
-            self.connect_next();
-        }
-    }
-
-    /// The stream ends, whether or not anything of it was seen.
-    fn finish(&mut self) {
-        if self.ended {
-            return;
-        }
-        self.ended = true;
-        self.outage = None;
-        self.verdict = None;
-        self.drop_attempt();
-        if let Some(element) = self.element.upgrade() {
-            pads::end_of_stream(&element);
-        }
-        self.say("ended");
-    }
-
-    fn drop_attempt(&mut self) {
+    pub(super) fn drop_attempt(&mut self) {
         let Some(attempt) = self.attempt.take() else {
             return;
         };
@@ -430,13 +317,13 @@ impl Worker {
         attempt.stop(self.element.upgrade().as_ref(), &*self.hooks);
     }
 
-    fn post(&self, text: &str) {
+    pub(super) fn post(&self, text: &str) {
         if let Some(element) = self.element.upgrade() {
             post_info(&element, text);
         }
     }
 
-    fn say(&self, state: &str) {
+    pub(super) fn say(&self, state: &str) {
         if let Some(element) = self.element.upgrade() {
             element.update_status(|status| status.state = state.to_owned());
         }

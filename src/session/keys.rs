@@ -20,11 +20,19 @@ pub fn identity(seed: &Seed, network: bitcoin::Network) -> Result<Keypair, SeedE
 
 /// A channel's key. `index` must come from [`crate::store::Store::next_key_index`], or a record.
 pub fn channel(seed: &Seed, network: bitcoin::Network, role: Role, index: u32) -> Result<Keypair, SeedError> {
-    let branch = match role {
+    seed.derive(&path(network, branch(role), index))
+}
+
+/// Where [`channel`] derives a key, for people.
+pub fn channel_path(network: bitcoin::Network, role: Role, index: u32) -> String {
+    format!("m/{}", path(network, branch(role), index))
+}
+
+const fn branch(role: Role) -> u32 {
+    match role {
         Role::Provider => PROVIDER_CHANNELS,
         Role::Consumer => CONSUMER_CHANNELS,
-    };
-    seed.derive(&path(network, branch, index))
+    }
 }
 
 /// `m/7823'/coin'/branch'/index'`; indices are below 2^31, so the fallback is never taken.

@@ -6,10 +6,10 @@
 //! [`Report`]s.
 
 pub mod consumer;
-mod keys;
+pub(crate) mod keys;
 pub mod provider;
 mod report;
-mod watched;
+pub(crate) mod watched;
 
 pub use report::{Field, Report, Severity, sats, span};
 pub(crate) use report::{agreement, disagreement, reachable, unreachable};

@@ -42,6 +42,11 @@ impl Watched {
         });
     }
 
+    /// Lets an output go that somebody else follows from now on.
+    pub fn hand_over(&mut self, outpoint: OutPoint) {
+        self.outputs.retain(|_, output| output.outpoint != outpoint);
+    }
+
     /// Takes a chain event; answers the output if it is one of ours.
     pub fn update(&mut self, script: &Script, transactions: Vec<ScriptTransaction>) -> Option<OutPoint> {
         let output = self.outputs.get_mut(script)?;

@@ -9,9 +9,11 @@ mod accounts;
 mod consumer;
 pub(crate) mod crash;
 mod lease;
+mod listing;
 mod provider;
 mod rows;
 mod schema;
+mod settlement;
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
@@ -22,9 +24,11 @@ use std::time::Duration;
 use bitcoin::OutPoint;
 use rusqlite::{Connection, TransactionBehavior, params};
 
-pub use consumer::{ConsumerChannelState, StoredConsumerChannel};
+pub use consumer::{ConsumerChannelState, Made, MadeFor, StoredConsumerChannel};
 pub use lease::{Lease, Role};
+pub use listing::Listed;
 pub use provider::{ProviderChannelState, StoredProviderChannel};
+pub use settlement::{NewSettlement, SettlementKind, StoredSettlement};
 
 /// The file's name in the data folder.
 pub const STORE_FILE: &str = "channels.sqlite";

@@ -1,21 +1,23 @@
-//! The provider's channels and settlements.
+//! The provider's channels.
 
-use bitcoin::{Amount, OutPoint, Transaction, Txid};
+use bitcoin::{Amount, OutPoint, Txid};
+use rusqlite::types::Type;
 use rusqlite::{Row, named_params, params};
 use streamium_channel::money::{Msat, Rate};
 use streamium_channel::record::{PaymentRecord, ProviderRecord};
 
 use super::crash::around;
 use super::rows::{
-    amount, hex, integer, read_amount, read_contract, read_index, read_optional, read_text, read_transaction,
-    read_u64,
+    amount, damaged, hex, integer, read_amount, read_contract, read_index, read_optional, read_text,
+    read_transaction, read_u64,
 };
+use super::settlement::StoredSettlement;
 use super::{Store, StoreError};
 
 /// How far a channel is with its provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProviderChannelState {
-    /// A session pays through it, or did when the process died: then it is due as well.
+    /// A session pays through it, or may resume it.
     Open,
     /// To be settled.
     Due,
@@ -27,6 +29,8 @@ pub enum ProviderChannelState {
     Unpaid,
     /// Something else spent it, buried: a refund, or a commitment that never was.
     Lost,
+    /// Its refund leaf is open, and it was never worth its settlement.
+    Left,
 }
 
 impl ProviderChannelState {
@@ -38,17 +42,35 @@ impl ProviderChannelState {
             Self::Settled => "settled",
             Self::Unpaid => "unpaid",
             Self::Lost => "lost",
+            Self::Left => "left",
         }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        let all = [
+            Self::Open,
+            Self::Due,
+            Self::Settling,
+            Self::Settled,
+            Self::Unpaid,
+            Self::Lost,
+            Self::Left,
+        ];
+        all.into_iter().find(|state| state.name() == name)
     }
 }
 
-/// A channel that may still move money, with the settlements made for it, the newest last.
+/// A word in the column `state` that is none of its words.
+#[derive(Debug, thiserror::Error)]
+#[error("\"{0}\" is no state of a channel")]
+struct UnknownState(String);
+
+/// A channel with the transactions made to spend it, the newest last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredProviderChannel {
     pub record: ProviderRecord,
-    /// A session pays through it, or did until its connection was lost.
-    pub is_open: bool,
-    pub settlements: Vec<Transaction>,
+    pub state: ProviderChannelState,
+    pub settlements: Vec<StoredSettlement>,
 }
 
 impl Store {
@@ -100,36 +122,6 @@ impl Store {
         }
     }
 
-    /// Records a settlement or a cooperative close before it is broadcast. Every variant is kept.
-    pub fn insert_settlement(
-        &mut self,
-        outpoint: OutPoint,
-        kind: &'static str,
-        tx: &Transaction,
-        payout: Amount,
-        fee: Amount,
-    ) -> Result<(), StoreError> {
-        let _point = around("provider/insert-settlement");
-        let transaction = self.db.transaction()?;
-        transaction.execute(
-            "INSERT OR IGNORE INTO settlement (txid, outpoint, kind, payout_sat, fee_sat, tx)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![
-                tx.compute_txid().to_string(),
-                outpoint.to_string(),
-                kind,
-                amount(payout)?,
-                amount(fee)?,
-                hex(tx)
-            ],
-        )?;
-        transaction.execute(
-            "UPDATE provider_channel SET state = 'settling' WHERE outpoint = ?1",
-            [outpoint.to_string()],
-        )?;
-        Ok(transaction.commit()?)
-    }
-
     /// One channel, whatever its state.
     pub fn provider_channel(&self, outpoint: OutPoint) -> Result<StoredProviderChannel, StoreError> {
         let mut statement = self
@@ -137,11 +129,7 @@ impl Store {
             .prepare("SELECT * FROM provider_channel WHERE outpoint = ?1")?;
         let mut rows = statement.query([outpoint.to_string()])?;
         let row = rows.next()?.ok_or(StoreError::Unknown(outpoint))?;
-        Ok(StoredProviderChannel {
-            is_open: is_open(row)?,
-            record: read_record(row)?,
-            settlements: self.settlements(outpoint)?,
-        })
+        Ok(self.read_provider_channel(row)?)
     }
 
     /// All channels that may still move money, and the outpoints of rows that can't be read.
@@ -152,12 +140,8 @@ impl Store {
         let mut rows = statement.query([])?;
         let (mut channels, mut damaged) = (Vec::new(), Vec::new());
         while let Some(row) = rows.next()? {
-            match read_record(row).and_then(|record| Ok((self.settlements(record.outpoint)?, record))) {
-                Ok((settlements, record)) => channels.push(StoredProviderChannel {
-                    is_open: is_open(row)?,
-                    record,
-                    settlements,
-                }),
+            match self.read_provider_channel(row) {
+                Ok(channel) => channels.push(channel),
                 Err(_) => damaged.push(row.get("outpoint").unwrap_or_default()),
             }
         }
@@ -167,7 +151,7 @@ impl Store {
     /// All that was ever paid to this provider, fees not deducted.
     pub fn earned(&self) -> Result<Amount, StoreError> {
         let sum = self.db.query_row(
-            "SELECT coalesce(sum(balance_sat), 0) FROM provider_channel WHERE state != 'lost'",
+            "SELECT coalesce(sum(balance_sat), 0) FROM provider_channel WHERE state NOT IN ('lost', 'left')",
             [],
             |row| row.get::<_, i64>(0),
         )?;
@@ -176,18 +160,19 @@ impl Store {
             .map_err(|_| StoreError::Range)
     }
 
-    fn settlements(&self, outpoint: OutPoint) -> rusqlite::Result<Vec<Transaction>> {
-        let mut statement = self
-            .db
-            .prepare("SELECT tx FROM settlement WHERE outpoint = ?1 ORDER BY made_at, rowid")?;
-        statement
-            .query_map([outpoint.to_string()], |row| read_transaction(row, "tx"))?
-            .collect()
+    fn read_provider_channel(&self, row: &Row<'_>) -> rusqlite::Result<StoredProviderChannel> {
+        let record = read_record(row)?;
+        Ok(StoredProviderChannel {
+            state: read_state(row)?,
+            settlements: self.settlements(record.outpoint)?,
+            record,
+        })
     }
 }
 
-fn is_open(row: &Row<'_>) -> rusqlite::Result<bool> {
-    Ok(row.get::<_, String>("state")? == ProviderChannelState::Open.name())
+fn read_state(row: &Row<'_>) -> rusqlite::Result<ProviderChannelState> {
+    let name: String = row.get("state")?;
+    ProviderChannelState::from_name(&name).ok_or_else(|| damaged(Type::Text)(UnknownState(name)))
 }
 
 fn read_record(row: &Row<'_>) -> rusqlite::Result<ProviderRecord> {

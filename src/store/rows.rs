@@ -29,7 +29,9 @@ pub(super) fn hex(transaction: &Transaction) -> String {
 }
 
 /// A value that does not parse: the row is damaged.
-fn damaged<E: std::error::Error + Send + Sync + 'static>(kind: Type) -> impl FnOnce(E) -> rusqlite::Error {
+pub(super) fn damaged<E: std::error::Error + Send + Sync + 'static>(
+    kind: Type,
+) -> impl FnOnce(E) -> rusqlite::Error {
     move |error| rusqlite::Error::FromSqlConversionFailure(0, kind, Box::new(error))
 }
 
@@ -65,6 +67,13 @@ where
 
 pub(super) fn read_transaction(row: &Row<'_>, column: &str) -> Result<Transaction> {
     deserialize_hex(&row.get::<_, String>(column)?).map_err(damaged(Type::Text))
+}
+
+/// A script in hexadecimal, where there is one.
+pub(super) fn read_script(row: &Row<'_>, column: &str) -> Result<Option<ScriptBuf>> {
+    let text = row.get::<_, Option<String>>(column)?;
+    text.map(|text| ScriptBuf::from_hex(&text).map_err(damaged(Type::Text)))
+        .transpose()
 }
 
 /// The agreed parts, checked as if a peer had sent them.

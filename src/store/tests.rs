@@ -108,8 +108,8 @@ fn a_channel_comes_back_as_it_was_with_its_best_payment() {
     assert_eq!(
         channels,
         [StoredProviderChannel {
-            is_open: false,
             record: expected.clone(),
+            state: ProviderChannelState::Due,
             settlements: vec![]
         }]
     );
@@ -127,6 +127,28 @@ fn a_group_of_payments_is_written_whole_or_not_at_all() {
         .unwrap_err();
     assert!(matches!(error, StoreError::Unknown(unknown) if unknown == outpoint(2)));
     assert_eq!(store.unsettled().unwrap().0[0].record.best, None);
+}
+
+fn insert(store: &mut Store, tx: &Transaction, channels: &[OutPoint]) -> Result<(), StoreError> {
+    store.insert_settlement(&NewSettlement {
+        kind: SettlementKind::Settlement,
+        transaction: tx,
+        channels,
+        payout: Amount::from_sat(700),
+        fee: Amount::from_sat(301),
+        payout_address: Some("bcrt1payout"),
+        payout_index: Some(4),
+        made_height: 120,
+    })
+}
+
+fn transactions(store: &Store, byte: u8) -> Vec<Transaction> {
+    let stored = store.provider_channel(outpoint(byte)).unwrap();
+    stored
+        .settlements
+        .into_iter()
+        .map(|made| made.transaction)
+        .collect()
 }
 
 #[test]
@@ -147,7 +169,7 @@ fn an_account_goes_on_with_another_channel_in_one_step() {
     assert!(
         channels
             .iter()
-            .all(|stored| stored.is_open && stored.record.best.is_none())
+            .all(|stored| stored.state == ProviderChannelState::Open && stored.record.best.is_none())
     );
 
     store.switch_account(&update(1, 1_000, 600), &to).unwrap();
@@ -155,7 +177,10 @@ fn an_account_goes_on_with_another_channel_in_one_step() {
     let [old, new] = &channels[..] else {
         panic!("{channels:?}")
     };
-    assert!(!old.is_open && new.is_open);
+    assert_eq!(
+        (old.state, new.state),
+        (ProviderChannelState::Due, ProviderChannelState::Open)
+    );
     assert_eq!(old.record.best, Some(payment(1, 1_000)));
     assert_eq!(
         (new.record.best, new.record.carried),
@@ -165,28 +190,99 @@ fn an_account_goes_on_with_another_channel_in_one_step() {
 }
 
 #[test]
-fn every_settlement_made_is_kept_in_order() {
+fn every_settlement_made_is_kept_in_order_for_each_channel_that_it_spends() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open(dir.path()).unwrap();
-    store.insert_provider_channel(&provider_record(1)).unwrap();
-    let (payout, fee) = (Amount::from_sat(700), Amount::from_sat(300));
-    for value in [3, 4, 3] {
+    for byte in [1, 2] {
+        store.insert_provider_channel(&provider_record(byte)).unwrap();
+    }
+    insert(&mut store, &transaction(3), &[outpoint(1)]).unwrap();
+    for value in [4, 3, 5] {
+        insert(&mut store, &transaction(value), &[outpoint(1), outpoint(2)]).unwrap();
+    }
+    drop(store);
+    let mut store = Store::open(dir.path()).unwrap();
+    assert_eq!(transactions(&store, 1), [3, 4, 5].map(transaction));
+    assert_eq!(transactions(&store, 2), [3, 4, 5].map(transaction));
+    let made = &store.provider_channel(outpoint(1)).unwrap().settlements[1];
+    assert_eq!(
+        (made.fee, made.payout, made.payout_index, made.made_height),
+        (Amount::from_sat(301), Amount::from_sat(700), Some(4), 120)
+    );
+    let txid = transaction(3).compute_txid();
+    for byte in [1, 2] {
+        assert_eq!(
+            store.provider_channel(outpoint(byte)).unwrap().state,
+            ProviderChannelState::Settling
+        );
         store
-            .insert_settlement(outpoint(1), "settlement", &transaction(value), payout, fee)
+            .set_provider_state(outpoint(byte), ProviderChannelState::Settled, Some(txid))
             .unwrap();
     }
-    let (channels, _) = store.unsettled().unwrap();
-    assert_eq!(channels[0].settlements, [transaction(3), transaction(4)]);
-    let txid = transaction(3).compute_txid();
-    store
-        .set_provider_state(outpoint(1), ProviderChannelState::Settled, Some(txid))
-        .unwrap();
     assert!(store.unsettled().unwrap().0.is_empty());
-    assert!(
-        store
-            .insert_settlement(outpoint(9), "settlement", &transaction(5), payout, fee)
-            .is_err()
-    );
+    assert!(insert(&mut store, &transaction(6), &[outpoint(1), outpoint(9)]).is_err());
+    assert_eq!(transactions(&store, 1).len(), 3, "all or nothing");
+}
+
+#[test]
+fn payout_indices_are_given_out_once_for_each_descriptor() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut stores = [Store::open(dir.path()).unwrap(), Store::open(dir.path()).unwrap()];
+    let given: Vec<u32> = (0..6)
+        .map(|turn| stores[turn % 2].next_payout_index("tr(a)").unwrap())
+        .collect();
+    assert_eq!(given, (0..6).collect::<Vec<_>>());
+    assert_eq!(stores[0].next_payout_index("tr(b)").unwrap(), 0);
+}
+
+/// One line of `SELECT * FROM earnings`, as `sqlite3` prints it.
+fn earnings(store: &Store) -> Vec<String> {
+    let mut statement = store.db.prepare("SELECT * FROM earnings").unwrap();
+    let columns = statement.column_count();
+    let line = statement.query_map([], |row| {
+        let cells = (0..columns).map(|column| {
+            Ok(match row.get_ref(column)? {
+                rusqlite::types::ValueRef::Integer(number) => number.to_string(),
+                rusqlite::types::ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
+                _ => String::new(),
+            })
+        });
+        Ok(cells.collect::<rusqlite::Result<Vec<_>>>()?.join("|"))
+    });
+    line.unwrap().map(Result::unwrap).collect()
+}
+
+#[test]
+fn the_view_says_what_was_earned_from_whom_and_where_it_was_settled() {
+    let mut store = Store::in_memory().unwrap();
+    for byte in [1, 2, 3, 4] {
+        store.insert_provider_channel(&provider_record(byte)).unwrap();
+        store.save_accounts(&[update(byte, 1_000, 0)]).unwrap();
+    }
+    insert(&mut store, &transaction(3), &[outpoint(1), outpoint(2)]).unwrap();
+    insert(&mut store, &transaction(4), &[outpoint(1), outpoint(2)]).unwrap();
+    let [first, second] = [3, 4].map(|value| transaction(value).compute_txid());
+    store
+        .set_provider_state(outpoint(1), ProviderChannelState::Settled, Some(first))
+        .unwrap();
+    store
+        .set_provider_state(outpoint(3), ProviderChannelState::Lost, Some(Txid::all_zeros()))
+        .unwrap();
+    let lines = earnings(&store);
+    assert_eq!(lines.len(), 4, "a line for each channel");
+    let consumer = key(1).x_only_public_key().0.to_string();
+    let rest = |byte: u8| {
+        let line = lines
+            .iter()
+            .find(|line| line.contains(&outpoint(byte).to_string()));
+        let cells: Vec<_> = line.unwrap().split('|').collect();
+        assert_eq!(cells[..2], ["cats", &consumer]);
+        cells[4..].join("|")
+    };
+    assert_eq!(rest(1), format!("1000|settled|{first}|151|bcrt1payout"));
+    assert_eq!(rest(2), format!("1000|settling|{second}|150|bcrt1payout"));
+    assert_eq!(rest(3), "0|lost|||");
+    assert_eq!(rest(4), "1000|open|||");
 }
 
 #[test]
@@ -204,13 +300,36 @@ fn a_consumers_channel_comes_back_until_its_spend_is_buried() {
         consumed: Msat::ZERO,
     };
     store.insert_consumer_channel(&record, "tr(…)").unwrap();
+    assert!(store.unspent().unwrap().0.is_empty(), "not before it is open");
+    assert_eq!(store.cut_off().unwrap().0.len(), 1);
+    store
+        .set_consumer_state(outpoint(1), ConsumerChannelState::Open, None)
+        .unwrap();
     store
         .save_paid(outpoint(1), Amount::from_sat(20), Amount::ZERO, Msat::new(9))
         .unwrap();
     store
         .save_paid(outpoint(1), Amount::from_sat(10), Amount::ZERO, Msat::new(8))
         .unwrap();
-    store.save_refund(outpoint(1), &transaction(9)).unwrap();
+    store.save_committed_height(outpoint(1), 7).unwrap();
+    store.save_committed_height(outpoint(1), 9).unwrap();
+    store.save_refund_script(outpoint(1), &p2tr()).unwrap();
+    store.save_refund_script(outpoint(1), &ScriptBuf::new()).unwrap();
+    let made = |value| Made {
+        tx: transaction(value),
+        fee: Amount::from_sat(value),
+        height: 11,
+    };
+    for (made_for, value) in [
+        (MadeFor::Child, 8),
+        (MadeFor::Refund, 9),
+        (MadeFor::Refund, 4),
+        (MadeFor::Refund, 9),
+    ] {
+        store
+            .insert_consumer_transaction(outpoint(1), made_for, &made(value))
+            .unwrap();
+    }
     let (channels, damaged) = store.unspent().unwrap();
     let record = ConsumerRecord {
         paid: Amount::from_sat(20),
@@ -221,7 +340,10 @@ fn a_consumers_channel_comes_back_until_its_spend_is_buried() {
         channels,
         [StoredConsumerChannel {
             record,
-            refund: Some(transaction(9))
+            refund_script: Some(p2tr()),
+            committed_height: Some(7),
+            refunds: vec![made(9), made(4)],
+            children: vec![made(8)],
         }]
     );
     assert!(damaged.is_empty());
@@ -233,6 +355,56 @@ fn a_consumers_channel_comes_back_until_its_spend_is_buried() {
         store.save_paid(outpoint(2), Amount::ZERO, Amount::ZERO, Msat::ZERO),
         Err(StoreError::Unknown(_))
     ));
+}
+
+#[test]
+fn channels_are_restored_all_or_none_and_their_keys_are_not_used_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let record = |byte, key_index| ConsumerRecord {
+        contract: contract(),
+        outpoint: outpoint(byte),
+        key_index,
+        link: "streamium://…".into(),
+        commitment: transaction(1),
+        paid: Amount::ZERO,
+        carried: Amount::ZERO,
+        consumed: Msat::ZERO,
+    };
+    let (first, second) = ((record(1, 8), "tr(…)".into()), (record(2, 3), "tr(…)".into()));
+    store
+        .restore_consumer_channels(std::slice::from_ref(&first))
+        .unwrap();
+    assert!(store.restore_consumer_channels(&[second, first]).is_err());
+    assert!(!store.has_consumer_channel(outpoint(2)).unwrap());
+    assert_eq!(store.unspent().unwrap().0.len(), 1);
+    assert_eq!(store.next_key_index(Role::Consumer).unwrap(), 9);
+}
+
+#[test]
+fn a_refund_of_the_first_version_is_still_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let record = ConsumerRecord {
+        contract: contract(),
+        outpoint: outpoint(1),
+        key_index: 8,
+        link: "streamium://…".into(),
+        commitment: transaction(1),
+        paid: Amount::ZERO,
+        carried: Amount::ZERO,
+        consumed: Msat::ZERO,
+    };
+    store
+        .restore_consumer_channels(&[(record, "tr(…)".into())])
+        .unwrap();
+    let refund = super::rows::hex(&transaction(49_000));
+    let sql = "UPDATE consumer_channel SET refund = ?1, state = 'refunding'";
+    store.db.execute(sql, [refund]).unwrap();
+    let (channels, _) = store.unspent().unwrap();
+    let fee = Amount::from_sat(1_000);
+    let tx = transaction(49_000);
+    assert_eq!(channels[0].refunds, [Made { tx, fee, height: 0 }]);
 }
 
 #[test]

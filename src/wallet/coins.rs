@@ -6,7 +6,7 @@ use bdk_wallet::LocalOutput;
 use bdk_wallet::chain::ChainPosition;
 use bitcoin::constants::COINBASE_MATURITY;
 use bitcoin::transaction::Version;
-use bitcoin::{Amount, OutPoint, Txid};
+use bitcoin::{Amount, BlockHash, OutPoint, Transaction, Txid};
 
 use super::{Wallet, WalletError, database};
 
@@ -80,7 +80,12 @@ impl Wallet {
         }
     }
 
-    fn confirmations<A: bdk_wallet::chain::Anchor>(&self, position: &ChainPosition<A>) -> u32 {
+    /// May be spent by anything, and is in a block.
+    pub(super) fn is_confirmed_and_free(&self, output: &LocalOutput) -> bool {
+        matches!(self.kind(output), Kind::Confirmed)
+    }
+
+    pub(super) fn confirmations<A: bdk_wallet::chain::Anchor>(&self, position: &ChainPosition<A>) -> u32 {
         match position {
             ChainPosition::Confirmed { anchor, .. } => {
                 let tip = self.inner.latest_checkpoint().height();
@@ -91,16 +96,26 @@ impl Wallet {
         }
     }
 
-    /// Locks a transaction's coins for it, and makes that durable.
-    pub(super) fn reserve(&mut self, txid: Txid, coins: &[OutPoint]) -> Result<(), WalletError> {
-        for coin in coins {
-            self.inner.lock_outpoint(*coin);
+    /// Locks a transaction's coins for it, and makes both durable.
+    pub(super) fn reserve(&mut self, tx: &Transaction, kind: database::Kind) -> Result<(), WalletError> {
+        let txid = tx.compute_txid();
+        for coin in coins_of(tx) {
+            self.inner.lock_outpoint(coin);
         }
         self.commit(|db| {
-            coins
-                .iter()
-                .try_for_each(|coin| database::reserve_coin(db, &txid, coin))
+            database::insert_transaction(db, kind, tx)?;
+            coins_of(tx).try_for_each(|coin| database::reserve_coin(db, &txid, &coin))
         })
+    }
+
+    /// Locks the coins of a transaction that is on record elsewhere: a child, which takes over those of the child
+    /// that it replaces, or a restored commitment.
+    pub fn reserve_for(&mut self, tx: &Transaction) -> Result<(), WalletError> {
+        let txid = tx.compute_txid();
+        for coin in coins_of(tx) {
+            self.inner.lock_outpoint(coin);
+        }
+        self.commit(|db| coins_of(tx).try_for_each(|coin| database::take_over_coin(db, &txid, &coin)))
     }
 
     /// Frees the coins of a transaction that was built and **never left this program**.
@@ -116,24 +131,74 @@ impl Wallet {
         self.commit(|db| database::forget_reservation(db, txid))
     }
 
-    /// All coins of reservations that are over: of the transaction itself or one that conflicts with it,
-    /// one is buried in the chain.
+    /// True when the last sync was of the chain up to this block, so that what this wallet's transactions are in is known.
+    pub fn is_synced_to(&self, tip: BlockHash) -> bool {
+        self.inner.latest_checkpoint().hash() == tip
+    }
+
+    /// How deep a transaction was at the last sync; `None` for one that is not this wallet's.
+    pub fn confirmations_of(&self, txid: Txid) -> Option<u32> {
+        let tx = self.inner.get_tx(txid)?;
+        Some(self.confirmations(&tx.chain_position))
+    }
+
+    /// What a coin is reserved for.
+    pub(super) fn reserved_for(&self, coin: OutPoint) -> Result<Option<Txid>, WalletError> {
+        let reserved = database::reserved_coins(&self.db)?;
+        Ok(reserved
+            .into_iter()
+            .find(|(_, of)| *of == coin)
+            .map(|(txid, _)| txid))
+    }
+
+    /// The commitments whose coins are reserved, whether they were sent or not: the record of channels says.
+    pub fn reserved_commitments(&self) -> Result<Vec<Txid>, WalletError> {
+        let commitments = database::transactions(&self.db, database::Kind::Commitment)?;
+        Ok(commitments.iter().map(Transaction::compute_txid).collect())
+    }
+
+    /// The withdrawals of which nothing is buried yet, to be handed out again.
+    pub fn pending_withdrawals(&self) -> Result<Vec<Transaction>, WalletError> {
+        database::transactions(&self.db, database::Kind::Withdrawal)
+    }
+
+    /// All coins of reservations that are over: of the transaction itself or one that conflicts with it, one is
+    /// buried in the chain; or it spends what can't come to be any more.
     pub(super) fn settled_reservations(&self) -> Result<Vec<(Txid, OutPoint)>, WalletError> {
         let mut reserved = database::reserved_coins(&self.db)?;
-        let over: HashSet<Txid> = reserved
-            .iter()
-            .filter(|(_, coin)| self.is_spent_for_good(coin))
-            .map(|(txid, _)| *txid)
-            .collect();
+        let (mut over, mut void) = (HashSet::new(), HashSet::new());
+        for (txid, coin) in &reserved {
+            if let Some(spender) = self.buried_spender(coin) {
+                over.insert(*txid);
+                if spender != *txid {
+                    void.insert(*txid);
+                }
+            }
+        }
+        let orphans = reserved.iter().filter(|(_, coin)| void.contains(&coin.txid));
+        over.extend(orphans.map(|(txid, _)| *txid));
         reserved.retain(|(txid, _)| over.contains(txid));
         Ok(reserved)
     }
 
-    fn is_spent_for_good(&self, coin: &OutPoint) -> bool {
-        self.inner.tx_graph().outspends(*coin).iter().any(|spender| {
+    /// The buried transaction that keeps this one from ever confirming, if there is one.
+    pub fn buried_conflict(&self, tx: &Transaction) -> Option<Txid> {
+        let txid = tx.compute_txid();
+        let mut spenders = coins_of(tx).filter_map(|coin| self.buried_spender(&coin));
+        spenders.find(|spender| *spender != txid)
+    }
+
+    fn buried_spender(&self, coin: &OutPoint) -> Option<Txid> {
+        let buried = |spender: &Txid| {
             self.inner
                 .get_tx(*spender)
                 .is_some_and(|tx| self.confirmations(&tx.chain_position) >= SETTLED_CONFIRMATIONS)
-        })
+        };
+        let mut spenders = self.inner.tx_graph().outspends(*coin).iter().copied();
+        spenders.find(buried)
     }
+}
+
+fn coins_of(tx: &Transaction) -> impl Iterator<Item = OutPoint> {
+    tx.input.iter().map(|input| input.previous_output)
 }

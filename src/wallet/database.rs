@@ -1,8 +1,9 @@
-//! The wallet's file: `bdk_wallet`'s tables, and two of our own.
+//! The wallet's file: `bdk_wallet`'s tables, and three of our own.
 //!
 //! `streamium_reserved_script` holds the change-side indices given to channels, since bdk itself takes any
 //! that has not received anything yet for unused. `streamium_reserved_coin` says for which transaction a
-//! coin is locked, since bdk's lock does not.
+//! coin is locked, since bdk's lock does not. `streamium_transaction` has the transactions themselves, with what they
+//! are for, until one of them or a conflict is buried.
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
@@ -17,8 +18,9 @@ use bdk_wallet::rusqlite::{self, Connection, ErrorCode};
 use bdk_wallet::signer::SignersContainer;
 use bdk_wallet::template::Bip86;
 use bdk_wallet::{ChangeSet, KeychainKind, LoadError, LoadMismatch};
+use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
 use bitcoin::secp256k1::Secp256k1;
-use bitcoin::{Network, NetworkKind, OutPoint, Txid};
+use bitcoin::{Network, NetworkKind, OutPoint, Transaction, Txid};
 
 use super::{Seed, WalletError};
 
@@ -29,7 +31,28 @@ const OWN_TABLES: &str = "
     CREATE TABLE IF NOT EXISTS streamium_reserved_coin (
         coin TEXT PRIMARY KEY NOT NULL, -- txid:vout
         for_txid TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE IF NOT EXISTS streamium_transaction (
+        txid TEXT PRIMARY KEY NOT NULL,
+        kind TEXT NOT NULL, -- commitment, withdrawal
+        tx TEXT NOT NULL -- in hexadecimal
     ) STRICT;";
+
+/// What a transaction with reserved coins is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Commitment,
+    Withdrawal,
+}
+
+impl Kind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Commitment => "commitment",
+            Self::Withdrawal => "withdrawal",
+        }
+    }
+}
 
 /// Opens the file, private and for this program alone.
 pub(super) fn open(path: &Path) -> Result<Connection, WalletError> {
@@ -141,8 +164,11 @@ pub(super) fn reserved_scripts(db: &Connection) -> rusqlite::Result<Vec<u32>> {
 }
 
 pub(super) fn reserve_script(db: &DbTransaction<'_>, index: u32) -> rusqlite::Result<()> {
-    db.execute("INSERT INTO streamium_reserved_script VALUES (?1)", [index])
-        .map(|_| ())
+    db.execute(
+        "INSERT OR IGNORE INTO streamium_reserved_script VALUES (?1)",
+        [index],
+    )
+    .map(|_| ())
 }
 
 /// Every reserved coin, with the transaction it is reserved for.
@@ -159,6 +185,7 @@ pub(super) fn reserved_coins(db: &Connection) -> Result<Vec<(Txid, OutPoint)>, W
     .collect()
 }
 
+/// A coin that is reserved already stays with what it is reserved for: that is an error.
 pub(super) fn reserve_coin(db: &DbTransaction<'_>, txid: &Txid, coin: &OutPoint) -> rusqlite::Result<()> {
     db.execute(
         "INSERT INTO streamium_reserved_coin VALUES (?1, ?2)",
@@ -167,10 +194,47 @@ pub(super) fn reserve_coin(db: &DbTransaction<'_>, txid: &Txid, coin: &OutPoint)
     .map(|_| ())
 }
 
-pub(super) fn forget_reservation(db: &DbTransaction<'_>, txid: &Txid) -> rusqlite::Result<()> {
+/// For a replacement, which spends the coins of what it replaces.
+pub(super) fn take_over_coin(db: &DbTransaction<'_>, txid: &Txid, coin: &OutPoint) -> rusqlite::Result<()> {
     db.execute(
-        "DELETE FROM streamium_reserved_coin WHERE for_txid = ?1",
-        [txid.to_string()],
+        "INSERT OR REPLACE INTO streamium_reserved_coin VALUES (?1, ?2)",
+        [coin.to_string(), txid.to_string()],
     )
     .map(|_| ())
+}
+
+pub(super) fn forget_reservation(db: &DbTransaction<'_>, txid: &Txid) -> rusqlite::Result<()> {
+    for table in [
+        "streamium_reserved_coin WHERE for_txid",
+        "streamium_transaction WHERE txid",
+    ] {
+        db.execute(&format!("DELETE FROM {table} = ?1"), [txid.to_string()])?;
+    }
+    Ok(())
+}
+
+pub(super) fn insert_transaction(
+    db: &DbTransaction<'_>,
+    kind: Kind,
+    tx: &Transaction,
+) -> rusqlite::Result<()> {
+    db.execute(
+        "INSERT OR IGNORE INTO streamium_transaction VALUES (?1, ?2, ?3)",
+        [
+            tx.compute_txid().to_string(),
+            kind.name().into(),
+            serialize_hex(tx),
+        ],
+    )
+    .map(|_| ())
+}
+
+/// The transactions of a kind of which nothing is buried yet.
+pub(super) fn transactions(db: &Connection, kind: Kind) -> Result<Vec<Transaction>, WalletError> {
+    let mut rows = db.prepare("SELECT tx FROM streamium_transaction WHERE kind = ?1")?;
+    let rows = rows.query_map([kind.name()], |row| row.get::<_, String>(0))?;
+    rows.map(|row| {
+        deserialize_hex(&row?).map_err(|error| WalletError::Damaged(format!("a {}: {error}", kind.name())))
+    })
+    .collect()
 }

@@ -4,6 +4,7 @@
 //! whatever is handed out (an address, a script, a signed transaction) is on disk first, and coins that a
 //! transaction in the open spends are not spent by another.
 
+mod child;
 mod coins;
 mod database;
 mod error;
@@ -17,11 +18,12 @@ use bdk_wallet::rusqlite::{self, Connection};
 use bdk_wallet::signer::SignersContainer;
 use bdk_wallet::{KeychainKind, Update};
 use bitcoin::absolute::Height;
-use bitcoin::{Address, Amount, Denomination, Network, ScriptBuf};
+use bitcoin::{Address, Amount, Denomination, Network, Script, ScriptBuf};
 
 use crate::chain::WalletRequest;
 use crate::store::crash::around;
 
+pub use child::{Child, ChildError};
 pub use coins::Balance;
 pub use error::{CommitmentError, WalletError};
 pub use seed::{SEED_FILE, Seed, SeedError};
@@ -29,6 +31,9 @@ pub use spend::{Commitment, Withdrawal, WithdrawalAmount, min_change, needed_for
 
 /// The file's name in the data folder.
 pub const WALLET_FILE: &str = "wallet.sqlite";
+
+/// How far an adopted script is looked for: some are given out with each connection.
+const MAX_ADOPTED: usize = 20_000;
 
 /// The consumer's wallet. One program at a time may have it open.
 pub struct Wallet {
@@ -95,6 +100,23 @@ impl Wallet {
     /// An address of this wallet for a refund, never given out before.
     pub fn refund_address(&mut self) -> Result<Address, WalletError> {
         self.fresh_address()
+    }
+
+    /// Makes a channel's change script known to this wallet, which another data folder of the same seed gave out;
+    /// false if it is none of this seed's.
+    pub fn adopt_change_script(&mut self, script: &Script) -> Result<bool, WalletError> {
+        let index = self
+            .inner
+            .spk_index()
+            .unbounded_spk_iter(KeychainKind::Internal)
+            .and_then(|scripts| scripts.take(MAX_ADOPTED).find(|(_, of)| of == script));
+        let Some((index, _)) = index else {
+            return Ok(false);
+        };
+        let _ = self.inner.reveal_addresses_to(KeychainKind::Internal, index);
+        self.commit(|db| database::reserve_script(db, index))?;
+        self.inner.mark_used(KeychainKind::Internal, index);
+        Ok(true)
     }
 
     /// On the change side, so that it is never shown as a funding address; reserved, so that the wallet's

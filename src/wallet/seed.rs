@@ -35,6 +35,9 @@ pub enum SeedError {
     Mnemonic { path: PathBuf, source: bip39::Error },
     #[error("{path} does not hold a seed: {what}", path = path.display())]
     NotASeed { path: PathBuf, what: &'static str },
+    /// What a person gave as a seed is none.
+    #[error("these are not the words of a seed: {0}")]
+    Words(bip39::Error),
     #[error("no new seed could be made")]
     Generate,
     #[error("no key derives from that path: {0}")]
@@ -101,6 +104,24 @@ impl Seed {
             }
             Err(source) => Err(SeedError::Io { path, source }),
         }
+    }
+
+    /// Reads words that a person kept.
+    pub fn from_words(words: &str) -> Result<Self, SeedError> {
+        Mnemonic::parse_in(Language::English, words.trim())
+            .map(|mnemonic| Self { mnemonic })
+            .map_err(SeedError::Words)
+    }
+
+    /// Puts this seed into a data folder that has none. When this returns, it is on disk for good.
+    ///
+    /// # Errors
+    /// Also when there is a seed already, even this one.
+    pub fn store(&self, dir: &Path) -> Result<(), SeedError> {
+        create_dir(dir)?;
+        let path = dir.join(SEED_FILE);
+        write_new(dir, &path, format!("{}\n", self.mnemonic).as_bytes())
+            .map_err(|source| SeedError::Io { path, source })
     }
 
     /// The master key (BIP32), without a passphrase.

@@ -9,6 +9,7 @@ use bdk_wallet::{SignOptions, TxOrdering, WeightedUtxo};
 use bitcoin::psbt::Psbt;
 use bitcoin::{Address, Amount, FeeRate, OutPoint, Script, Transaction};
 
+use super::database::Kind;
 use super::{CommitmentError, Wallet};
 
 /// Above this (10,000 sat/vB) a fee rate is a mistake; bdk would overflow somewhere beyond.
@@ -63,7 +64,7 @@ pub fn needed_for(capacity: Amount, fee_rate: FeeRate) -> Amount {
         .unwrap_or(Amount::MAX_MONEY)
 }
 
-fn fee(fee_rate: FeeRate, size_vb: u64) -> Amount {
+pub(super) fn fee(fee_rate: FeeRate, size_vb: u64) -> Amount {
     fee_rate
         .min(MAX_FEE_RATE)
         .fee_vb(size_vb)
@@ -71,6 +72,11 @@ fn fee(fee_rate: FeeRate, size_vb: u64) -> Amount {
 }
 
 impl Wallet {
+    /// What a transaction of this wallet's pays in fees; `None` while the wallet does not know all its coins.
+    pub fn fee_of(&self, tx: &Transaction) -> Option<Amount> {
+        self.inner.calculate_fee(tx).ok()
+    }
+
     /// What is missing for a channel of that capacity; `None` if there is enough already.
     pub fn missing_for(&self, capacity: Amount, fee_rate: FeeRate) -> Option<Amount> {
         // Some wallets do not send less.
@@ -97,7 +103,7 @@ impl Wallet {
             other => other,
         };
         let psbt = psbt.map_err(|error| self.explain(error, fee_rate))?;
-        let (tx, fee) = self.finish(psbt)?;
+        let (tx, fee) = self.finish(psbt, Kind::Commitment)?;
         let vout = index_of(&tx, |script| script == output)?;
         let change = OutPoint::new(tx.compute_txid(), index_of(&tx, |script| script != output)?);
         Ok(Commitment {
@@ -157,12 +163,19 @@ impl Wallet {
             WithdrawalAmount::Exactly(value) => builder.add_recipient(script, value),
         };
         let psbt = builder.finish().map_err(|error| self.explain(error, fee_rate))?;
-        let (tx, fee) = self.finish(psbt)?;
+        let (tx, fee) = self.finish(psbt, Kind::Withdrawal)?;
         Ok(Withdrawal { tx, fee })
     }
 
     /// Signs, then makes the reservation of the coins (and of the change's index) durable.
-    fn finish(&mut self, mut psbt: Psbt) -> Result<(Transaction, Amount), CommitmentError> {
+    fn finish(&mut self, psbt: Psbt, kind: Kind) -> Result<(Transaction, Amount), CommitmentError> {
+        let (tx, fee) = self.sign(psbt)?;
+        self.reserve(&tx, kind)?;
+        Ok((tx, fee))
+    }
+
+    /// Signs; nothing is reserved or written.
+    pub(super) fn sign(&self, mut psbt: Psbt) -> Result<(Transaction, Amount), CommitmentError> {
         let fee = psbt
             .fee()
             .map_err(|error| CommitmentError::Sign(error.to_string()))?;
@@ -174,12 +187,8 @@ impl Wallet {
         if !finalized {
             return Err(CommitmentError::Sign("a key is missing".to_owned()));
         }
-        let tx = psbt
-            .extract_tx()
-            .map_err(|error| CommitmentError::Sign(error.to_string()))?;
-        let coins: Vec<OutPoint> = tx.input.iter().map(|input| input.previous_output).collect();
-        self.reserve(tx.compute_txid(), &coins)?;
-        Ok((tx, fee))
+        // The fee rate has been bounded by whoever built it; the library's own bound is for those who don't.
+        Ok((psbt.extract_tx_unchecked_fee_rate(), fee))
     }
 
     fn explain(&self, error: CreateTxError, fee_rate: FeeRate) -> CommitmentError {

@@ -435,3 +435,153 @@ fn what_is_asked_for_is_more_than_a_plain_commitment_needs() {
     receive(&mut wallet, 1_000);
     assert_eq!(wallet.missing_for(capacity, RATE), None);
 }
+
+/// A commitment as it is in the mempool, with the wallet's change in it.
+fn committed(wallet: &mut Wallet, sat: u64) -> Commitment {
+    let coin = payment(wallet.funding_script().unwrap(), sat, Version::TWO);
+    confirm(wallet, &coin, 5, 5);
+    let built = wallet
+        .build_commitment(&channel(1), Amount::from_sat(50_000), RATE)
+        .unwrap();
+    receive_at(wallet, built.tx.clone());
+    built
+}
+
+#[test]
+fn a_child_lifts_both_to_the_rate_asked_for() {
+    let dir = TempDir::new().unwrap();
+    let mut wallet = open(&dir);
+    let built = committed(&mut wallet, 70_000);
+    let target = FeeRate::from_sat_per_vb_u32(10);
+    let child = wallet.build_child(&built.tx, built.vout, target, None).unwrap();
+    assert_eq!(coins(&child.tx), HashSet::from([built.change]));
+    let size = (built.tx.vsize() + child.tx.vsize()) as u64;
+    assert_eq!(built.fee + child.fee, target.fee_vb(size).unwrap());
+    let change = built.tx.output[built.change.vout as usize].value;
+    assert_eq!(child.tx.output[0].value + child.fee, change);
+    assert!(wallet.inner.is_mine(child.tx.output[0].script_pubkey.clone()));
+
+    // One that replaces it pays its fee and its own bytes, to the same address.
+    wallet.reserve_for(&child.tx).unwrap();
+    receive_at(&mut wallet, child.tx.clone());
+    let earlier = Some((&child.tx, child.fee));
+    let next = wallet.build_child(&built.tx, built.vout, RATE, earlier).unwrap();
+    assert_eq!(next.fee, child.fee + Amount::from_sat(child.tx.vsize() as u64));
+    assert_eq!(next.tx.output[0].script_pubkey, child.tx.output[0].script_pubkey);
+}
+
+#[test]
+fn a_child_takes_confirmed_coins_only_and_as_few_as_it_can() {
+    let dir = TempDir::new().unwrap();
+    let mut wallet = open(&dir);
+    let built = committed(&mut wallet, 52_000);
+    let unconfirmed = receive(&mut wallet, 500_000);
+    let target = FeeRate::from_sat_per_vb_u32(20);
+    // All of the change goes, as it is not enough, and nothing else is confirmed.
+    let child = wallet.build_child(&built.tx, built.vout, target, None).unwrap();
+    assert_eq!(child.tx.output[0].value, Amount::from_sat(330));
+    let earlier = Some((&child.tx, child.fee));
+    wallet.reserve_for(&child.tx).unwrap();
+    let error = wallet
+        .build_child(&built.tx, built.vout, target, earlier)
+        .unwrap_err();
+    assert!(matches!(error, ChildError::NotEnough { .. }), "{error}");
+
+    let [small, large] = [20_000, 30_000].map(|sat| {
+        let coin = payment(wallet.funding_script().unwrap(), sat, Version::TWO);
+        confirm(&mut wallet, &coin, 5, 5);
+        OutPoint::new(coin.compute_txid(), 0)
+    });
+    let next = wallet
+        .build_child(&built.tx, built.vout, target, earlier)
+        .unwrap();
+    assert_eq!(coins(&next.tx), HashSet::from([built.change, large]));
+    assert!(!coins(&next.tx).contains(&unconfirmed) && !coins(&next.tx).contains(&small));
+}
+
+#[test]
+fn change_that_something_else_spends_is_left_to_it() {
+    let dir = TempDir::new().unwrap();
+    let mut wallet = open(&dir);
+    let first = committed(&mut wallet, 150_000);
+    let second = wallet
+        .build_commitment(&channel(2), Amount::from_sat(50_000), RATE)
+        .unwrap();
+    assert_eq!(coins(&second.tx), HashSet::from([first.change]));
+    let target = FeeRate::from_sat_per_vb_u32(10);
+    let error = wallet
+        .build_child(&first.tx, first.vout, target, None)
+        .unwrap_err();
+    assert!(matches!(error, ChildError::ChangeTaken), "{error}");
+    // What the wallet has not seen in a mempool yet can't have a child there.
+    let error = wallet
+        .build_child(&second.tx, second.vout, target, None)
+        .unwrap_err();
+    assert!(matches!(error, ChildError::UnknownParent(_)), "{error}");
+}
+
+#[test]
+fn a_dead_commitment_frees_its_childs_coins_with_its_own() {
+    let dir = TempDir::new().unwrap();
+    let mut wallet = open(&dir);
+    let built = committed(&mut wallet, 52_000);
+    let beside = payment(wallet.funding_script().unwrap(), 30_000, Version::TWO);
+    confirm(&mut wallet, &beside, 5, 5);
+    let target = FeeRate::from_sat_per_vb_u32(20);
+    let child = wallet.build_child(&built.tx, built.vout, target, None).unwrap();
+    wallet.reserve_for(&child.tx).unwrap();
+    assert_eq!(wallet.spendable(), Amount::ZERO);
+
+    let mut conflict = payment(channel(9), 40_000, Version::TWO);
+    conflict.input[0].previous_output = built.tx.input[0].previous_output;
+    confirm(&mut wallet, &conflict, 10, 14);
+    assert_eq!(wallet.buried_conflict(&built.tx), None, "five deep");
+    assert_eq!(wallet.spendable(), Amount::ZERO);
+    confirm(&mut wallet, &conflict, 10, 15);
+    assert_eq!(wallet.buried_conflict(&built.tx), Some(conflict.compute_txid()));
+    assert_eq!(wallet.spendable(), Amount::from_sat(30_000));
+    assert_eq!(wallet.buried_conflict(&conflict), None);
+}
+
+#[test]
+fn a_withdrawal_is_kept_until_it_is_buried() {
+    let dir = TempDir::new().unwrap();
+    let mut wallet = open(&dir);
+    let coin = payment(wallet.funding_script().unwrap(), 70_000, Version::TWO);
+    confirm(&mut wallet, &coin, 5, 5);
+    let address = Address::from_script(&channel(7), Network::Regtest).unwrap();
+    let sent = wallet.withdraw(&address, RATE, WithdrawalAmount::All).unwrap();
+    drop(wallet);
+    let mut wallet = open(&dir);
+    assert_eq!(
+        wallet.pending_withdrawals().unwrap(),
+        std::slice::from_ref(&sent.tx)
+    );
+    confirm(&mut wallet, &sent.tx, 6, 10);
+    assert_eq!(
+        wallet.pending_withdrawals().unwrap(),
+        std::slice::from_ref(&sent.tx)
+    );
+    confirm(&mut wallet, &sent.tx, 6, 11);
+    assert_eq!(wallet.pending_withdrawals().unwrap(), []);
+}
+
+#[test]
+fn a_change_script_of_the_same_seed_is_adopted_and_no_other() {
+    let (home, away) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let mut wallet = open(&home);
+    let given: Vec<ScriptBuf> = (0..30).map(|_| wallet.fresh_change_script().unwrap()).collect();
+    Seed::load(home.path())
+        .unwrap()
+        .unwrap()
+        .store(away.path())
+        .unwrap();
+    let mut restored = open(&away);
+    assert!(restored.adopt_change_script(&given[29]).unwrap());
+    assert!(
+        restored.adopt_change_script(&given[29]).unwrap(),
+        "twice does no harm"
+    );
+    assert!(!restored.adopt_change_script(&channel(3)).unwrap());
+    assert!(!given.contains(&restored.fresh_change_script().unwrap()));
+}

@@ -131,6 +131,7 @@ fn honest(method: &str) -> Value {
         "blockchain.block.headers" => json!({"count": 1, "hex": genesis, "max": 2016}),
         "blockchain.transaction.get_merkle" => json!({"error": {"code": 1, "message": "not in a block"}}),
         "blockchain.estimatefee" => json!(-1),
+        "blockchain.relayfee" => json!(0.00001),
         "mempool.get_info" => {
             json!({"mempoolminfee": 0.00001, "minrelaytxfee": 0.00001, "incrementalrelayfee": 0.00001})
         }

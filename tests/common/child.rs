@@ -1,7 +1,7 @@
 //! A pipeline in a process of its own, run by `gst-launch-1.0`: it can be frozen, killed and started again.
 #![allow(dead_code)]
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -14,16 +14,20 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::webrtc::PATIENCE;
 
-/// A folder with nothing but this build's plugin, and the registry that finds it.
-static PLUGIN: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
+/// A folder with nothing but this build's plugin.
+static PLUGIN: LazyLock<PathBuf> = LazyLock::new(|| {
     let exe = std::env::current_exe().unwrap();
     let built = exe.parent().unwrap().join("libgststreamiumpay.so");
     assert!(built.is_file(), "{} is not there", built.display());
-    let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    symlink(built, dir.path().join("libgststreamiumpay.so")).unwrap();
-    dir
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin");
+    std::fs::create_dir_all(&dir).unwrap();
+    match symlink(built, dir.join("libgststreamiumpay.so")) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => panic!("{error}"),
+        _ => dir,
+    }
 });
 
+/// What gst-launch knows of plugins: not the user's, which must not learn of this build.
 fn registry() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("registry.bin")
 }
@@ -50,7 +54,7 @@ impl Launched {
         // gst-launch joins its arguments to one description, so it may as well be one argument.
         command.args(&words[1..]).args(split(pipeline));
         let mut child = command
-            .env("GST_PLUGIN_PATH", PLUGIN.path())
+            .env("GST_PLUGIN_PATH", &*PLUGIN)
             .env("GST_REGISTRY", registry())
             .env("WEBRTCSINK_SIGNALLING_SERVER_LOG", "error")
             .stdin(Stdio::null())

@@ -13,6 +13,7 @@ use gststreamiumpay::chain::parse_servers;
 use gststreamiumpay::session::consumer::{ConsumerHandle, ConsumerInputs, ConsumerOptions, ConsumerStatus};
 use gststreamiumpay::session::provider::{PaidOptions, ProviderHandle, ProviderInputs, ProviderOptions};
 use gststreamiumpay::session::{ChainConfig, ConsumerPeer, Field, Peer, PeerEvent, ProviderPeer, Report};
+use gststreamiumpay::settle::{DEFAULT_BATCH_DELAY, DEFAULT_MAX_FEE_RATE_SAT_PER_VB, SettlePolicy};
 use streamium_channel::blocks::RefundDelay;
 use streamium_channel::consumer::{Arrivals, ConsumerPolicy};
 use streamium_channel::handshake::{Bytes32, Certificates};
@@ -221,6 +222,7 @@ pub fn chain(regtest: &Regtest) -> ChainConfig {
     chain_at(regtest.electrum_url())
 }
 
+/// The same where the servers belong to another process.
 pub fn chain_at(electrum_url: &str) -> ChainConfig {
     let servers = parse_servers(electrum_url).unwrap();
     ChainConfig {
@@ -251,7 +253,12 @@ pub fn provider_options_at(chain: ChainConfig, dir: &Path, payout: &Address) -> 
         data_dir: dir.to_owned(),
         paid: Some(PaidOptions {
             rate: Rate::new(200_000),
-            payout: payout.clone(),
+            payout: payout.clone().into(),
+            settle: SettlePolicy {
+                settle_delay: Duration::from_secs(60),
+                batch_delay: DEFAULT_BATCH_DELAY,
+                max_fee_rate: FeeRate::from_sat_per_vb_u32(DEFAULT_MAX_FEE_RATE_SAT_PER_VB),
+            },
             chain,
             opening: None,
             window: Duration::from_secs(3),

@@ -90,7 +90,8 @@ impl Script {
         let mut options = provider_options_at(self.chain(), &dir, &payout);
         if let Some(paid) = &mut options.paid {
             // A channel whose consumer does not come back is settled soon.
-            paid.settle_delay = Duration::from_secs(5);
+            paid.settle.settle_delay = Duration::from_secs(5);
+            paid.settle.batch_delay = Duration::ZERO;
             paid.opening = Some(sat(OPENING_SAT));
         }
         start_provider(options)
@@ -143,7 +144,7 @@ impl Script {
                 .unwrap()
                 .0
                 .iter()
-                .all(|channel| channel.refund.is_some())
+                .all(|channel| !channel.refunds.is_empty())
         });
         consumer.stop(PATIENCE);
     }

@@ -110,7 +110,7 @@ impl Place {
 
     pub fn is_refunded_once(&self) -> bool {
         let channels = self.store("c").unspent().unwrap().0;
-        channels.len() == 1 && channels[0].refund.is_some()
+        channels.len() == 1 && channels[0].refunds.len() == 1
     }
 
     /// Both records, the chain and the wallet say the same.
@@ -168,7 +168,7 @@ impl Place {
 /// Lets blocks pass until nothing is owed at any place: settlements at first, then refunds.
 pub fn bury(regtest: &Regtest, places: &[Place]) {
     let running: Vec<Process> = places.iter().map(|place| place.start(Act::Bury, None)).collect();
-    let end = Instant::now() + Duration::from_secs(240);
+    let end = Instant::now() + Duration::from_secs(480);
     for round in 0_u32.. {
         let owed: usize = places.iter().map(Place::owed).sum();
         if owed == 0 {
@@ -179,7 +179,8 @@ pub fn bury(regtest: &Regtest, places: &[Place]) {
             "{owed} channels are still owed: {:?}",
             places.iter().map(Place::states).collect::<Vec<_>>()
         );
-        regtest.mine(if round < 12 { 1 } else { 20 });
+        // At first one by one, as settlements are made and buried; then the refund delay is over at once.
+        regtest.mine(if round < 12 { 1 } else { 50 });
         let moment = Instant::now() + Duration::from_millis(1_500);
         while places.iter().map(Place::owed).sum::<usize>() == owed && Instant::now() < moment {
             std::thread::sleep(Duration::from_millis(50));

@@ -7,7 +7,7 @@ use bitcoin::{Address, Network};
 use gststreamiumpay::store::Store;
 use gststreamiumpay::wallet::Wallet;
 
-use crate::common::driver::{consumer, new_address, provider, sat};
+use crate::common::driver::{consumer, new_address, provider_options, sat, start_provider};
 use crate::common::regtest::Regtest;
 use crate::common::webrtc::{free_port, init};
 use crate::process::Process;
@@ -212,7 +212,11 @@ impl World {
     /// Lets blocks pass until nothing is owed any more on either side, and counts.
     pub fn bury(self) -> Tally {
         let (provider_dir, consumer_dir) = (self.folder("p"), self.folder("c"));
-        let (provider, _provided) = provider(&self.regtest, &provider_dir, &self.payout);
+        let mut options = provider_options(&self.regtest, &provider_dir, &self.payout);
+        if let Some(paid) = &mut options.paid {
+            (paid.settle.settle_delay, paid.settle.batch_delay) = (Duration::ZERO, Duration::ZERO);
+        }
+        let (provider, _provided) = start_provider(options);
         let (consumer, _consumed) =
             consumer(&self.regtest, &consumer_dir, provider.public_key(), CAPACITY_SAT);
         let (provided, consumed) = (

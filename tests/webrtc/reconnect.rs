@@ -1,6 +1,7 @@
 //! A free stream whose connection is lost: the source comes back, on the same pads and the same time line.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
@@ -152,6 +153,33 @@ fn a_session_goes_on_while_the_signalling_server_restarts() {
     });
 }
 
+/// What came last waits in the paused player's sinks, and with it, were it not let go, all that stops the session.
+#[test]
+fn a_paused_player_finds_a_restarted_provider_when_it_plays() {
+    run(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let mut first = provider(dir.path(), &own_server(port));
+        let (mut consumer, last) = viewer(&first.link());
+        consumer.running.0.set_state(gst::State::Paused).unwrap();
+        first.kill();
+        let _second = provider(dir.path(), &own_server(port));
+        wait_for_port(port);
+        // Nothing is to be seen of it, so there is no event to wait for.
+        consumer.notes.expect_none("eos", Duration::from_secs(2));
+        let last = last_of(&consumer, last);
+        consumer.running.0.set_state(gst::State::Playing).unwrap();
+        let playing = Instant::now();
+        consumer.notes.wait("reconnected");
+        consumer.drain_queued();
+        let first = consumer.next(Video);
+        println!("{:?} from the play to a live frame", first.at - playing);
+        assert!(first.running_time > last.running_time);
+        assert!(!consumer.notes.said("eos"));
+        consumer.notes.check();
+    });
+}
+
 #[test]
 fn a_provider_that_says_that_it_is_over_is_believed() {
     run(|| {
@@ -183,5 +211,97 @@ fn a_provider_that_stays_away_is_the_end_of_the_stream() {
         assert!(warning.words.contains("reconnect-timeout"));
         let tried = eos.at - lost.at;
         assert!((2_900..6_000).contains(&tried.as_millis()), "{tried:?}");
+    });
+}
+
+/// A network of its own for a provider, joined to ours by a pair of virtual cards.
+struct Network {
+    namespace: String,
+    card: String,
+}
+
+const OURS: &str = "198.18.77.1";
+const THEIRS: &str = "198.18.77.2";
+
+impl Network {
+    /// `None`, with the reason printed, where this user may not make one.
+    fn new() -> Option<Self> {
+        let id = std::process::id();
+        let network = Self {
+            namespace: format!("streamium-{id}"),
+            card: format!("strm{id}"),
+        };
+        let (namespace, card) = (&network.namespace, &network.card);
+        let made = [
+            format!("netns add {namespace}"),
+            format!("link add {card} type veth peer name eth0 netns {namespace}"),
+            format!("addr add {OURS}/30 dev {card}"),
+            // Without IPv6, which would find a way of its own.
+            format!("link set {card} addrgenmode none"),
+            format!("-n {namespace} link set eth0 addrgenmode none"),
+            format!("link set {card} up"),
+            format!("-n {namespace} addr add {THEIRS}/30 dev eth0"),
+            format!("-n {namespace} link set lo up"),
+            format!("-n {namespace} link set eth0 up"),
+        ];
+        let failed = made.iter().find_map(|words| ip(words).err());
+        if let Some(reason) = failed {
+            println!("skipped: {reason}");
+            return None;
+        }
+        Some(network)
+    }
+
+    /// The provider's card is unplugged.
+    fn cut(&self) {
+        ip(&format!("-n {} link set eth0 down", self.namespace)).unwrap();
+    }
+
+    fn mend(&self) {
+        ip(&format!("-n {} link set eth0 up", self.namespace)).unwrap();
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        let _ = ip(&format!("link del {}", self.card));
+        let _ = ip(&format!("netns del {}", self.namespace));
+    }
+}
+
+fn ip(words: &str) -> Result<(), String> {
+    let output = Command::new("ip").args(words.split(' ')).output();
+    let output = output.map_err(|error| format!("ip: {error}"))?;
+    if output.status.success() {
+        Ok(())
+    } else {
+        Err(format!(
+            "ip {words}: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        ))
+    }
+}
+
+#[test]
+fn a_cut_network_is_noticed_and_the_stream_comes_back() {
+    run(|| {
+        let Some(network) = Network::new() else { return };
+        let dir = tempfile::tempdir().unwrap();
+        let pipeline = format!(
+            "streamiumpaysink name=sink stun-server=none stream-name=test network=regtest link-address={THEIRS} \
+             data-dir={} run-signalling-server=true {RAW_VIDEO}{RAW_AUDIO}",
+            dir.path().display()
+        );
+        let inside = ["ip", "netns", "exec", &network.namespace];
+        let mut provider = Launched::prefixed(&inside, &["-e"], &pipeline);
+        let (mut consumer, last) = viewer(&provider.link());
+        let cut = Instant::now();
+        network.cut();
+        let lost = consumer.notes.wait("reconnecting");
+        println!("cut: noticed after {:?}", lost.at - cut);
+        assert!(lost.at - cut < GONE_AFTER + SLACK);
+        let last = last_of(&consumer, last);
+        network.mend();
+        goes_on(&mut consumer, last, Instant::now(), "the mending");
     });
 }

@@ -114,6 +114,7 @@ impl ConsumerSession {
             gate: GateState::Unpaid,
             paid_at: now,
             exhausted: false,
+            recorded_at: now,
         };
         self.open(paying, now, &mut effects);
         effects

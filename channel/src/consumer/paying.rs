@@ -3,6 +3,7 @@
 use super::session::ConsumerSession;
 use super::state::{ConsumerChannel, Next, Paying, State};
 use super::{ConsumerEffect as Effect, ConsumerNotice, Exhausted};
+use crate::money::Msat;
 use crate::payment::{Payment, PaymentError};
 use crate::terms::TrackKind;
 use bitcoin::Amount;
@@ -18,14 +19,16 @@ impl ConsumerSession {
     pub(super) fn count(&mut self, now: Duration) {
         if let State::Open(open) = &mut self.state {
             let arrivals = self.arrivals;
-            let arriving = open.terms.tracks.iter().all(|track| {
-                let last = match track.kind {
-                    TrackKind::Audio => arrivals.audio,
-                    TrackKind::Video => arrivals.video,
-                };
-                last.is_some_and(|last| now < last.saturating_add(TRACK_INTERVAL))
+            let last = open.terms.tracks.iter().map(|track| match track.kind {
+                TrackKind::Audio => arrivals.audio,
+                TrackKind::Video => arrivals.video,
             });
-            open.purse.arriving(arriving && self.playing, now);
+            // `None`, of a track of which nothing has arrived, is the least.
+            let until = last
+                .min()
+                .flatten()
+                .map(|last| last.saturating_add(TRACK_INTERVAL));
+            open.purse.arriving(until.filter(|_| self.playing), now);
         }
     }
 
@@ -50,6 +53,7 @@ impl ConsumerSession {
             return self.fault(error.into(), now, out);
         }
         open.tell_exhausted(&policy, spent, now, out);
+        open.record_count(policy.payment_interval, now, out);
     }
 
     /// Signs again what has been signed already: the provider lost it.
@@ -111,6 +115,17 @@ impl Paying {
                 signature: payment.signature(),
             }),
         ])
+    }
+
+    /// What arrived is recorded at each payment's time, also when none is due: at a low rate a payment lasts for hours,
+    /// and after a crash the provider's count would look like a lie.
+    fn record_count(&mut self, interval: Duration, now: Duration, out: &mut Vec<Effect>) {
+        if out.iter().any(|effect| matches!(effect, Effect::SavePaid { .. })) {
+            self.recorded_at = now;
+        } else if now >= self.recorded_at.saturating_add(interval) && self.purse.consumed(now) > Msat::ZERO {
+            out.push(self.record(self.purse.paid(), now));
+            self.recorded_at = now;
+        }
     }
 
     /// What is to be recorded of the present channel.

@@ -11,6 +11,8 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Purse {
     meter: Meter,
+    /// Until when what arrived last counts: later time is not counted, whenever that is looked at.
+    until: Duration,
     rate: Rate,
     window: Msat,
     opening: Amount,
@@ -35,6 +37,7 @@ impl Purse {
     pub fn new(rate: Rate, window: Duration, opening: Amount) -> Self {
         Self {
             meter: Meter::new(rate, Msat::ZERO),
+            until: Duration::ZERO,
             rate,
             window: rate.cost(window),
             opening,
@@ -75,12 +78,17 @@ impl Purse {
 
     /// What arrived, by the own count.
     pub fn consumed(&self, now: Duration) -> Msat {
-        self.meter.consumed(now)
+        self.meter.consumed(now.min(self.until))
     }
 
-    /// Whether media arrives. Time counts exactly while it does.
-    pub fn arriving(&mut self, arriving: bool, now: Duration) {
-        self.meter.run(arriving, now);
+    /// Media has arrived, and counts until then; `None`: it does not count.
+    pub fn arriving(&mut self, until: Option<Duration>, now: Duration) {
+        if self.until <= now {
+            // Nothing is known of the time since; the computer may have been suspended.
+            self.meter.run(false, self.until);
+        }
+        self.meter.run(until.is_some_and(|until| now < until), now);
+        self.until = until.unwrap_or(now);
     }
 
     /// The provider's count.
@@ -119,6 +127,7 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+    const FOR_EVER: Option<Duration> = Some(Duration::MAX);
 
     fn purse() -> Purse {
         Purse::new(Rate::new(1_000), SECOND * 5, Amount::from_sat(10))
@@ -128,7 +137,7 @@ mod tests {
     fn it_stays_one_window_ahead_of_what_arrived() {
         let mut purse = purse();
         assert_eq!(purse.target(SECOND), Amount::from_sat(10));
-        purse.arriving(true, SECOND);
+        purse.arriving(FOR_EVER, SECOND);
         assert_eq!(purse.target(SECOND * 4), Amount::from_sat(10));
         assert_eq!(purse.target(SECOND * 21), Amount::from_sat(25));
     }
@@ -145,7 +154,7 @@ mod tests {
     #[test]
     fn the_next_channel_pays_what_the_last_one_could_not() {
         let mut purse = purse();
-        purse.arriving(true, Duration::ZERO);
+        purse.arriving(FOR_EVER, Duration::ZERO);
         purse.pay(Amount::from_sat(100));
         purse.switch();
         assert_eq!(purse.total(), Amount::from_sat(100));
@@ -167,9 +176,21 @@ mod tests {
     }
 
     #[test]
+    fn time_in_which_nothing_was_seen_to_arrive_is_not_counted() {
+        let mut purse = purse();
+        purse.arriving(Some(SECOND * 3), SECOND * 2);
+        // The computer sleeps for hours, and media is there again when it wakes.
+        assert_eq!(purse.consumed(SECOND * 9_000), Msat::new(1_000));
+        purse.arriving(Some(SECOND * 9_001), SECOND * 9_000);
+        assert_eq!(purse.consumed(SECOND * 9_002), Msat::new(2_000));
+        purse.arriving(None, SECOND * 9_003);
+        assert_eq!(purse.consumed(SECOND * 9_004), Msat::new(2_000));
+    }
+
+    #[test]
     fn a_count_beyond_drift_is_a_fault_and_changes_nothing() {
         let mut purse = purse();
-        purse.arriving(true, Duration::ZERO);
+        purse.arriving(FOR_EVER, Duration::ZERO);
         let now = SECOND * 100;
         assert!(purse.report(Msat::new(107_000), now).is_ok());
         let target = purse.target(now);

@@ -103,7 +103,9 @@ impl ConsumerSession {
         };
         let terms = (**terms).clone();
         let unsaid = record.paid > resumed.balance;
-        let spent = self.past.spent.checked_sub(candidate.spent);
+        // What the purse goes on with must not count twice. What it does not go on with stays spent.
+        let goes_on = candidate.spent.min(purse.total());
+        let spent = self.past.spent.checked_sub(goes_on);
         self.past.spent = spent.unwrap_or(Amount::ZERO);
         out.push(Effect::Notice(ConsumerNotice::Resumed {
             outpoint,
@@ -120,6 +122,7 @@ impl ConsumerSession {
                 gate: GateState::Unpaid,
                 paid_at: now,
                 exhausted: false,
+                recorded_at: now,
             },
             now,
             out,

@@ -41,6 +41,8 @@ pub(super) struct Paying {
     pub(super) gate: GateState,
     pub(super) paid_at: Duration,
     pub(super) exhausted: bool,
+    /// When the own count was last recorded.
+    pub(super) recorded_at: Duration,
 }
 
 /// A channel with our money in it.

@@ -12,6 +12,8 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Account {
     meter: Meter,
+    /// Until when the consumer counts as there: later time is not debited, whenever that is looked at.
+    until: Duration,
     rate: Rate,
     grace: Msat,
     /// What earlier channels paid.
@@ -30,6 +32,7 @@ impl Account {
     pub fn new(rate: Rate, grace: Duration, limit: Amount) -> Self {
         Self {
             meter: Meter::new(rate, Msat::ZERO),
+            until: Duration::MAX,
             rate,
             grace: rate.cost(grace),
             carried: Amount::ZERO,
@@ -72,7 +75,7 @@ impl Account {
 
     /// What has been debited.
     pub fn consumed(&self, now: Duration) -> Msat {
-        self.meter.consumed(now)
+        self.meter.consumed(now.min(self.until))
     }
 
     /// The time that the credit lasts from `now`.
@@ -95,12 +98,22 @@ impl Account {
         self.paused = paused;
     }
 
+    /// The consumer has been heard, and counts as there until then.
+    pub fn heard(&mut self, until: Duration, now: Duration) {
+        if self.until <= now {
+            // Nothing was sent since, even if that is noticed only now: the computer may have been suspended.
+            self.meter.run(false, self.until);
+            self.meter.run(self.gate == GateState::Open, now);
+        }
+        self.until = until;
+    }
+
     /// Decides about the gate; true if that changed it. The meter runs exactly while the gate is open.
     pub fn decide(&mut self, alive: bool, now: Duration) -> bool {
         let gate = self.next_gate(alive, now);
         let changed = gate != self.gate;
         self.gate = gate;
-        self.meter.run(gate == GateState::Open, now);
+        self.meter.run(gate == GateState::Open, now.min(self.until));
         changed
     }
 
@@ -108,7 +121,7 @@ impl Account {
     pub fn end(&mut self, now: Duration) -> bool {
         let changed = self.gate != GateState::Closed;
         self.gate = GateState::Closed;
-        self.meter.run(false, now);
+        self.meter.run(false, now.min(self.until));
         changed
     }
 
@@ -235,6 +248,22 @@ mod tests {
             (account.gate(), account.credit(SECOND * 60)),
             (GateState::Open, SECOND * 4)
         );
+    }
+
+    #[test]
+    fn silent_time_costs_nothing_even_if_it_is_noticed_late() {
+        let mut account = account();
+        account.pay(Amount::from_sat(500));
+        account.heard(SECOND * 5, SECOND);
+        account.decide(true, SECOND);
+        // The computer sleeps for hours; when it wakes the consumer has gone, or is heard again.
+        let mut other = account.clone();
+        assert!(other.end(SECOND * 9_000));
+        assert_eq!(other.consumed(SECOND * 9_000), Msat::new(400_000));
+        account.heard(SECOND * 9_004, SECOND * 9_000);
+        account.decide(true, SECOND * 9_000);
+        assert_eq!(account.gate(), GateState::Open);
+        assert_eq!(account.credit(SECOND * 9_000), SECOND);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What each message does in each state; the table is in protocol.md section 9.
 
-use super::session::ProviderSession;
+use super::session::{COMMITMENT_TIMEOUT, ProviderSession};
 use super::state::{Next, OpenChannel, State};
 use super::{ChannelKey, ProviderConfig, ProviderEffect as Effect, ProviderIdentity};
 use crate::contract::Contract;
@@ -110,7 +110,9 @@ impl OpenChannel {
             && match self.next {
                 Next::None => true,
                 Next::Offered(_) => now >= since.saturating_add(RENEW_AGAIN),
-                _ => false,
+                // The consumer has given up: its wallet could not pay, or the answer came too late for it.
+                Next::Wanted | Next::Accepted(..) => now >= since.saturating_add(COMMITMENT_TIMEOUT),
+                Next::Ready(_) => false,
             }
     }
 }

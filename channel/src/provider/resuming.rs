@@ -116,9 +116,10 @@ impl ProviderSession {
         out.extend(self.commitment_status(outpoint, status, now));
     }
 
-    /// The consumer has gone on with the channel on another connection: this session ends, and the channel is not
-    /// its any more.
-    pub fn supersede(&mut self, now: Duration) -> Vec<Effect> {
+    /// The consumer has gone on with this channel on another connection: this session ends, and the channel is not
+    /// its any more. If it has another one, that is let go of as after a lost connection.
+    pub fn supersede(&mut self, outpoint: OutPoint, now: Duration) -> Vec<Effect> {
+        self.taken = Some(outpoint);
         self.close(super::EndReason::Superseded, now)
     }
 

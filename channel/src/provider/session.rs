@@ -40,6 +40,8 @@ pub struct ProviderSession {
     /// When the credit ran out.
     pub(super) starved_since: Option<Duration>,
     pub(super) tip_height: Option<u32>,
+    /// The channel that another session has taken over: it is not this one's to let go of.
+    pub(super) taken: Option<OutPoint>,
 }
 
 impl ProviderSession {
@@ -57,6 +59,7 @@ impl ProviderSession {
             credit_sent: now,
             starved_since: None,
             tip_height: None,
+            taken: None,
         }
     }
 
@@ -242,6 +245,8 @@ impl ProviderSession {
         }
         self.decide(now, &mut effects);
         if self.account.gate() == GateState::Open && now >= self.credit_sent.saturating_add(CREDIT_INTERVAL) {
+            // What a payment covers may last for hours: without this a crash would forget what was sent of it.
+            self.save_account(now, &mut effects);
             self.send_credit(now, &mut effects);
         }
         effects
@@ -307,6 +312,7 @@ impl ProviderSession {
         if self.config.rate.is_free() || !matches!(self.state, State::Open(_)) {
             return false;
         }
+        self.account.heard(self.liveness.alive_until(), now);
         let changed = self.account.decide(self.liveness.is_alive(now), now);
         self.starved_since = match self.account.gate() {
             GateState::Open => None,
@@ -403,14 +409,16 @@ impl ProviderSession {
             }));
         }
         // After the word of it: the consumer takes no settlement of a channel that it thinks open.
-        if reason != EndReason::Superseded {
-            let resumable = matches!(reason, EndReason::Disconnected | EndReason::Gone);
-            out.extend(
-                self.channels()
-                    .into_iter()
-                    .map(|outpoint| Effect::Release { outpoint, resumable }),
-            );
-        }
+        let resumable = matches!(
+            reason,
+            EndReason::Disconnected | EndReason::Gone | EndReason::Superseded
+        );
+        out.extend(
+            self.channels()
+                .into_iter()
+                .filter(|outpoint| Some(*outpoint) != self.taken)
+                .map(|outpoint| Effect::Release { outpoint, resumable }),
+        );
         self.enter(State::Ended, now);
         out.push(Effect::End(reason));
     }

@@ -17,10 +17,15 @@ impl<S: Read + Write> Session<'_, S> {
         for target in TARGETS_BLOCKS {
             batch.estimate_fee(target.into(), None);
         }
-        batch.raw("mempool.get_info".to_owned(), vec![]);
-        let estimates = match self.client.inner.batch_call(&batch) {
+        // One replaced the other with protocol 1.6.
+        let floor = match self.knows_mempool_info()? {
+            true => "mempool.get_info",
+            false => "blockchain.relayfee",
+        };
+        batch.raw(floor.to_owned(), vec![]);
+        let estimates = match self.client.batch_call(&batch) {
             Ok(answers) => read(&answers),
-            // It does not know one of the questions: before protocol 1.6 the last, which replaced another.
+            // It does not know one of the questions.
             Err(Error::Protocol(_)) => self.ask_one_by_one()?,
             Err(error) => return Err(end_by(error)),
         };
@@ -29,6 +34,12 @@ impl<S: Read + Write> Session<'_, S> {
             .lock()
             .set_estimates(self.worker.index, estimates);
         Ok(())
+    }
+
+    fn knows_mempool_info(&self) -> Result<bool, End> {
+        let version = self.client.protocol_version().map_err(end_by)?;
+        let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+        Ok((parts.next(), parts.next()) >= (Some(1), Some(6)))
     }
 
     fn ask_one_by_one(&self) -> Result<Estimates, End> {
@@ -48,7 +59,7 @@ impl<S: Read + Write> Session<'_, S> {
         &self,
         ask: impl FnOnce(&RawClient<S>) -> Result<f64, Error>,
     ) -> Result<Option<FeeRate>, End> {
-        match ask(&self.client.inner) {
+        match ask(&self.client) {
             Ok(rate) => Ok(from_btc_per_kvb(rate)),
             Err(Error::Protocol(_) | Error::InvalidResponse(_)) => Ok(None),
             Err(error) => Err(end_by(error)),
@@ -65,7 +76,7 @@ fn read(answers: &[Value]) -> Estimates {
     }
     estimates.floor = answers
         .get(TARGETS_BLOCKS.len())
-        .and_then(|info| info.get("mempoolminfee"))
+        .map(|floor| floor.get("mempoolminfee").unwrap_or(floor))
         .and_then(rate);
     estimates
 }

@@ -74,7 +74,7 @@ impl<S: Read + Write> Session<'_, S> {
         batch.block_header(0);
         batch.raw("blockchain.headers.subscribe".to_owned(), vec![]);
         batch.raw("blockchain.block.headers".to_owned(), chunk_from(start));
-        let (first, newest, headers) = match self.client.inner.batch_call(&batch) {
+        let (first, newest, headers) = match self.client.batch_call(&batch) {
             Ok(answers) => take_three(answers)?,
             // It has not so many blocks, perhaps.
             Err(Error::Protocol(_)) => (
@@ -218,7 +218,7 @@ impl<S: Read + Write> Session<'_, S> {
     }
 
     fn raw(&self, method: &str, params: Vec<Param>) -> Result<Value, End> {
-        self.client.inner.raw_call(method, params).map_err(end_by)
+        self.client.raw_call(method, params).map_err(end_by)
     }
 }
 

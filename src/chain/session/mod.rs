@@ -12,8 +12,10 @@
 mod end;
 mod fees;
 mod headers;
+mod known;
 mod proofs;
 mod scripts;
+mod verified;
 mod wallet;
 
 use std::collections::{HashMap, HashSet};
@@ -22,7 +24,6 @@ use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use bdk_electrum::BdkElectrumClient;
 use bitcoin::{ScriptBuf, Transaction};
 use electrum_client::raw_client::RawClient;
 use electrum_client::{ElectrumApi, Error};
@@ -32,11 +33,12 @@ use super::server::{Asking, Worker};
 use super::state::{Claim, Command};
 pub(super) use end::{End, end_by};
 use headers::Following;
+pub(super) use known::Known;
 use proofs::Attempt;
 
 struct Session<'a, S: Read + Write> {
     worker: &'a mut Worker,
-    client: BdkElectrumClient<RawClient<S>>,
+    client: RawClient<S>,
     following: Following,
     subscribed: HashSet<ScriptBuf>,
     /// Scripts whose transactions could not all be fetched; asked again after a while.
@@ -48,8 +50,6 @@ struct Session<'a, S: Read + Write> {
 
 /// Serves a fresh connection until it ends.
 pub(super) fn serve<S: Read + Write>(worker: &mut Worker, client: RawClient<S>) -> End {
-    let client = BdkElectrumClient::new(client);
-    client.populate_tx_cache(worker.wallet_transactions.values().cloned());
     let mut session = Session {
         worker,
         client,
@@ -78,7 +78,7 @@ impl<S: Read + Write> Session<'_, S> {
             self.wait_for_commands()?;
             match self.following.is_behind() {
                 true => self.follow()?,
-                false => self.client.inner.ping().map_err(end_by)?,
+                false => self.client.ping().map_err(end_by)?,
             }
             self.take_notifications()?;
             self.prove()?;
@@ -120,7 +120,7 @@ impl<S: Read + Write> Session<'_, S> {
 
     fn take_notifications(&mut self) -> Result<(), End> {
         let mut newest = None;
-        while let Some(header) = self.client.inner.block_headers_pop().map_err(end_by)? {
+        while let Some(header) = self.client.block_headers_pop().map_err(end_by)? {
             newest = Some(header);
         }
         if let Some(header) = newest {
@@ -130,7 +130,7 @@ impl<S: Read + Write> Session<'_, S> {
         let mut changed = Vec::new();
         for script in &self.subscribed {
             let mut notified = false;
-            while self.client.inner.script_pop(script).map_err(end_by)?.is_some() {
+            while self.client.script_pop(script).map_err(end_by)?.is_some() {
                 notified = true;
             }
             if notified {
@@ -143,7 +143,7 @@ impl<S: Read + Write> Session<'_, S> {
     fn broadcast(&mut self, tx: Arc<Transaction>) -> Result<(), End> {
         let txid = tx.compute_txid();
         self.worker.asking = Some(Asking::Broadcast(Arc::clone(&tx)));
-        let answer = match self.client.inner.transaction_broadcast(&tx) {
+        let answer = match self.client.transaction_broadcast(&tx) {
             Ok(_) => Ok(()),
             Err(Error::Protocol(error)) => classify(&words_of(&error)),
             Err(error) => return Err(end_by(error)),

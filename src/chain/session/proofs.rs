@@ -93,16 +93,16 @@ impl<S: Read + Write> Session<'_, S> {
     }
 
     /// The proofs, in order; `None` where the server refuses.
-    pub(super) fn ask_proofs(&self, claims: &[Claim]) -> Result<Vec<Option<GetMerkleRes>>, End> {
+    fn ask_proofs(&self, claims: &[Claim]) -> Result<Vec<Option<GetMerkleRes>>, End> {
         let asked: Vec<(Txid, usize)> = claims.iter().filter_map(question).collect();
-        match self.client.inner.batch_transaction_get_merkle(&asked) {
+        match self.client.batch_transaction_get_merkle(&asked) {
             Ok(proofs) => return Ok(proofs.into_iter().map(Some).collect()),
             Err(Error::Protocol(_)) => {}
             Err(error) => return Err(end_by(error)),
         }
         let mut proofs = Vec::new();
         for (txid, height) in asked {
-            match self.client.inner.transaction_get_merkle(&txid, height) {
+            match self.client.transaction_get_merkle(&txid, height) {
                 Ok(proof) => proofs.push(Some(proof)),
                 Err(Error::Protocol(_)) => proofs.push(None),
                 Err(error) => return Err(end_by(error)),

@@ -29,7 +29,7 @@ impl<S: Read + Write> Session<'_, S> {
             .partition(|script| self.subscribed.contains(script));
         for batch in new.chunks(BATCH) {
             let asked = batch.iter().map(ScriptBuf::as_script);
-            let statuses = self.client.inner.batch_script_subscribe(asked).map_err(end_by)?;
+            let statuses = self.client.batch_script_subscribe(asked).map_err(end_by)?;
             for (script, status) in batch.iter().zip(statuses) {
                 self.subscribed.insert(script.clone());
                 match status {
@@ -67,7 +67,7 @@ impl<S: Read + Write> Session<'_, S> {
     /// What the server lists for each script; without those it refuses to list.
     fn histories(&mut self, scripts: Vec<ScriptBuf>) -> Result<Vec<(ScriptBuf, Vec<GetHistoryRes>)>, End> {
         let asked = scripts.iter().map(ScriptBuf::as_script);
-        match self.client.inner.batch_script_get_history(asked) {
+        match self.client.batch_script_get_history(asked) {
             Ok(histories) => return Ok(scripts.into_iter().zip(histories).collect()),
             // One of them is too long for this server, for one.
             Err(Error::Protocol(_)) => {}
@@ -75,7 +75,7 @@ impl<S: Read + Write> Session<'_, S> {
         }
         let mut histories = Vec::new();
         for script in scripts {
-            match self.client.inner.script_get_history(&script) {
+            match self.client.script_get_history(&script) {
                 Ok(history) => histories.push((script, history)),
                 Err(Error::Protocol(_)) => drop(self.incomplete.insert(script)),
                 Err(error) => return Err(end_by(error)),
@@ -110,7 +110,7 @@ impl<S: Read + Write> Session<'_, S> {
     }
 
     fn raw_transactions(&self, txids: &[Txid]) -> Result<Vec<(Txid, Vec<u8>)>, End> {
-        match self.client.inner.batch_transaction_get_raw(txids) {
+        match self.client.batch_transaction_get_raw(txids) {
             Ok(all) => return Ok(txids.iter().copied().zip(all).collect()),
             // Replaced or evicted since it was listed; a notification follows.
             Err(Error::Protocol(_)) => {}
@@ -118,7 +118,7 @@ impl<S: Read + Write> Session<'_, S> {
         }
         let mut found = Vec::new();
         for txid in txids {
-            match self.client.inner.transaction_get_raw(txid) {
+            match self.client.transaction_get_raw(txid) {
                 Ok(bytes) => found.push((*txid, bytes)),
                 Err(Error::Protocol(_)) => {}
                 Err(error) => return Err(end_by(error)),

@@ -1,45 +1,51 @@
-//! Wallet syncs. What `bdk_electrum` brings home is held against the verified headers: it takes each block's
-//! header from the server as it comes.
+//! Wallet syncs, by `bdk_electrum`. It is given verified headers only; what it brings home is held against our
+//! own rules for proofs too.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{Read, Write};
 use std::sync::Arc;
 
+use bdk_electrum::BdkElectrumClient;
 use bdk_wallet::Update;
-use bdk_wallet::chain::ConfirmationBlockTime;
-use bitcoin::{Transaction, Txid};
-use electrum_client::Error;
+use bdk_wallet::chain::{BlockId, ConfirmationBlockTime};
+use bitcoin::Txid;
+use bitcoin::block::Header;
+use electrum_client::{Error, GetMerkleRes};
 
 use super::Session;
 use super::end::{End, end_by, wrong};
 use super::proofs::check;
-use super::scripts::BATCH;
+use super::verified::VerifiedClient;
 use crate::chain::WalletRequest;
 use crate::chain::server::Asking;
 use crate::chain::spv::merkle::MerkleError;
-use crate::chain::state::Claim;
 
 /// How many unused scripts in a row end a full scan (BIP44's gap limit).
 const STOP_GAP: usize = 20;
-/// How many histories a wallet sync asks for at once.
-const SYNC_BATCH: usize = 20;
+/// How many histories a wallet sync asks for at once: more than the gap, so that a scan that finds something in
+/// the first places needs no second question.
+const SYNC_BATCH: usize = 30;
+
+/// Proofs by transaction and height, as the server sent them.
+type Proofs = HashMap<(Txid, usize), GetMerkleRes>;
 
 impl<S: Read + Write> Session<'_, S> {
     pub(super) fn sync(&mut self, request: WalletRequest) -> Result<(), End> {
         self.worker.asking = Some(Asking::Sync);
-        let answer = match request {
-            WalletRequest::Sync(request) => self.client.sync(request, SYNC_BATCH, false).map(Update::from),
-            WalletRequest::FullScan(request) => self
-                .client
-                .full_scan(request, STOP_GAP, SYNC_BATCH, false)
-                .map(Update::from),
-        };
+        // Or what the newest block confirmed would be beyond what is verified.
+        self.follow_to_the_end()?;
+        let (answer, proofs) = self.ask_for(request);
         match answer {
             Ok(update) => {
                 // Should this fail, the connection ends, and that answers the sync.
-                let update = self.verified(update)?;
+                let verified = self.verified(update, proofs)?;
                 self.worker.asking = None;
-                self.worker.shared.lock().sync_answer(Ok(Box::new(update)));
+                match verified {
+                    Some(update) => self.worker.shared.lock().sync_answer(Ok(Box::new(update))),
+                    None => self
+                        .worker
+                        .sync_failed("its chain has changed, or is behind the wallet's".to_owned()),
+                }
                 Ok(())
             }
             Err(error) => {
@@ -54,92 +60,100 @@ impl<S: Read + Write> Session<'_, S> {
         }
     }
 
-    /// The update with what is proven of it: a transaction whose block is not, is unconfirmed.
-    fn verified(&mut self, mut update: Update) -> Result<Update, End> {
-        if !self.has_blocks_of(&update) {
-            // A block may have come in the meantime.
-            self.follow_to_the_end()?;
-            if !self.has_blocks_of(&update) {
-                return Err(wrong(
-                    "its answer to a wallet names blocks that are not in its chain",
-                ));
-            }
-        }
-        let transactions: HashMap<Txid, Arc<Transaction>> = update
-            .tx_update
-            .txs
-            .iter()
-            .map(|tx| (tx.compute_txid(), Arc::clone(tx)))
-            .collect();
-        self.prove_anchors(&update, &transactions)?;
-        let anchors = std::mem::take(&mut update.tx_update.anchors);
-        let is_proven = |(anchor, txid): &(ConfirmationBlockTime, Txid)| {
-            self.worker.anchors.contains(&(*txid, anchor.block_id.hash))
+    /// What `bdk_electrum` makes of the server's answers, and the proofs among them.
+    fn ask_for(&self, request: WalletRequest) -> (Result<Update, Error>, Proofs) {
+        let (shared, known) = (&self.worker.shared, &self.worker.known);
+        let client = VerifiedClient::new(&self.client, shared, self.worker.index, known);
+        let client = BdkElectrumClient::new(client);
+        client.populate_tx_cache(known.transactions.values().cloned());
+        let anchors = known.anchors.iter();
+        client.populate_anchor_cache(anchors.map(|((txid, _), anchor)| (*txid, [*anchor])));
+        let answer = match request {
+            WalletRequest::Sync(request) => client.sync(request, SYNC_BATCH, false).map(Update::from),
+            WalletRequest::FullScan(request) => client
+                .full_scan(request, STOP_GAP, SYNC_BATCH, false)
+                .map(Update::from),
         };
-        let (proven, open): (BTreeSet<_>, BTreeSet<_>) = anchors.into_iter().partition(is_proven);
+        (answer, client.inner.into_proofs())
+    }
+
+    /// The update with what is proven of it: a transaction whose block is not, is unconfirmed. `None` if the server's
+    /// chain has changed meanwhile, or is behind the wallet's, so that nothing can be said.
+    fn verified(&mut self, mut update: Update, proofs: Proofs) -> Result<Option<Update>, End> {
+        let transactions = update.tx_update.txs.iter();
+        let transactions = transactions.map(|tx| (tx.compute_txid(), Arc::clone(tx)));
+        self.worker.known.transactions.extend(transactions);
+        if self.has_unknown_block(&update) || !self.take_proofs(proofs)? {
+            return Ok(None);
+        }
+        let anchors = std::mem::take(&mut update.tx_update.anchors);
+        let known = &self.worker.known.anchors;
+        let (proven, open): (BTreeSet<_>, BTreeSet<_>) = anchors
+            .into_iter()
+            .partition(|(anchor, txid)| known.contains_key(&(*txid, anchor.block_id.hash)));
         update.tx_update.anchors = proven;
         let now = std::time::UNIX_EPOCH.elapsed().map_or(0, |now| now.as_secs());
         update
             .tx_update
             .seen_ats
             .extend(open.into_iter().map(|(_, txid)| (txid, now)));
-        self.worker.wallet_transactions.extend(transactions);
-        Ok(update)
+        Ok(Some(update))
     }
 
-    /// Whether all blocks of an update are in the server's verified chain. What was before the first verified header
-    /// can't be told.
-    fn has_blocks_of(&self, update: &Update) -> bool {
+    /// Whether a block of an update is neither in the server's verified chain nor in the best one: the wallet knows
+    /// newer ones than the server. What was before the first verified header can't be told.
+    fn has_unknown_block(&self, update: &Update) -> bool {
         let state = self.worker.shared.lock();
         let first = state.headers().first_height();
         let checkpoints = update.chain.iter().flat_map(|tip| tip.iter());
         checkpoints
             .map(|checkpoint| checkpoint.block_id())
             .chain(update.tx_update.anchors.iter().map(|(anchor, _)| anchor.block_id))
-            .all(|block| {
-                block.height < first || state.block_of(self.worker.index, block.height) == Some(block.hash)
+            .filter(|block| block.height >= first)
+            .any(|block| {
+                let of_server = state.block_of(self.worker.index, block.height);
+                of_server != Some(block.hash) && state.headers().at(block.height) != Some(block.hash)
             })
     }
 
-    fn prove_anchors(
-        &mut self,
-        update: &Update,
-        transactions: &HashMap<Txid, Arc<Transaction>>,
-    ) -> Result<(), End> {
-        let first = self.worker.shared.lock().headers().first_height();
-        let claims: Vec<Claim> = update
-            .tx_update
-            .anchors
-            .iter()
-            .map(|(anchor, txid)| Claim {
-                txid: *txid,
-                height: anchor.block_id.height,
-                block: anchor.block_id.hash,
-            })
-            .filter(|claim| claim.height >= first && !self.is_anchored(claim))
-            .collect();
-        for batch in claims.chunks(BATCH) {
-            for (claim, answer) in batch.iter().zip(self.ask_proofs(batch)?) {
-                let root = self.worker.shared.lock().merkle_root(&claim.block);
-                let (Some(answer), Some(root), Some(tx)) = (answer, root, transactions.get(&claim.txid))
-                else {
-                    continue;
-                };
-                match check(tx, answer, root) {
-                    Ok(()) => drop(self.worker.anchors.insert((claim.txid, claim.block))),
-                    Err(MerkleError::SixtyFourBytes | MerkleError::InnerNode) => {}
-                    Err(error) => return Err(wrong(format!("its proof of {}: {error}", claim.txid))),
+    /// Checks proofs by our own rules and keeps what they show; `false` if the chain has changed meanwhile.
+    fn take_proofs(&mut self, proofs: Proofs) -> Result<bool, End> {
+        for ((txid, height), answer) in proofs {
+            let Some((block, header)) = self.block_at(height) else {
+                continue;
+            };
+            let Some(tx) = self.worker.known.transactions.get(&txid) else {
+                continue;
+            };
+            match check(tx, answer, header.merkle_root) {
+                Ok(()) => {
+                    let anchor = ConfirmationBlockTime {
+                        block_id: block,
+                        confirmation_time: header.time.into(),
+                    };
+                    self.worker.known.anchors.insert((txid, block.hash), anchor);
+                }
+                // Such a transaction may be in a block; it just can't be proven.
+                Err(MerkleError::SixtyFourBytes | MerkleError::InnerNode) => {}
+                Err(error) => {
+                    self.follow_to_the_end()?;
+                    return match self.block_at(height) {
+                        Some((same, _)) if same == block => {
+                            Err(wrong(format!("its proof of {txid} in block {height}: {error}")))
+                        }
+                        _ => Ok(false),
+                    };
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 
-    fn is_anchored(&mut self, claim: &Claim) -> bool {
-        let pair = (claim.txid, claim.block);
-        if self.worker.shared.lock().is_proven(&claim.txid, &claim.block) {
-            self.worker.anchors.insert(pair);
-        }
-        self.worker.anchors.contains(&pair)
+    /// The server's verified block at a height.
+    fn block_at(&self, height: usize) -> Option<(BlockId, Header)> {
+        let height = u32::try_from(height).ok()?;
+        let state = self.worker.shared.lock();
+        let hash = state.block_of(self.worker.index, height)?;
+        Some((BlockId { height, hash }, *state.headers().header(&hash)?))
     }
 }

@@ -18,6 +18,12 @@ impl State {
         &self.headers
     }
 
+    /// A server's newest block, once all headers up to it are verified.
+    pub(in crate::chain) fn tip_of(&self, index: ServerIndex) -> Option<(u32, Header)> {
+        let tip = self.servers[index].tip?;
+        Some((self.headers.height_of(&tip)?, *self.headers.header(&tip)?))
+    }
+
     /// What was kept on disk; only before any server is asked.
     pub(in crate::chain) fn set_headers(&mut self, headers: HeaderTree) {
         self.headers = headers;

@@ -21,7 +21,7 @@ impl Driver {
             .accounts
             .values()
             .copied()
-            .try_fold(Amount::ZERO, Amount::checked_add);
+            .try_fold(money.left_behind, Amount::checked_add);
         Past {
             spent: spent.unwrap_or(Amount::MAX_MONEY),
             resumable: self.resumable(money),
@@ -34,7 +34,7 @@ impl Driver {
         let (channels, _) = money.store.unspent().unwrap_or_default();
         let candidates = channels.into_iter().rev();
         candidates
-            .filter(|stored| stored.refund.is_none() && self.is_usable(money, &stored.record))
+            .filter(|stored| stored.refunds.is_empty() && self.is_usable(money, &stored.record))
             .filter_map(|stored| {
                 let index = stored.record.key_index;
                 let key = keys::channel(money.wallet.seed(), self.options.network, Role::Consumer, index);
@@ -53,10 +53,7 @@ impl Driver {
     fn is_usable(&self, money: &Money, record: &ConsumerRecord) -> bool {
         let link = record.link.parse::<Link>();
         let last = record.contract.delay().last_usable_confirmation();
-        let status = money
-            .chain
-            .tip()
-            .and_then(|tip| money.watched.status(record.outpoint, tip.height));
+        let status = money.status(record.outpoint);
         let open = status.is_none_or(|status| {
             status.spend.is_none() && status.made.is_none_or(|confirmations| confirmations < last)
         });
@@ -76,7 +73,10 @@ impl Driver {
             return Ok(());
         };
         let total = carried.checked_add(paid).unwrap_or(Amount::MAX_MONEY);
-        money.accounts.insert(outpoint, total);
+        let before = money.accounts.insert(outpoint, total).unwrap_or(Amount::ZERO);
+        // Less than before: the account began anew. What it had paid stays spent.
+        let left = before.checked_sub(total).unwrap_or(Amount::ZERO);
+        money.left_behind = money.left_behind.checked_add(left).unwrap_or(Amount::MAX_MONEY);
         money
             .store
             .save_paid(outpoint, paid, carried, consumed)

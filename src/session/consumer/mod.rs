@@ -105,7 +105,7 @@ impl ConsumerHandle {
                     Some(lease),
                     Some(Money::start(
                         chain,
-                        &options.data_dir,
+                        (&options.data_dir, options.policy.max_fee_rate),
                         wallet,
                         store,
                         events.clone(),

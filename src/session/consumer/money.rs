@@ -1,44 +1,42 @@
 //! What of the consumer's side is about money: its wallet, chain and store, and the channels that hold some.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 
 use bitcoin::key::Keypair;
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Amount, FeeRate, Network, OutPoint, ScriptBuf};
 use streamium_channel::consumer::ChannelKeys;
-use streamium_channel::contract::Channel;
-use streamium_channel::record::ConsumerRecord;
 use streamium_channel::script::ChangeScript;
 
 use super::{ConsumerStartError, Event};
-use crate::chain::{Chain, ElectrumChain, USUAL_TARGET_BLOCKS};
-use crate::refund::OpenChannel;
-use crate::session::watched::Watched;
+use crate::chain::{Chain, ElectrumChain, OutpointStatus, USUAL_TARGET_BLOCKS, WalletRequest};
+use crate::refund::{Engine, Means};
 use crate::session::{ChainConfig, keys, nonce};
 use crate::store::{Role, Store};
 use crate::wallet::Wallet;
 
-/// The wallet, the chain, and the channels that may still hold our money.
+/// The wallet, the chain, the store, and the engine that brings money back.
 pub struct Money {
     pub chain: Box<dyn Chain>,
     pub wallet: Wallet,
     pub store: Store,
-    pub watched: Watched,
-    pub channels: HashMap<OutPoint, OpenChannel>,
+    /// The channels that may still hold our money.
+    refunds: Engine,
+    dir: PathBuf,
     /// The channel of the running session.
     pub in_use: Option<OutPoint>,
     /// What each account that this run has used has paid in all, by its present channel.
     pub accounts: HashMap<OutPoint, Amount>,
+    /// What this run has paid through channels that no account goes on with.
+    pub left_behind: Amount,
     funding_script: Option<ScriptBuf>,
     pub syncing: bool,
     /// Something changed while a sync was under way.
     sync_again: bool,
     pub synced_once: bool,
     pub awaiting: Option<Awaiting>,
-    /// What was said last of each channel, so that it is not said again with every block.
-    pub said: HashMap<OutPoint, String>,
 }
 
 /// Funds that the session waits for.
@@ -52,13 +50,13 @@ pub struct Awaiting {
 impl Money {
     pub fn start(
         config: &ChainConfig,
-        data_dir: &Path,
+        (dir, max_fee_rate): (&Path, FeeRate),
         wallet: Wallet,
         store: Store,
         events: Sender<Event>,
     ) -> Result<Self, ConsumerStartError> {
         let chain = ElectrumChain::start_in(
-            data_dir,
+            dir,
             config.servers.clone(),
             config.proxy.clone(),
             config.network,
@@ -71,16 +69,16 @@ impl Money {
             chain: Box::new(chain),
             wallet,
             store,
-            watched: Watched::default(),
-            channels: HashMap::new(),
+            refunds: Engine::new(config.network, max_fee_rate),
+            dir: dir.to_owned(),
             in_use: None,
             accounts: HashMap::new(),
+            left_behind: Amount::ZERO,
             funding_script: None,
             syncing: false,
             sync_again: false,
             synced_once: false,
             awaiting: None,
-            said: HashMap::new(),
         })
     }
 
@@ -102,31 +100,19 @@ impl Money {
         })
     }
 
-    /// The channel of a record, with its key.
-    pub fn open_channel(&self, record: &ConsumerRecord, network: Network) -> Result<OpenChannel, String> {
-        let channel =
-            Channel::new(record.contract.clone(), record.outpoint).map_err(|error| error.to_string())?;
-        let key = keys::channel(self.wallet.seed(), network, Role::Consumer, record.key_index);
-        let key = key.map_err(|error| error.to_string())?;
-        Ok(OpenChannel {
-            channel,
-            key,
-            commitment: record.commitment.clone(),
-            refund: None,
-        })
+    /// Lets the refund engine do something.
+    pub fn refunds<T>(&mut self, act: impl FnOnce(&mut Engine, &mut Means<'_>, &Path) -> T) -> T {
+        let mut means = Means {
+            store: &mut self.store,
+            wallet: &mut self.wallet,
+            chain: &*self.chain,
+        };
+        act(&mut self.refunds, &mut means, &self.dir)
     }
 
-    pub fn follow(&mut self, channel: OpenChannel) {
-        let outpoint = channel.channel.outpoint();
-        let script = channel.channel.script().script_pubkey().clone();
-        self.watched.add(&*self.chain, outpoint, script);
-        self.channels.insert(outpoint, channel);
-    }
-
-    pub fn let_go(&mut self, outpoint: OutPoint) {
-        self.channels.remove(&outpoint);
-        self.said.remove(&outpoint);
-        self.watched.remove(&*self.chain, outpoint);
+    /// What the chain says of a channel; `None` while no server has answered.
+    pub fn status(&self, outpoint: OutPoint) -> Option<OutpointStatus> {
+        self.refunds.status(&*self.chain, outpoint)
     }
 
     /// Follows this funding script; true if it is another than before.
@@ -145,8 +131,11 @@ impl Money {
             self.sync_again = true;
             return;
         }
+        let request = self.wallet.sync_request();
+        // A full scan ends at a gap; scripts beyond it that this wallet did give out need a second look.
+        self.sync_again = matches!(request, WalletRequest::FullScan(_));
         self.syncing = true;
-        self.chain.sync_wallet(self.wallet.sync_request());
+        self.chain.sync_wallet(request);
     }
 
     /// An answer has come; what changed meanwhile is asked for now.

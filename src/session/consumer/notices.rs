@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bitcoin::{Address, Amount, OutPoint, Txid};
+use bitcoin::{Address, Amount};
 use streamium_channel::consumer::{ConsumerEnd, ConsumerNotice, Exhausted};
 use streamium_channel::link::Link;
 use streamium_channel::message::GateState;
@@ -152,21 +152,4 @@ pub fn no_chain(rate: Rate) -> String {
         "the stream costs {} msat a second, and electrum-url is not set: set the Electrum server to pay with",
         rate.msat_per_s()
     )
-}
-
-pub fn closing(outpoint: OutPoint, txid: Txid) -> Report {
-    Report::new("settled")
-        .text_field("outpoint", outpoint)
-        .text_field("txid", txid)
-        .say(format!(
-            "Channel {outpoint} was closed in {txid}; the rest is yours again."
-        ))
-}
-
-pub fn damaged(outpoint: &str) -> Report {
-    Report::new("store-failed")
-        .severity(Severity::Warning)
-        .say(format!(
-            "The record of channel {outpoint} can't be read; it is left as it is."
-        ))
 }

@@ -11,6 +11,7 @@ use crate::session::{Report, Severity};
 
 impl Driver {
     pub(super) fn chain_event(&mut self, event: ChainEvent) {
+        self.engine(|engine, out| engine.chain_event(&event, out));
         match event {
             ChainEvent::Tip(tip) => self.new_tip(tip.height),
             ChainEvent::Script { script, transactions } => {
@@ -22,7 +23,11 @@ impl Driver {
                     self.channel_news(outpoint);
                 }
             }
-            ChainEvent::Broadcast { txid, result } => self.broadcast_answer(txid, result),
+            ChainEvent::Broadcast {
+                txid,
+                result: Err(error),
+            } => self.commitment_refused(txid, &error),
+            ChainEvent::Broadcast { result: Ok(()), .. } => (),
             ChainEvent::Reachable { server } => self.say(crate::session::reachable(&server)),
             ChainEvent::Unreachable { server, why } => self.say(crate::session::unreachable(&server, &why)),
             ChainEvent::Disagreement { server, words } => {
@@ -47,23 +52,19 @@ impl Driver {
             self.begin(&id);
         }
         let Some(money) = &self.money else { return };
-        let outpoints: Vec<_> = money.sessions.keys().chain(money.due.keys()).copied().collect();
+        let outpoints: Vec<_> = money.sessions.keys().copied().collect();
         for outpoint in outpoints {
             self.channel_news(outpoint);
         }
     }
 
-    /// Something may have changed for a channel: tell its session, or settle it.
+    /// Something may have changed for a channel: tell its session.
     fn channel_news(&mut self, outpoint: OutPoint) {
         let now = self.now();
         let Some(money) = &self.money else { return };
         let Some(status) = money.status(outpoint) else {
             return;
         };
-        if money.due.contains_key(&outpoint) {
-            self.settle(outpoint);
-            return;
-        }
         let Some(id) = money.sessions.get(&outpoint).cloned() else {
             return;
         };
@@ -109,36 +110,15 @@ impl Driver {
         }
     }
 
-    fn broadcast_answer(&mut self, txid: Txid, result: Result<(), BroadcastError>) {
-        let Some(money) = &mut self.money else { return };
-        let settled = money.unanswered.remove(&txid);
-        let Err(error) = result else { return };
-        if let Some(outpoint) = settled {
-            self.say_once(
-                outpoint,
-                Report::new("unsettleable")
-                    .text_field("outpoint", outpoint)
-                    .text_field("reason", &error)
-                    .severity(Severity::Warning)
-                    .say(format!(
-                        "The settlement {txid} is not out yet, and is tried again: {error}."
-                    )),
-            );
-        } else if let Some(outpoint) = money
-            .sessions
-            .keys()
-            .find(|outpoint| outpoint.txid == txid)
-            .copied()
-        {
-            self.commitment_refused(outpoint, &error);
-        }
-    }
-
     /// The network does not take a commitment: nothing of it counts unless it is seen after all (the transaction
     /// that it spends may be on its way still).
-    fn commitment_refused(&mut self, outpoint: OutPoint, error: &BroadcastError) {
+    fn commitment_refused(&mut self, txid: Txid, error: &BroadcastError) {
         let now = self.now();
         let Some(money) = &self.money else { return };
+        let of_session = money.sessions.keys().find(|outpoint| outpoint.txid == txid);
+        let Some(outpoint) = of_session.copied() else {
+            return;
+        };
         if *error == BroadcastError::Unreachable || money.seen.contains(&outpoint) {
             return;
         }

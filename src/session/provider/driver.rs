@@ -53,7 +53,7 @@ impl Driver {
         report: ReportHandler,
     ) -> Result<Self, ProviderStartError> {
         let money = match &options.paid {
-            Some(paid) => Some(Money::start(paid, &options.data_dir, events)?),
+            Some(paid) => Some(Money::start(paid, &options.data_dir, seed.clone(), events)?),
             None => None,
         };
         Ok(Self {
@@ -111,7 +111,12 @@ impl Driver {
         let commit = self
             .accounts_since
             .map(|since| since.saturating_add(GROUP_COMMIT));
-        let next = sessions.chain(commit).min().unwrap_or(Duration::MAX);
+        let engine = self.money.as_ref().and_then(|money| money.engine.next());
+        let next = sessions
+            .chain(commit)
+            .chain(engine)
+            .min()
+            .unwrap_or(Duration::MAX);
         next.saturating_sub(now).min(IDLE)
     }
 
@@ -142,7 +147,7 @@ impl Driver {
         {
             self.commit_accounts();
         }
-        self.tick_idle(now);
+        self.engine(|engine, out| engine.tick(out));
         self.tick_deadlines(now);
     }
 
@@ -424,9 +429,8 @@ impl Driver {
         for id in ids {
             self.close_session(&id, EndReason::Stopping);
         }
-        // Whoever was gone can't come back to a stream that has ended.
-        self.tick_idle(Duration::MAX);
         self.commit_accounts();
+        self.settle_all();
     }
 }
 

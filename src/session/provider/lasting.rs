@@ -85,16 +85,27 @@ impl Driver {
         Ok(())
     }
 
-    fn look_up(&self, outpoint: OutPoint) -> Result<Recalled, String> {
-        let money = self.money.as_ref().ok_or("this stream is free")?;
-        let stored = money.resumable(&self.store, outpoint)?;
-        let key = self.channel_key(stored.record.key_index)?;
+    fn look_up(&mut self, outpoint: OutPoint) -> Result<Recalled, String> {
+        let stored = if self.session_of(outpoint).is_some() {
+            let stored = self.store.provider_channel(outpoint);
+            stored.map_err(|error| error.to_string())?
+        } else {
+            let stored = self.engine(|engine, out| engine.look_up(outpoint, out));
+            stored
+                .ok_or("this stream is free")?
+                .map_err(|error| error.to_string())?
+        };
+        let held = self.engine(|engine, out| engine.status(outpoint, out)).flatten();
+        let status = self
+            .money
+            .as_ref()
+            .and_then(|money| money.status(outpoint))
+            .or(held);
         Ok(Recalled {
+            key: self.channel_key(stored.record.key_index)?,
             record: stored.record,
-            key,
-            status: money
-                .status(outpoint)
-                .map_or(CommitmentStatus::Mempool, commitment_status),
+            // The chain is asked again anyway; unknown counts as unconfirmed.
+            status: status.map_or(CommitmentStatus::Mempool, commitment_status),
         })
     }
 
@@ -104,12 +115,18 @@ impl Driver {
         if let Some(other) = self.session_of(outpoint).filter(|other| other != id)
             && let Some(session) = self.sessions.get_mut(&other).and_then(Live::session)
         {
-            let effects = session.supersede(now);
+            let effects = session.supersede(outpoint, now);
             self.carry_out(&other, effects);
             self.commit_accounts();
         }
-        if let Some(money) = &mut self.money {
-            money.take(outpoint);
+        // A session that is superseded keeps nothing of it.
+        if self
+            .money
+            .as_ref()
+            .is_some_and(|money| money.engine.holds(outpoint))
+        {
+            let taken = self.engine(|engine, out| engine.take(outpoint, out));
+            taken.transpose().map_err(|error| error.to_string())?;
         }
         self.own(id, outpoint);
         Ok(())

@@ -12,13 +12,14 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-use bitcoin::{Address, Amount, Network, XOnlyPublicKey};
+use bitcoin::{Amount, Network, XOnlyPublicKey};
 use streamium_channel::blocks::RefundDelay;
 use streamium_channel::link::StreamName;
 use streamium_channel::money::Rate;
 
 use super::{ChainConfig, Clock, PeerEvent, ProviderPeer, ReportHandler, keys};
 use crate::chain::{ChainEvent, ChainStartError};
+use crate::settle::{Payout, SettlePolicy};
 use crate::store::{Lease, Role, Store, StoreError};
 use crate::wallet::{Seed, SeedError};
 use driver::Driver;
@@ -37,7 +38,8 @@ pub struct ProviderOptions {
 #[derive(Clone, Debug)]
 pub struct PaidOptions {
     pub rate: Rate,
-    pub payout: Address,
+    pub payout: Payout,
+    pub settle: SettlePolicy,
     pub chain: ChainConfig,
     /// `None`: ten seconds of the rate, but at least what settling costs.
     pub opening: Option<Amount>,

@@ -1,11 +1,11 @@
-//! What of the provider's side is about money: its chain, what is followed on it, and what is due.
+//! What of the provider's side is about money: its chain, what is followed on it, and the settlement engine.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Txid};
+use bitcoin::{Amount, FeeRate, OutPoint};
 use streamium_channel::handshake::GenesisHash;
 use streamium_channel::link::StreamName;
 use streamium_channel::provider::ProviderConfig;
@@ -15,8 +15,9 @@ use streamium_channel::terms::Track;
 use super::{Event, PaidOptions, ProviderStartError};
 use crate::chain::{Chain, ElectrumChain, OutpointStatus, USUAL_TARGET_BLOCKS};
 use crate::session::watched::Watched;
-use crate::settle::{DueChannel, settlement_fee_rate};
-use crate::store::{Store, StoredProviderChannel};
+use crate::settle::{Engine, Outside, settlement_fee_rate};
+use crate::store::Store;
+use crate::wallet::Seed;
 
 /// How many seconds of the rate the first payment covers at least.
 const OPENING_TIME: Duration = Duration::from_secs(10);
@@ -26,30 +27,25 @@ const STRESS: u64 = 2;
 const STRESSED_MIN: FeeRate = FeeRate::from_sat_per_vb_u32(2);
 const STRESSED_MAX: FeeRate = FeeRate::from_sat_per_vb_u32(50);
 
-/// The chain, what is followed on it, and what is due.
+/// The chain, what is followed on it, and what settles.
 pub struct Money {
     pub chain: Box<dyn Chain>,
     pub watched: Watched,
-    pub payout: ScriptBuf,
+    /// Holds the channels that no session uses.
+    pub engine: Engine,
     /// The session of each open channel.
     pub sessions: HashMap<OutPoint, String>,
     /// The session that each due channel had; its consumer may still be there to hear of the settlement.
     pub listeners: HashMap<OutPoint, String>,
-    pub due: HashMap<OutPoint, DueChannel>,
-    /// Channels whose connection was lost, and until when their consumers may come back.
-    pub idle: HashMap<OutPoint, Duration>,
     /// The commitments that a server has known at some time.
     pub seen: HashSet<OutPoint>,
-    /// Spends whose transaction the chain has not answered for yet, by txid.
-    pub unanswered: HashMap<Txid, OutPoint>,
-    /// What was said last of each due channel, so that it is not said again with every block.
-    pub said: HashMap<OutPoint, String>,
 }
 
 impl Money {
     pub fn start(
         paid: &PaidOptions,
         data_dir: &Path,
+        seed: Seed,
         events: Sender<Event>,
     ) -> Result<Self, ProviderStartError> {
         let chain = ElectrumChain::start_in(
@@ -65,14 +61,10 @@ impl Money {
         Ok(Self {
             chain: Box::new(chain),
             watched: Watched::default(),
-            payout: paid.payout.script_pubkey(),
+            engine: Engine::new(paid.settle, paid.payout.clone(), paid.chain.network, seed),
             sessions: HashMap::new(),
             listeners: HashMap::new(),
-            due: HashMap::new(),
-            idle: HashMap::new(),
             seen: HashSet::new(),
-            unanswered: HashMap::new(),
-            said: HashMap::new(),
         })
     }
 
@@ -102,7 +94,7 @@ impl Money {
             unconfirmed_limit: paid.unconfirmed_limit,
             settle_delay: paid.settle_delay,
             funding_timeout: paid.funding_timeout,
-            payout: self.payout.clone(),
+            payout: self.engine.payout().told(),
         }
     }
 
@@ -112,29 +104,24 @@ impl Money {
         let stressed = stressed.clamp(STRESSED_MIN, STRESSED_MAX);
         let fee = stressed.fee_vb(SINGLE_SETTLEMENT_VB).unwrap_or(Amount::MAX_MONEY);
         let settling = self
-            .payout
+            .engine
+            .payout()
+            .told()
             .minimal_non_dust()
             .checked_add(fee)
             .unwrap_or(Amount::MAX_MONEY);
         paid.rate.cost(OPENING_TIME).ceil_sat().max(settling)
     }
 
-    /// The record of a channel that can go on; else why not, for its consumer's eyes.
-    pub fn resumable(&self, store: &Store, outpoint: OutPoint) -> Result<StoredProviderChannel, String> {
-        if self.due.contains_key(&outpoint) {
-            return Err("it is being settled".to_owned());
-        }
-        if !self.idle.contains_key(&outpoint) && !self.sessions.contains_key(&outpoint) {
-            return Err("it is not open here".to_owned());
-        }
-        store
-            .provider_channel(outpoint)
-            .map_err(|_| "its record can't be read".to_owned())
-    }
-
-    /// A consumer has come back for it.
-    pub fn take(&mut self, outpoint: OutPoint) {
-        self.idle.remove(&outpoint);
+    /// The engine, with what it works with.
+    pub fn engine<'a>(&'a mut self, store: &'a mut Store, now: Duration) -> (&'a mut Engine, Outside<'a>) {
+        let out = Outside {
+            store,
+            chain: &*self.chain,
+            now,
+            wall: SystemTime::now(),
+        };
+        (&mut self.engine, out)
     }
 
     fn tip_height(&self) -> Option<u32> {

@@ -1,0 +1,212 @@
+//! The engine with a data folder and a chain of its own: for the command line, while no element uses the folder.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use bitcoin::{FeeRate, Transaction};
+
+use super::engine::{Engine, Means};
+use crate::chain::{BroadcastError, Chain, ChainEvent, ChainStartError, ElectrumChain, WalletRequest};
+use crate::session::{ChainConfig, Report, Severity};
+use crate::store::{Lease, Role, Store, StoreError};
+use crate::wallet::{Wallet, WalletError};
+
+/// Why a data folder can't be worked with.
+#[derive(Debug, thiserror::Error)]
+pub enum RunnerError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Wallet(#[from] WalletError),
+    #[error(transparent)]
+    Chain(#[from] ChainStartError),
+    #[error("no Electrum server answered within {0} s; what is on record stays, try again later")]
+    NoAnswer(u64),
+    #[error("no server took the transaction: {0}")]
+    NotTaken(BroadcastError),
+}
+
+/// A consumer without a stream.
+pub struct Runner {
+    /// Dropped first: no event comes after it.
+    chain: ElectrumChain,
+    events: Receiver<ChainEvent>,
+    pub engine: Engine,
+    pub wallet: Wallet,
+    pub store: Store,
+    dir: PathBuf,
+    synced: bool,
+    syncing: bool,
+    sync_again: bool,
+    _lease: Lease,
+}
+
+impl Runner {
+    /// Opens the folder, takes up its channels and begins to follow the chain.
+    pub fn open(dir: &Path, config: &ChainConfig, max_fee_rate: FeeRate) -> Result<Self, RunnerError> {
+        Self::with(dir, config, Engine::new(config.network, max_fee_rate))
+    }
+
+    /// The same, and only looks: nothing is made or handed out.
+    pub fn observe(dir: &Path, config: &ChainConfig) -> Result<Self, RunnerError> {
+        Self::with(dir, config, Engine::observer(config.network))
+    }
+
+    fn with(dir: &Path, config: &ChainConfig, engine: Engine) -> Result<Self, RunnerError> {
+        let lease = Lease::take(dir, Role::Consumer)?;
+        let wallet = Wallet::open(dir, config.network)?;
+        let store = Store::open(dir)?;
+        let (sender, events) = channel();
+        let handler = Box::new(move |event| {
+            // A runner that has stopped needs no news.
+            let _ = sender.send(event);
+        });
+        let (servers, proxy) = (config.servers.clone(), config.proxy.clone());
+        let chain = ElectrumChain::start_in(dir, servers, proxy, config.network, handler)?;
+        let mut runner = Self {
+            chain,
+            events,
+            engine,
+            wallet,
+            store,
+            dir: dir.to_owned(),
+            synced: false,
+            syncing: false,
+            sync_again: false,
+            _lease: lease,
+        };
+        runner.with_engine(|engine, means, dir| engine.recover(means, dir));
+        runner.sync();
+        Ok(runner)
+    }
+
+    /// Waits for one event, no longer than `patience`, and answers what there is to say.
+    pub fn step(&mut self, patience: Duration) -> Vec<Report> {
+        let mut reports = self.engine.reports();
+        if let Ok(event) = self.events.recv_timeout(patience) {
+            self.event(event, &mut reports);
+            reports.extend(self.engine.reports());
+        }
+        reports
+    }
+
+    /// True when the chain is known and everything that can be done now has been done and answered.
+    pub fn is_done(&self) -> bool {
+        self.chain.tip().is_some() && self.synced && !self.syncing && self.engine.is_idle()
+    }
+
+    /// Goes on until [`Runner::is_done`].
+    ///
+    /// # Errors
+    /// When `patience` has passed.
+    pub fn finish(&mut self, patience: Duration, say: &mut dyn FnMut(Report)) -> Result<(), RunnerError> {
+        let deadline = Instant::now() + patience;
+        while !self.is_done() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(RunnerError::NoAnswer(patience.as_secs()));
+            }
+            self.step(left).into_iter().for_each(&mut *say);
+        }
+        Ok(())
+    }
+
+    /// Hands a transaction out and waits for a server's word.
+    pub fn send(&mut self, tx: &Transaction, patience: Duration) -> Result<(), RunnerError> {
+        let (txid, deadline) = (tx.compute_txid(), Instant::now() + patience);
+        self.chain.broadcast(tx);
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.events.recv_timeout(left) {
+                Ok(ChainEvent::Broadcast { txid: of, result }) if of == txid => {
+                    return result.map_err(RunnerError::NotTaken);
+                }
+                Ok(event) => self.event(event, &mut Vec::new()),
+                Err(_) => return Err(RunnerError::NoAnswer(patience.as_secs())),
+            }
+        }
+    }
+
+    /// The best tip that servers told of.
+    pub fn tip_height(&self) -> Option<u32> {
+        self.chain.tip().map(|tip| tip.height)
+    }
+
+    /// What the chain suggests.
+    pub fn fee_rate(&self, within_blocks: u16) -> Option<FeeRate> {
+        self.chain.fee_rate(within_blocks)
+    }
+
+    fn event(&mut self, event: ChainEvent, reports: &mut Vec<Report>) {
+        match event {
+            ChainEvent::Tip(_) => {
+                self.sync();
+                self.look();
+            }
+            ChainEvent::Script { script, transactions } => {
+                let ours = self.with_engine(|engine, means, _| engine.script(means, &script, transactions));
+                if ours {
+                    self.sync();
+                }
+            }
+            ChainEvent::Broadcast { txid, result } => self.engine.broadcast_answer(txid, result),
+            ChainEvent::WalletSynced(update) => {
+                if let Err(error) = self.wallet.apply(*update) {
+                    let words = format!("The wallet could not take what the server sent: {error}.");
+                    reports.push(Report::new("wallet").say(words).severity(Severity::Warning));
+                }
+                self.synced = true;
+                self.sync_done();
+                self.look();
+            }
+            ChainEvent::WalletSyncFailed(_) => self.sync_done(),
+            ChainEvent::FeeRate(_) => self.look(),
+            ChainEvent::Reachable { server } => {
+                reports.push(crate::session::reachable(&server));
+                self.sync();
+                self.look();
+            }
+            ChainEvent::Unreachable { server, why } => {
+                reports.push(crate::session::unreachable(&server, &why));
+            }
+            ChainEvent::Disagreement { server, words } => {
+                reports.push(crate::session::disagreement(&server, &words));
+            }
+            ChainEvent::Agreement { server } => reports.push(crate::session::agreement(&server)),
+        }
+    }
+
+    fn look(&mut self) {
+        self.with_engine(|engine, means, _| engine.look(means));
+    }
+
+    /// Lets the engine do something by itself.
+    pub fn with_engine<T>(&mut self, act: impl FnOnce(&mut Engine, &mut Means<'_>, &Path) -> T) -> T {
+        let mut means = Means {
+            store: &mut self.store,
+            wallet: &mut self.wallet,
+            chain: &self.chain,
+        };
+        act(&mut self.engine, &mut means, &self.dir)
+    }
+
+    fn sync(&mut self) {
+        if self.syncing {
+            self.sync_again = true;
+            return;
+        }
+        let request = self.wallet.sync_request();
+        // A full scan ends at a gap; scripts beyond it that this wallet did give out need a second look.
+        self.sync_again = matches!(request, WalletRequest::FullScan(_));
+        self.syncing = true;
+        self.chain.sync_wallet(request);
+    }
+
+    fn sync_done(&mut self) {
+        self.syncing = false;
+        if std::mem::take(&mut self.sync_again) {
+            self.sync();
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Who may come back, and until when.
+
+use super::*;
+use crate::store::ProviderChannelState::{Due, Open};
+
+#[test]
+fn the_channels_of_a_crash_may_be_resumed_for_the_settle_delay() {
+    let mut world = World::new();
+    let outpoint = world.open(10_000, 3);
+    world.restart();
+    world.news(outpoint);
+    world.pass(MINUTE - Duration::from_secs(1));
+    assert_eq!(world.state(outpoint), Open);
+    assert!(world.mempool().is_empty());
+    world.pass(Duration::from_secs(1));
+    assert_eq!(inputs(&world.only()), [outpoint]);
+}
+
+#[test]
+fn what_was_due_is_due_at_once_at_the_next_start() {
+    let mut world = World::new();
+    world.answer = Err(BroadcastError::Unreachable);
+    let outpoint = world.record(10_000);
+    world.release(outpoint, Release::Now);
+    assert_eq!(world.state(outpoint), Due);
+    world.answer = Ok(());
+    world.put(world.commitment(outpoint), Some(world.height()));
+    world.restart();
+    world.news(outpoint);
+    assert_eq!(inputs(&world.only()), [outpoint]);
+}
+
+#[test]
+fn a_consumer_that_comes_back_in_time_gets_its_channel() {
+    let mut world = World::new();
+    let outpoint = world.open(10_000, 3);
+    world.release(outpoint, Release::After(MINUTE));
+    world.pass(MINUTE / 2);
+    let taken = world.with(|engine, out| engine.take(outpoint, out)).unwrap();
+    assert_eq!(taken.record.best.unwrap().cumulative, sat(10_000));
+    assert!(!world.engine.holds(outpoint));
+    world.pass(2 * MINUTE);
+    assert!(world.mempool().is_empty(), "it is the session's");
+    let again = world.with(|engine, out| engine.take(outpoint, out));
+    assert!(matches!(again, Err(NotResumable::InUse(_))));
+    // And goes back when that ends, too.
+    world.release(outpoint, Release::After(MINUTE));
+    world.pass(MINUTE);
+    assert_eq!(inputs(&world.only()), [outpoint]);
+}
+
+#[test]
+fn a_channel_that_waits_for_its_batch_may_still_be_resumed_and_is_open_again() {
+    let mut world = World::new();
+    let outpoint = world.due(10_000, 10);
+    assert_eq!(world.state(outpoint), Due);
+    world.with(|engine, out| engine.take(outpoint, out)).unwrap();
+    assert_eq!(world.state(outpoint), Open);
+    world.pass(BATCH_DELAY);
+    assert!(world.mempool().is_empty());
+}
+
+#[test]
+fn what_is_settled_spent_unknown_or_too_old_is_not_resumed() {
+    let mut world = World::new();
+    let take = |world: &mut World, outpoint| {
+        world
+            .with(|engine, out| engine.take(outpoint, out))
+            .map(drop)
+            .unwrap_err()
+    };
+    let settling = world.due(10_000, 1);
+    assert!(matches!(take(&mut world, settling), NotResumable::Settling(_)));
+    let txid = world.only().compute_txid();
+    world.block(&[txid]);
+    world.blocks(5);
+    assert!(matches!(take(&mut world, settling), NotResumable::Closed(..)));
+
+    let spent = world.open(10_000, 10);
+    world.put(foreign_spend(spent, 500), None);
+    world.release(spent, Release::After(MINUTE));
+    assert!(matches!(take(&mut world, spent), NotResumable::Spent(..)));
+
+    let unknown = OutPoint::null();
+    assert!(matches!(take(&mut world, unknown), NotResumable::Unknown(_)));
+
+    let last = world.open_with(10_000, 108, 144);
+    world.release(last, Release::After(MINUTE));
+    assert!(world.with(|engine, out| engine.take(last, out)).is_ok());
+    let late = world.due(10_000, 10);
+    world.with(|engine, out| engine.take(late, out)).unwrap();
+    world.release(late, Release::After(MINUTE * 600));
+    // The servers say no more, but the time passes.
+    world.wall += Tip::BLOCK_INTERVAL * 963;
+    assert!(matches!(take(&mut world, late), NotResumable::TooOld { .. }));
+}
+
+#[test]
+fn a_channel_near_its_refund_is_due_however_long_it_could_be_resumed() {
+    let mut world = World::new();
+    let outpoint = world.open_with(10_000, 108, 144);
+    world.release(outpoint, Release::After(MINUTE * 6_000));
+    assert_eq!(world.state(outpoint), Open);
+    world.blocks(1);
+    assert_eq!(inputs(&world.only()), [outpoint]);
+}
+
+#[test]
+fn a_stop_makes_all_due_and_waits_for_nobody() {
+    let mut world = World::new();
+    let idle = world.open(10_000, 10);
+    world.release(idle, Release::After(MINUTE));
+    let waits = world.due(10_000, 10);
+    assert!(world.mempool().is_empty());
+    world.with(|engine, out| engine.stop(out));
+    world.pass(Duration::ZERO);
+    assert_eq!(inputs(&world.only()), sorted([idle, waits]));
+    assert!(world.engine.is_idle(world.now));
+}
+
+#[test]
+fn a_stop_waits_for_answers_but_not_for_ever() {
+    let mut world = World::new();
+    let outpoint = world.open(10_000, 10);
+    let release = |engine: &mut Engine, out: &mut Outside<'_>| engine.release(outpoint, Release::Now, out);
+    world.with(release).unwrap();
+    world.with(|engine, out| engine.stop(out));
+    assert!(!world.engine.is_idle(world.now), "no server has said anything");
+    world.pass(Duration::from_secs(2));
+    assert!(world.engine.is_idle(world.now));
+}
