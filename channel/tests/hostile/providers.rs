@@ -294,7 +294,6 @@ fn forgetting_what_earlier_channels_paid_earns_no_second_budget() {
     (record.best, record.carried, record.consumed) = (None, Amount::ZERO, Default::default());
     (pair.best, pair.consumed) = (None, Default::default());
     let past = Past {
-        tolerated: Default::default(),
         spent: before.paid + before.carried,
         tolerated: Default::default(),
         resumable: vec![Resumable {

@@ -71,7 +71,9 @@ impl Run {
             }
             Op::Supersede => {
                 self.superseded |= !self.ended;
-                let effects = self.session.supersede(self.now);
+                let taken = self.session.channels().first().copied();
+                let taken = taken.unwrap_or_else(|| outpoint(7));
+                let effects = self.session.supersede(taken, self.now);
                 self.take(effects);
             }
             Op::Tip(height) => self.session.tip(*height),
