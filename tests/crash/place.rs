@@ -71,7 +71,8 @@ impl Place {
         assert_eq!(
             status.signal(),
             Some(9),
-            "{point} was not reached: {said:?}\n{}",
+            "{point} was not reached: {said:?} {:?}\n{}",
+            self.states(),
             self.log()
         );
     }
