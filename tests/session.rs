@@ -112,7 +112,7 @@ fn what_a_vanished_provider_never_settled_comes_back_in_full() {
     wait_for_mempool(regtest, outpoint.txid);
     gone.stop(PATIENCE);
     wire.cut();
-    consumed.wait("lost");
+    consumed.wait("ended");
     first.stop(PATIENCE);
 
     confirm_txid(regtest, outpoint.txid);
@@ -139,7 +139,7 @@ fn terms_beyond_the_budget_lock_nothing() {
     // A budget below the opening payment is refused before anything is locked.
     let (consumer, mut consumed) = consumer(regtest, &dirs.path().join("c"), provider.public_key(), 500);
     Wire::connect(&provider.inputs(), &consumer.inputs());
-    let ended = consumed.wait("lost");
+    let ended = consumed.wait("ended");
     assert!(text(&ended, "reason").contains("above the budget"), "{ended:?}");
     provided.wait("ended");
     consumer.stop(PATIENCE);

@@ -350,6 +350,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_transaction_that_ends_too_early_is_an_error() {
+        for hex in [
+            "",
+            "0",
+            "zz",
+            "02",
+            "0200000000",
+            "020000000001",
+            &"00".repeat(64),
+        ] {
+            let text = format!(r#"{{"type":"commitment","transaction":"{hex}","output":0}}"#);
+            assert!(decode::<ConsumerMessage>(&text).is_err(), "{hex}");
+        }
+    }
+
     const KEY: &str = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
 
     #[test]

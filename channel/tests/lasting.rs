@@ -161,7 +161,7 @@ fn a_provider_that_lies_about_the_account_is_left() {
         }),
         ("more consumed than arrived", |message| {
             if let ProviderMessage::Resumed { consumed_msat, .. } = message {
-                *consumed_msat += 600_000;
+                *consumed_msat += 950_000;
             }
         }),
         ("another credit carried", |message| {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use bitcoin::{FeeRate, Transaction};
+use bitcoin::{BlockHash, FeeRate, Transaction};
 
 use super::engine::{Engine, Means};
 use crate::chain::{BroadcastError, Chain, ChainEvent, ChainStartError, ElectrumChain, WalletRequest};
@@ -36,6 +36,8 @@ pub struct Runner {
     pub wallet: Wallet,
     pub store: Store,
     dir: PathBuf,
+    /// The last tip that was acted upon: the chain may know of a later one already.
+    seen: Option<BlockHash>,
     synced: bool,
     syncing: bool,
     sync_again: bool,
@@ -71,6 +73,7 @@ impl Runner {
             wallet,
             store,
             dir: dir.to_owned(),
+            seen: None,
             synced: false,
             syncing: false,
             sync_again: false,
@@ -93,7 +96,10 @@ impl Runner {
 
     /// True when the chain is known and everything that can be done now has been done and answered.
     pub fn is_done(&self) -> bool {
-        self.chain.tip().is_some() && self.synced && !self.syncing && self.engine.is_idle()
+        self.chain.tip().is_some_and(|tip| self.seen == Some(tip.hash))
+            && self.synced
+            && !self.syncing
+            && self.engine.is_idle()
     }
 
     /// Goes on until [`Runner::is_done`].
@@ -140,7 +146,8 @@ impl Runner {
 
     fn event(&mut self, event: ChainEvent, reports: &mut Vec<Report>) {
         match event {
-            ChainEvent::Tip(_) => {
+            ChainEvent::Tip(tip) => {
+                self.seen = Some(tip.hash);
                 self.sync();
                 self.look();
             }

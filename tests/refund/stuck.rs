@@ -20,9 +20,9 @@ fn is_mined(regtest: &Regtest, opened: &Opened) -> bool {
 /// Mines a block, and lets the viewer see it.
 fn pass_block(viewer: &mut Viewer, regtest: &Regtest) {
     regtest.mine(1);
-    let height = regtest.height();
+    let tip = regtest.cli(&["getbestblockhash"]).parse().unwrap();
     viewer.until("the block", |viewer| {
-        viewer.runner.tip_height() == Some(height) && viewer.runner.is_done()
+        viewer.runner.wallet.is_synced_to(tip) && viewer.runner.is_done()
     });
 }
 

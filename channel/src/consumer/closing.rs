@@ -7,9 +7,6 @@ use crate::message::ClosingOffer;
 use crate::settlement::SINGLE_SETTLEMENT_VB;
 use bitcoin::Amount;
 
-/// The size of a cooperative close, in vB, generously.
-const CLOSING_VB: u64 = 200;
-
 impl ConsumerSession {
     /// A balance that does not cover its settlement would never be settled, and lock our money for the whole delay:
     /// offer a closing transaction that pays it in full and gives the rest back at once.
@@ -36,7 +33,8 @@ impl ConsumerSession {
         if balance >= settling {
             return None;
         }
-        let fee = channel.fee_rate.fee_vb(CLOSING_VB)?;
+        // A closing transaction is no larger: it has a sighash byte less.
+        let fee = channel.fee_rate.fee_vb(SINGLE_SETTLEMENT_VB)?;
         let closing = Closing {
             channel: &channel.channel,
             balance,

@@ -149,6 +149,8 @@ pub enum ConsumerNotice {
         paid: Amount,
         /// Its capacity.
         capacity: Amount,
+        /// What this run has believed of the provider's count beyond its own; see [`Past::tolerated`].
+        tolerated: Msat,
     },
     /// The provider does not go on with it, in its words.
     NotResumed {

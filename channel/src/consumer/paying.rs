@@ -142,7 +142,7 @@ impl Paying {
     fn switch_if_due(&mut self, now: Duration, out: &mut Vec<Effect>) -> bool {
         let payable = self.channel.channel.contract().payable();
         let used_up = self.purse.paid() >= payable && self.purse.target(now) > payable;
-        let due = used_up || self.is_old();
+        let due = used_up || self.is_old(now);
         let Some(next) = self.take_next(due, now) else {
             return false;
         };

@@ -109,11 +109,21 @@ impl Purse {
 
     /// The cumulative amount that the present channel should have paid by now, if there were no limit.
     pub fn target(&self, now: Duration) -> Amount {
-        let counted = self.consumed(now).max(self.reported);
-        let all = counted.plus(self.window).ceil_sat();
-        all.checked_sub(self.carried)
+        self.due(now)
+            .checked_sub(self.carried)
             .unwrap_or(Amount::ZERO)
             .max(self.opening)
+    }
+
+    /// Whether no more is paid than what arrived and a window: the last opening payment is used up.
+    pub fn has_used_opening(&self, now: Duration) -> bool {
+        self.total() <= self.due(now)
+    }
+
+    /// What all channels should have paid by now.
+    fn due(&self, now: Duration) -> Amount {
+        let counted = self.consumed(now).max(self.reported);
+        counted.plus(self.window).ceil_sat()
     }
 
     /// Notes a signed payment.

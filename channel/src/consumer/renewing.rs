@@ -59,8 +59,13 @@ impl Paying {
     }
 
     /// Whether the present channel is to be left for the next although some of it is unused.
-    pub(super) fn is_old(&self) -> bool {
-        self.blocks_left() <= LEAVE_BLOCKS
+    pub(super) fn is_old(&self, now: Duration) -> bool {
+        self.is_aging(LEAVE_BLOCKS, now)
+    }
+
+    /// Its depth is the provider's word: who lies about it earns no opening payment after the other.
+    fn is_aging(&self, blocks: u32, now: Duration) -> bool {
+        self.blocks_left() <= blocks && self.purse.has_used_opening(now)
     }
 }
 
@@ -91,7 +96,7 @@ impl ConsumerSession {
         }
         let confirmed = open.channel.acknowledged
             && open.channel.confirmations >= u32::from(open.terms.min_confirmations);
-        let wanted = open.is_nearly_used() || open.blocks_left() <= LEAD_BLOCKS;
+        let wanted = open.is_nearly_used() || open.is_aging(LEAD_BLOCKS, now);
         if confirmed && wanted && self.playing && open.may_go_on(&self.policy, self.past.spent) {
             open.next = Next::Wanted;
             out.push(Effect::Notice(ConsumerNotice::Renewing {

@@ -5,8 +5,9 @@ use super::state::{ConsumerChannel, Next, Paying, State};
 use super::{ConsumerEffect as Effect, ConsumerNotice, Purse};
 use crate::contract::Channel;
 use crate::fault::Fault;
+use crate::liveness::SILENT_AFTER;
 use crate::message::{ConsumerMessage, GateState, words};
-use crate::money::Msat;
+use crate::money::{Msat, Rate};
 use crate::payment::{Payment, PaymentSignature};
 use crate::record::ConsumerRecord;
 use crate::resume::Challenge;
@@ -36,6 +37,8 @@ pub struct Past {
     pub spent: Amount,
     /// The channels that may go on, the best candidate first.
     pub resumable: Vec<Resumable>,
+    /// What this run has believed of its provider's count beyond its own, when channels went on.
+    pub tolerated: Msat,
 }
 
 /// What the provider says it holds.
@@ -46,6 +49,13 @@ pub(super) struct Resumed {
     pub(super) consumed: Msat,
     pub(super) payout: ScriptBuf,
 }
+
+/// A provider notices a lost connection this late, and has sent media until then. So much is believed once, and once
+/// more for each [`TOLERATED_AGAIN`] of media: a provider that cuts connections to earn this gains a fifteenth at most.
+const TOLERATED: Duration = SILENT_AFTER;
+
+/// See [`TOLERATED`].
+const TOLERATED_AGAIN: Duration = Duration::from_secs(60);
 
 /// After a crash of ours the own count may lack this many payment intervals.
 const UNWRITTEN_INTERVALS: u32 = 2;
@@ -93,6 +103,11 @@ impl ConsumerSession {
         let purse = self.restored(&channel, terms, candidate, &resumed, now)?;
         let capacity = channel.contract().capacity();
         let paid = purse.paid();
+        // An account that begins anew has counted less than is on record.
+        let tolerated = self
+            .past
+            .tolerated
+            .plus(purse.consumed(now).minus(record.consumed));
         let present = ConsumerChannel {
             channel,
             key: candidate.key,
@@ -111,6 +126,7 @@ impl ConsumerSession {
             outpoint,
             paid,
             capacity,
+            tolerated,
         }));
         self.open(
             Paying {
@@ -131,6 +147,18 @@ impl ConsumerSession {
             self.pay_again(now, out);
         }
         Ok(())
+    }
+
+    /// What is believed of the provider's count beyond the own one, for what was on its way when the connection was
+    /// lost.
+    fn tolerance(&self, rate: Rate, own: Msat) -> Msat {
+        let again = own
+            .to_msat()
+            .checked_div(rate.cost(TOLERATED_AGAIN).to_msat())
+            .unwrap_or(0);
+        let times = again.saturating_add(1);
+        let all = Msat::new(rate.cost(TOLERATED).to_msat().saturating_mul(times));
+        all.minus(self.past.tolerated)
     }
 
     fn restored(
@@ -171,6 +199,7 @@ impl ConsumerSession {
         let own = record
             .consumed
             .plus(unwritten)
+            .plus(self.tolerance(terms.rate, record.consumed))
             .min(resumed.consumed)
             .max(record.consumed);
         purse.restore(record.carried, paid, own);

@@ -9,11 +9,13 @@ mod opening;
 mod paying;
 mod resuming;
 mod session;
+mod stake;
 mod state;
 
 pub use account::Account;
 pub use resuming::Recalled;
 pub use session::{COMMITMENT_TIMEOUT, HELLO_TIMEOUT, ProviderSession};
+pub use stake::Stake;
 
 use crate::blocks::RefundDelay;
 use crate::fault::Fault;

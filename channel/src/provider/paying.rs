@@ -8,7 +8,7 @@ use crate::cooperative::Closing;
 use crate::fault::Fault;
 use crate::message::{ClosingOffer, words};
 use crate::payment::{Payment, PaymentError, PaymentSignature};
-use bitcoin::{Amount, OutPoint};
+use bitcoin::{Amount, FeeRate, OutPoint, Transaction};
 use std::time::Duration;
 
 impl ProviderSession {
@@ -142,6 +142,10 @@ impl ProviderSession {
         };
         let balance = open.best.map_or(Amount::ZERO, |best| best.cumulative());
         let transaction = closing.complete(&offer.signature, balance, &open.key.key).ok()?;
+        // One that nobody mines would stand in the place of our settlement until the refund.
+        if offer.fee < self.config.least_fee(&transaction)? {
+            return None;
+        }
         let is_dust = offer.balance < payout.minimal_non_dust();
         Some(Effect::CloseCooperatively {
             outpoint: offer.outpoint,
@@ -152,6 +156,12 @@ impl ProviderSession {
 }
 
 impl ProviderConfig {
+    /// What a transaction pays at the fee rate that the terms ask of commitments.
+    fn least_fee(&self, transaction: &Transaction) -> Option<Amount> {
+        let rate = FeeRate::from_sat_per_kwu(self.commitment_fee_rate_sat_per_kvb.div_ceil(4));
+        rate.fee_vb(transaction.vsize() as u64)
+    }
+
     /// The first payment of a channel covers its own settlement.
     fn check_first(
         &self,

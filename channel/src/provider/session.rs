@@ -123,7 +123,7 @@ impl ProviderSession {
     pub fn unconfirmed_limit(&self) -> Amount {
         let least = self.config.min_confirmations;
         self.open_channels()
-            .filter(|open| !open.is_confirmed(least))
+            .filter(|open| !open.is_confirmed(least) && open.status != CommitmentStatus::Missing)
             .map(|open| open.unconfirmed_limit)
             .try_fold(Amount::ZERO, Amount::checked_add)
             .unwrap_or(Amount::MAX_MONEY)

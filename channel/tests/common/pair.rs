@@ -43,6 +43,7 @@ pub struct Pair {
     /// Channels whose account went on with another.
     pub used_up: Vec<OutPoint>,
     fresh_keys: u8,
+    tolerated: Msat,
     pub best: Option<PaymentRecord>,
     pub consumed: Msat,
     pub settle_due: bool,
@@ -155,6 +156,7 @@ impl Pair {
             released: Vec::new(),
             used_up: Vec::new(),
             fresh_keys: 0,
+            tolerated: Msat::ZERO,
             best: None,
             consumed: Msat::ZERO,
             settle_due: false,
@@ -256,6 +258,7 @@ impl Pair {
             .collect();
         resumable.sort_by_key(|resumable| std::cmp::Reverse(resumable.record.carried));
         Past {
+            tolerated: self.tolerated,
             spent: resumable
                 .iter()
                 .map(|resumable| resumable.spent)
@@ -441,7 +444,12 @@ impl Pair {
                     assert!(self.consumer_record.is_some(), "broadcast before it was durable");
                     self.broadcasts.push(tx);
                 }
-                ConsumerEffect::Notice(notice) => self.notices.push(notice),
+                ConsumerEffect::Notice(notice) => {
+                    if let ConsumerNotice::Resumed { tolerated, .. } = &notice {
+                        self.tolerated = *tolerated;
+                    }
+                    self.notices.push(notice);
+                }
                 ConsumerEffect::End(end) => self.consumer_end = Some(end),
                 ConsumerEffect::AwaitFunds { .. } | ConsumerEffect::Watch { .. } => (),
             }

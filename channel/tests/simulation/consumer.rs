@@ -17,6 +17,7 @@ use streamium_channel::consumer::{
 use streamium_channel::contract::{Channel, Contract};
 use streamium_channel::fault::Fault;
 use streamium_channel::message::encode;
+use streamium_channel::money::Msat;
 use streamium_channel::record::ConsumerRecord;
 use streamium_channel::refund::refund;
 use streamium_channel::script::ChangeScript;
@@ -40,6 +41,7 @@ pub struct Consumer {
     pub accounts: BTreeMap<OutPoint, Amount>,
     /// And what it has paid through channels that no account goes on with.
     pub left_behind: Amount,
+    pub tolerated: Msat,
     pub present: Option<OutPoint>,
     pub last_tick: Duration,
     pub arrivals: Arrivals,
@@ -62,6 +64,7 @@ impl Consumer {
             live: None,
             accounts: BTreeMap::new(),
             left_behind: Amount::ZERO,
+            tolerated: Msat::ZERO,
             present: None,
             last_tick: Duration::ZERO,
             arrivals: Arrivals::default(),
@@ -166,7 +169,12 @@ impl World {
                 self.judge_opened(*outpoint);
                 self.consumer.present.get_or_insert(*outpoint);
             }
-            ConsumerNotice::Resumed { outpoint, .. } => self.consumer.present = Some(*outpoint),
+            ConsumerNotice::Resumed {
+                outpoint, tolerated, ..
+            } => {
+                self.consumer.present = Some(*outpoint);
+                self.consumer.tolerated = *tolerated;
+            }
             ConsumerNotice::RolledOver { from, to } => {
                 let total = self.consumer.accounts.remove(from).unwrap_or(Amount::ZERO);
                 self.consumer.accounts.insert(*to, total);
@@ -236,6 +244,7 @@ impl World {
         Past {
             spent: consumer.accounts.values().copied().sum::<Amount>() + consumer.left_behind,
             resumable: resumable.collect(),
+            tolerated: consumer.tolerated,
         }
     }
 
@@ -247,6 +256,7 @@ impl World {
         (consumer.up, consumer.life) = (false, consumer.life + 1);
         consumer.accounts.clear();
         consumer.left_behind = Amount::ZERO;
+        consumer.tolerated = Msat::ZERO;
         consumer.present = None;
         if let Some((conn, _)) = consumer.live.take() {
             self.cut(conn);

@@ -6,12 +6,12 @@
 //! -- --nocapture` plays it again with all that happened.
 
 #[path = "../common/mod.rs"]
-#[allow(dead_code)]
 mod common;
 
 mod chain;
 mod clock;
 mod conditions;
+mod connecting;
 mod consumer;
 mod dice;
 mod ending;
@@ -21,6 +21,7 @@ mod judge;
 mod keys;
 mod link;
 mod provider;
+mod settling;
 mod totals;
 mod world;
 
@@ -78,12 +79,15 @@ fn all(seeds: std::ops::Range<u64>) -> Totals {
         let mut totals = Totals::default();
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= seeds.end || failures.lock().unwrap().len() > 200 {
+            if seed >= seeds.end || failures.lock().unwrap().len() > 2 {
                 return totals;
             }
             match run(seed, false) {
                 Ok(run) => totals += run,
-                Err(words) => failures.lock().unwrap().push(words),
+                Err(words) => {
+                    eprintln!("{}", words.lines().next().unwrap_or_default());
+                    failures.lock().unwrap().push(words);
+                }
             }
         }
     };

@@ -333,7 +333,9 @@ impl Driver {
                 self.paid = self.paid.checked_add(*added).unwrap_or(Amount::MAX_MONEY);
                 self.set_status(ConsumerStatus::Paid(self.paid));
             }
-            ConsumerNotice::Resumed { outpoint, .. } => self.use_channel(*outpoint),
+            ConsumerNotice::Resumed {
+                outpoint, tolerated, ..
+            } => self.use_channel(*outpoint, *tolerated),
             ConsumerNotice::RolledOver { from, to } => self.leave_channel(*from, *to),
             ConsumerNotice::Gate { state } => {
                 self.set_status(ConsumerStatus::State(match state {

@@ -25,6 +25,7 @@ impl Driver {
         Past {
             spent: spent.unwrap_or(Amount::MAX_MONEY),
             resumable: self.resumable(money),
+            tolerated: money.tolerated,
         }
     }
 
@@ -101,8 +102,9 @@ impl Driver {
     }
 
     /// The session goes on with an open channel.
-    pub(super) fn use_channel(&mut self, outpoint: OutPoint) {
+    pub(super) fn use_channel(&mut self, outpoint: OutPoint, tolerated: Msat) {
         if let Some(money) = &mut self.money {
+            money.tolerated = tolerated;
             money.in_use = Some(outpoint);
         }
     }

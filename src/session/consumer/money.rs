@@ -8,6 +8,7 @@ use bitcoin::key::Keypair;
 use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Amount, FeeRate, Network, OutPoint, ScriptBuf};
 use streamium_channel::consumer::ChannelKeys;
+use streamium_channel::money::Msat;
 use streamium_channel::script::ChangeScript;
 
 use super::{ConsumerStartError, Event};
@@ -31,6 +32,8 @@ pub struct Money {
     pub accounts: HashMap<OutPoint, Amount>,
     /// What this run has paid through channels that no account goes on with.
     pub left_behind: Amount,
+    /// What was believed of the provider's count beyond our own.
+    pub tolerated: Msat,
     funding_script: Option<ScriptBuf>,
     pub syncing: bool,
     /// Something changed while a sync was under way.
@@ -74,6 +77,7 @@ impl Money {
             in_use: None,
             accounts: HashMap::new(),
             left_behind: Amount::ZERO,
+            tolerated: Msat::ZERO,
             funding_script: None,
             syncing: false,
             sync_again: false,

@@ -26,7 +26,7 @@ pub fn report(link: &Link, notice: &ConsumerNotice, rate: Rate, budget: Amount, 
                 "Committed {} in {outpoint}. Should the provider vanish, they come back by themselves; any descriptor wallet finds them with {descriptor}",
                 sats(*capacity)
             )),
-        ConsumerNotice::Resumed { outpoint, paid, capacity } => Report::new("resumed")
+        ConsumerNotice::Resumed { outpoint, paid, capacity, .. } => Report::new("resumed")
             .text_field("outpoint", outpoint)
             .sat("paid-sat", *paid)
             .sat("capacity-sat", *capacity)

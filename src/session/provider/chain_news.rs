@@ -76,6 +76,10 @@ impl Driver {
         let status = commitment_status(status);
         if let Some(money) = &mut self.money {
             money.seen.insert(outpoint);
+            money.unseen.remove(&outpoint);
+        }
+        if status == CommitmentStatus::Mempool {
+            self.limit_unconfirmed(&id, outpoint);
         }
         if let Some(session) = self.sessions.get_mut(&id).and_then(Live::session) {
             let effects = session.commitment_status(outpoint, status, now);

@@ -149,6 +149,7 @@ impl Driver {
         }
         self.engine(|engine, out| engine.tick(out));
         self.tick_deadlines(now);
+        self.tick_unseen(now);
     }
 
     fn tick_session(&mut self, id: &str, now: Duration) {
@@ -178,28 +179,12 @@ impl Driver {
             return;
         }
         let free = self.options.paid.is_none();
-        if let Some(paid) = &self.options.paid
-            && self.sessions.values().filter(|live| live.is_unpaid()).count() >= paid.max_unpaid_consumers
-        {
-            self.evict_idle();
+        if !self.has_room() && !self.evict_idle() {
+            peer.end();
+            return;
         }
         peer.set_gate(free);
         self.sessions.insert(id, Live::new(peer, self.now()));
-    }
-
-    /// Makes room among those that have not paid: the one that has been here longest goes.
-    fn evict_idle(&mut self) {
-        let idle = self.sessions.iter().filter(|(_, live)| live.is_unpaid());
-        let Some(id) = idle.min_by_key(|(_, live)| live.since).map(|(id, _)| id.clone()) else {
-            return;
-        };
-        self.close_session(&id, EndReason::Busy);
-        if let Some(live) = self.sessions.get(&id)
-            && matches!(live.phase, Phase::Connecting | Phase::Waiting(_))
-        {
-            live.peer.end();
-            self.sessions.remove(&id);
-        }
     }
 
     fn peer_event(&mut self, id: &str, event: PeerEvent) {

@@ -44,26 +44,34 @@ impl Driver {
         Ok(())
     }
 
-    /// The channel is this session's from now on; what may count of it unconfirmed is limited over all sessions.
+    /// The channel is this session's from now on.
     fn own(&mut self, id: &str, outpoint: OutPoint) {
+        self.limit_unconfirmed(id, outpoint);
+        let now = self.now();
+        if let Some(money) = &mut self.money {
+            money.sessions.insert(outpoint, id.to_owned());
+            if !money.seen.contains(&outpoint) {
+                money.unseen.insert(outpoint, now);
+            }
+        }
+    }
+
+    /// What may count of a channel before it is confirmed is limited over all sessions. A commitment that the chain does
+    /// not know counts nothing, and takes nothing from the others; when it comes back there may be less left for it.
+    pub(super) fn limit_unconfirmed(&mut self, id: &str, outpoint: OutPoint) {
         let taken: Amount = self
             .sessions
             .values_mut()
             .filter_map(Live::session)
             .map(|session| session.unconfirmed_limit())
             .sum();
-        if let (Some(paid), Some(session)) = (
-            &self.options.paid,
-            self.sessions.get_mut(id).and_then(Live::session),
-        ) {
+        let Some(paid) = &self.options.paid else { return };
+        if let Some(session) = self.sessions.get_mut(id).and_then(Live::session) {
             let others = taken
                 .checked_sub(session.unconfirmed_limit())
                 .unwrap_or(Amount::ZERO);
             let left = paid.unconfirmed_total.checked_sub(others).unwrap_or(Amount::ZERO);
             session.lower_unconfirmed_limit(outpoint, left);
-        }
-        if let Some(money) = &mut self.money {
-            money.sessions.insert(outpoint, id.to_owned());
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use streamium_channel::provider::{EndReason, ProviderSession};
+use streamium_channel::provider::{EndReason, ProviderSession, Stake};
 
 use crate::session::ProviderPeer;
 
@@ -64,12 +64,12 @@ impl Live {
         }
     }
 
-    /// True if it counts among those that have not paid.
-    pub fn is_unpaid(&self) -> bool {
+    /// What one that has not paid has put into its session; `None` for the others.
+    pub fn unpaid(&self) -> Option<Stake> {
         match &self.phase {
-            Phase::Connecting | Phase::Waiting(_) => true,
-            Phase::Running(session) => !session.has_paid(),
-            Phase::Lingering { .. } => false,
+            Phase::Connecting | Phase::Waiting(_) => Some(Stake::Nothing),
+            Phase::Running(session) => (!session.has_paid()).then(|| session.stake()),
+            Phase::Lingering { .. } => None,
         }
     }
 }

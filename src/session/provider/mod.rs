@@ -6,7 +6,9 @@ mod lasting;
 mod live;
 mod money;
 mod notices;
+mod room;
 mod settling;
+mod unseen;
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};

@@ -39,6 +39,8 @@ pub struct Money {
     pub listeners: HashMap<OutPoint, String>,
     /// The commitments that a server has known at some time.
     pub seen: HashSet<OutPoint>,
+    /// Those that none has known yet, and since when.
+    pub unseen: HashMap<OutPoint, Duration>,
 }
 
 impl Money {
@@ -65,6 +67,7 @@ impl Money {
             sessions: HashMap::new(),
             listeners: HashMap::new(),
             seen: HashSet::new(),
+            unseen: HashMap::new(),
         })
     }
 

@@ -108,7 +108,7 @@ fn a_spend_that_can_t_be_true_drives_no_fee() {
     let made = world.only();
     world.forget(made.compute_txid());
     // The refund leaf is closed for 1,000 blocks more, and the signature is not looked at.
-    world.put(foreign_spend(outpoint, 40_000), None);
+    world.put(foreign_spend(outpoint, 1_000), None);
     world.news(outpoint);
     world.blocks(2);
     assert_eq!(world.variants(outpoint), [made.compute_txid()]);

@@ -1,0 +1,186 @@
+#!/bin/bash
+# Removes one rule at a time from a copy of the tree, and runs the test that docs/security.md names for it: the test
+# must fail. Prints a table; fails if a removal went unnoticed, or if a rule is not where the table says.
+#
+#   tests/mutate.sh [WORDS]     only the rules whose name has these words
+#
+# By hand: it takes some ten minutes. Only the crate channel/ is built, in a temporary folder.
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+only=${1:-}
+work=$(mktemp -d "${TMPDIR:-/tmp}/mutate.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+tree=$work/tree
+mkdir "$tree"
+git -C "$root" ls-files -z -- Cargo.toml Cargo.lock channel docs tests/common |
+    (cd "$root" && tar --null -T - -cf -) | tar -xf - -C "$tree"
+# The channel's crate alone: its workspace, without the plugin.
+perl -0pi -e 's/\[package\].*?(?=\[profile)//s' "$tree/Cargo.toml"
+export CARGO_TARGET_DIR=$work/target
+tried=0
+bad=0
+
+# Runs a test; the words say what came of it.
+outcome() {
+    local target=$1 name=$2 log=$work/log
+    (cd "$tree/channel" && cargo test -q --test "$target" --no-run) >"$log" 2>&1 || {
+        echo "DOES NOT BUILD"
+        return
+    }
+    # A rule that is gone may also mean a loop that does not end.
+    if (cd "$tree/channel" && timeout 120 cargo test -q --test "$target" -- "$name") >"$log" 2>&1; then
+        if grep -qE '^test result: ok\. [1-9]' "$log"; then echo "SURVIVED"; else echo "NO SUCH TEST"; fi
+    else
+        echo "noticed"
+    fi
+}
+
+# mutate RULE FILE PERL-SUBSTITUTION TARGET TEST
+mutate() {
+    local rule=$1 file=$tree/channel/src/$2 change=$3 target=$4 name=$5 found
+    [[ $rule == *"$only"* ]] || return 0
+    cp "$file" "$work/kept"
+    perl -0pi -e "$change" "$file"
+    if cmp -s "$file" "$work/kept"; then
+        found="NO SUCH RULE"
+    else
+        found=$(outcome "$target" "$name")
+    fi
+    # Newer than what was built of the changed one.
+    cat "$work/kept" >"$file"
+    tried=$((tried + 1))
+    [[ $found == noticed ]] || bad=$((bad + 1))
+    printf '%-62s %-66s %s\n' "$rule" "$name" "$found"
+}
+
+printf '%-62s %-66s %s\n' RULE TEST "ITS REMOVAL"
+
+# Payments.
+mutate "the sighash byte is 0x83" payment.rs 's/if kind != PAYMENT_SIGHASH \{/if false {/' \
+    hostile a_signature_with_another_sighash_byte_is_not_even_one
+mutate "a payment's signature is verified" payment.rs 's/\.map_err\(\|_\| PaymentError::Signature\(cumulative\)\)\?;/.ok();/' \
+    hostile a_signature_of_another_state_is_refused
+mutate "a payment's signature is verified (annex, leaf)" payment.rs 's/\.map_err\(\|_\| PaymentError::Signature\(cumulative\)\)\?;/.ok();/' \
+    hostile a_signature_with_an_annex_or_for_another_leaf_is_refused
+mutate "a payment signs version 3" payment.rs 's/Version = Version\(3\)/Version = Version(2)/' \
+    hostile a_signature_over_another_transaction_is_refused
+mutate "a payment signs sequence 0xfffffffd" payment.rs 's/= Sequence::ENABLE_RBF_NO_LOCKTIME/= Sequence::MAX/' \
+    hostile a_signature_over_another_transaction_is_refused
+mutate "no payment lower than the balance" provider/paying.rs 's/Some\(_\) if cumulative < balance/Some(_) if false \&\& cumulative < balance/' \
+    hostile a_lower_payment_is_answered_and_the_best_one_stays
+mutate "change is never below dust" contract.rs 's/\(value >= CHANGE_DUST\)\.then/(value >= Amount::ZERO).then/' \
+    hostile no_more_can_be_paid_than_the_channel_holds
+mutate "a payment names the session's channel" provider/paying.rs 's/if outpoint != open\.channel\.outpoint\(\) \{/if false {/' \
+    hostile a_payment_of_another_channel_is_none_here
+mutate "an old channel pays no more after a rollover" provider/paying.rs 's/if outpoint != open\.channel\.outpoint\(\) \{/if false {/' \
+    hostile after_a_rollover_the_old_channel_pays_no_more
+mutate "an ended session hears nothing" provider/session.rs 's/if self\.has_ended\(\) \{/if false {/' \
+    hostile a_payment_after_the_close_is_not_heard
+mutate "no rollover from an unconfirmed channel" provider/paying.rs 's/if !open\.is_confirmed\(self\.config\.min_confirmations\) \{/if false {/' \
+    hostile the_next_channel_pays_only_once_the_present_one_is_confirmed
+mutate "the first payment is at least the opening" provider/paying.rs 's/if cumulative < self\.opening \{/if false {/' \
+    session the_first_payment_covers_its_settlement
+mutate "a cooperative close pays its miner" provider/paying.rs 's/if offer\.fee < self\.config\.least_fee\(&transaction\)\? \{/if false {/' \
+    hostile a_cooperative_close_that_nobody_would_mine_is_not_taken
+mutate "a cooperative close pays the whole balance" cooperative.rs 's/if self\.balance < balance \{/if false {/' \
+    hostile a_cooperative_close_for_less_is_not_taken
+
+# Opening.
+mutate "the keys of a channel differ" keys.rs 's/if consumer == provider \{/if false {/' hostile a_key_that_is_none_opens_nothing
+mutate "change goes to a version-1 program" script.rs 's/if script\.is_p2tr\(\) \{/if true {/' \
+    hostile a_change_script_other_than_a_version_1_program_opens_nothing
+mutate "the refund delay is 144 to 4,032 blocks" blocks.rs 's/MIN_REFUND_DELAY\.\.=MAX_REFUND_DELAY => Ok/0..=u16::MAX => Ok/' \
+    hostile a_refund_delay_out_of_bounds_opens_nothing
+mutate "the refund delay is within the terms" provider/opening.rs 's/if delay < shortest \|\| delay > longest \{/if false {/' \
+    hostile a_refund_delay_out_of_bounds_opens_nothing
+mutate "the capacity is within the terms" provider/opening.rs 's/if capacity < min \|\| capacity > max/if false/' \
+    hostile a_capacity_out_of_bounds_opens_nothing
+mutate "a commitment has version 2" commitment.rs 's/if transaction\.version != Version::TWO \{/if false {/' \
+    hostile a_commitment_that_differs_from_what_was_agreed_opens_nothing
+mutate "a commitment has not 64 bytes" commitment.rs 's/if transaction\.base_size\(\) == AMBIGUOUS_SIZE \{/if false {/' \
+    hostile a_transaction_that_could_pose_as_a_merkle_node_opens_nothing
+mutate "a commitment's id is fixed" commitment.rs 's/i\.witness\.is_empty\(\) \|\| i\.script_sig != ScriptBuf::new\(\)/false \&\& i.witness.is_empty()/' \
+    hostile a_commitment_that_differs_from_what_was_agreed_opens_nothing
+mutate "a commitment is final" commitment.rs 's/check_final\(transaction, height\)\?;//' \
+    hostile a_commitment_that_differs_from_what_was_agreed_opens_nothing
+mutate "a commitment has the agreed value" commitment.rs 's/if output\.value != contract\.capacity\(\) \{/if false {/' \
+    hostile a_commitment_that_differs_from_what_was_agreed_opens_nothing
+mutate "a commitment has the agreed script" commitment.rs 's/if output\.script_pubkey != \*channel\.script\(\)\.script_pubkey\(\) \{/if false {/' \
+    hostile a_script_that_gives_the_consumer_another_way_out_opens_nothing
+mutate "a commitment that vanished counts nothing" provider/state.rs 's/CommitmentStatus::Missing => Some\(Amount::ZERO\)/CommitmentStatus::Missing => None/' \
+    hostile a_commitment_that_is_replaced_or_spent_pays_for_nothing_more
+mutate "unconfirmed money counts up to its limit" provider/account.rs 's/self\.limit\.map_or\(self\.balance, \|limit\| self\.balance\.min\(limit\)\)/self.balance/' \
+    hostile a_commitment_that_never_confirms_counts_up_to_its_limit_only
+mutate "the limit over all sessions is kept" provider/session.rs 's/open\.unconfirmed_limit = open\.unconfirmed_limit\.min\(limit\);/let _ = (open, limit);/' \
+    hostile a_limit_that_others_have_used_up_opens_no_gate
+
+# Sessions.
+mutate "a message has 65,536 bytes at most" message.rs 's/if text\.len\(\) > MAX_MESSAGE \{/if false {/' \
+    hostile what_is_no_message_ends_a_session_in_every_state
+mutate "a flood ends a session" liveness.rs 's/None => return false,/None => (),/' hostile a_flood_of_any_message_ends_a_session
+mutate "resuming again and again is a flood" liveness.rs 's/None => return false,/None => (),/' \
+    hostile a_hundred_resumes_a_second_end_a_session_and_move_nothing
+mutate "hello has a time limit" provider/session.rs 's/State::AwaitHello => \(HELLO_TIMEOUT,/State::AwaitHello => (Duration::MAX,/' \
+    hostile a_consumer_that_only_idles_is_let_go_from_every_state
+mutate "the commitment has a time limit" provider/session.rs 's/State::Accepted\(_\) => \(COMMITMENT_TIMEOUT,/State::Accepted(_) => (Duration::MAX,/' \
+    hostile a_consumer_that_only_idles_is_let_go_from_every_state
+mutate "a channel without credit has a time limit" provider/session.rs 's/since\.saturating_add\(self\.config\.settle_delay\)/Duration::MAX/' \
+    hostile a_consumer_that_only_idles_is_let_go_from_every_state
+mutate "who is silent is gone" provider/session.rs 's/if self\.liveness\.is_gone\(now\) &&/if false \&\& self.liveness.is_gone(now) \&\&/' \
+    hostile a_consumer_that_falls_silent_is_gone_from_every_state
+mutate "an unknown message is only answered" fault.rs 's/\(C::UnknownType, R::Answer\)/(C::UnknownType, R::Close)/' \
+    hostile an_unknown_message_is_answered_in_every_state
+mutate "a message out of place is only answered" fault.rs 's/\(C::Unexpected, R::Answer\)/(C::Unexpected, R::Close)/' \
+    hostile steps_left_out_or_repeated_are_answered_and_change_nothing
+mutate "what is no message ends a session" fault.rs 's/\(C::Malformed, R::Close\)/(C::Malformed, R::Answer)/' \
+    hostile what_is_no_message_ends_a_session_in_every_state
+mutate "a resumed channel is proved" provider/resuming.rs 's/if !proven \|\|/if false \&\& proven ||/' \
+    hostile a_proof_made_for_another_connection_resumes_nothing
+mutate "a proof is for one connection" resume.rs 's/\.bytes\(self\.provider_nonce\.as_bytes\(\)\)//' \
+    lasting a_challenge_binds_every_part_of_the_connection
+mutate "debt stays" provider/account.rs 's/(fn restore.*?)Meter::new\(self\.rate, consumed\)/$1Meter::new(self.rate, Msat::ZERO)/s' \
+    hostile debt_is_not_left_behind_on_another_connection
+mutate "who commits to nothing has nothing at stake" provider/stake.rs 's/if open\.status == CommitmentStatus::Missing => Stake::Nothing/if open.status == CommitmentStatus::Missing => Stake::Commitment/' \
+    hostile who_has_money_locked_has_more_at_stake_than_who_talks
+mutate "who has committed has most at stake" provider/stake.rs 's/State::Resuming\(_\) => Stake::Commitment/State::Resuming(_) => Stake::Nothing/' \
+    hostile who_has_money_locked_has_more_at_stake_than_who_talks
+
+# Providers.
+mutate "a count beyond the drift bound is refused" consumer/purse.rs 's/if consumed > \(Drift/if false \&\& consumed > (Drift/' \
+    hostile a_count_beyond_the_drift_bound_is_never_paid
+mutate "accept has a time limit" consumer/session.rs 's/\(CHANNEL_TIMEOUT, ConsumerEnd::TimedOut\("accepting/(Duration::MAX, ConsumerEnd::TimedOut("accepting/' \
+    hostile a_provider_that_never_accepts_costs_nothing
+mutate "terms have a time limit" consumer/session.rs 's/\(TERMS_TIMEOUT,/(Duration::MAX,/' hostile a_provider_that_sends_no_terms_is_left
+mutate "nothing is paid before the acknowledgement" consumer/paying.rs 's/if !open\.channel\.acknowledged \|\| !playing \{/if !playing {/' \
+    hostile a_provider_that_never_acknowledges_the_commitment_is_paid_nothing
+mutate "no rate above max-rate" consumer/policy.rs 's/if terms\.rate > self\.max_rate \{/if false {/' \
+    hostile a_raised_price_or_longer_window_is_refused_where_it_exceeds_the_bounds
+mutate "no window above max-window" consumer/policy.rs 's/if terms\.window\(\) > self\.max_window \{/if false {/' \
+    hostile a_raised_price_or_longer_window_is_refused_where_it_exceeds_the_bounds
+mutate "no opening above max-opening" consumer/policy.rs 's/if terms\.opening > max \{/if false {/' \
+    session terms_beyond_the_policy_are_refused_and_said
+mutate "no opening above the budget" consumer/policy.rs 's/if terms\.opening > self\.budget \{/if false {/' \
+    hostile a_provider_that_refuses_to_resume_again_and_again_earns_no_more_than_the_budget
+mutate "what a provider forgets stays spent" consumer/resuming.rs 's/candidate\.spent\.min\(purse\.total\(\)\)/candidate.spent/' \
+    hostile forgetting_what_earlier_channels_paid_earns_no_second_budget
+mutate "an aging channel is used first" consumer/renewing.rs 's/ && self\.purse\.has_used_opening\(now\)//' \
+    hostile a_depth_that_is_no_depth_earns_one_opening_payment_at_a_time
+mutate "the price stays for the next channel" consumer/renewing.rs 's/\(\) if terms\.rate != open\.terms\.rate => Some\("rate"\),//' \
+    lasting a_price_raised_in_mid_stream_is_refused_and_said
+mutate "resumed is held against the own signature" consumer/resuming.rs 's/Some\(signature\) => Payment::check\(channel, resumed\.balance, signature\)\.map\(\|_\| \(\)\)\?,/Some(_) => (),/' \
+    lasting a_provider_that_lies_about_the_account_is_left
+mutate "resumed is held against the own carried credit" consumer/resuming.rs 's/if resumed\.carried != record\.carried \{/if false {/' \
+    lasting a_provider_that_lies_about_the_account_is_left
+mutate "terms are signed by the link's key" terms.rs 's/\.map_err\(\|_\| TermsError::Signature\)\?;/.ok();/' \
+    session terms_of_somebody_else_lock_no_money
+mutate "terms are for this very connection" terms.rs 's/self\.provider_certificate != expected\.certificates\.peer/false/' \
+    session terms_of_somebody_else_lock_no_money
+mutate "terms answer this hello" terms.rs 's/if self\.consumer_nonce != expected\.nonce \{/if false {/' session replayed_terms_lock_no_money
+
+# Third parties.
+mutate "the provider signs all of a settlement" spend.rs 's/sighash\(tx, input, &Prevouts::All\(spent\), leaf, TapSighashType::Default\)/sighash(tx, input, \&Prevouts::All(spent), leaf, TapSighashType::SinglePlusAnyoneCanPay)/' \
+    hostile an_observer_that_rewrites_a_settlement_breaks_the_providers_signature
+
+printf '%s rules removed, %s of the removals noticed.\n' "$tried" "$((tried - bad))"
+[[ $bad -eq 0 ]]
