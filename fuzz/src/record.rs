@@ -203,6 +203,8 @@ fn fill(store: &mut Store) -> OutPoint {
     store
         .insert_consumer_channel(&record, "tr(…)")
         .expect("a new record");
+    let open = ConsumerChannelState::Open;
+    store.set_consumer_state(outpoint, open, None).expect("a state");
     let (carried, consumed) = (Amount::ZERO, record.consumed);
     store
         .save_paid(outpoint, pair.paid, carried, consumed)

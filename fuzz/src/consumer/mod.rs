@@ -54,6 +54,7 @@ fn start(setup: Setup) -> Run {
     let from_before = Past {
         spent: past.as_ref().map_or(Amount::ZERO, |past| past.spent),
         resumable: past.iter().cloned().collect(),
+        ..Past::default()
     };
     let session = ConsumerSession::new(policy, consumer_identity(), from_before, None, now);
     Run::new(session, policy, past, setup.broke, now)

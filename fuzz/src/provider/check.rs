@@ -44,7 +44,6 @@ pub struct Run {
     pub(super) sent: Vec<ConsumerMessage>,
     pub(super) heard: Duration,
     pub(super) paused: bool,
-    pub(super) superseded: bool,
     pub(super) ended: bool,
     ledger: Ledger,
     /// What other sessions leave of the unconfirmed total.
@@ -76,7 +75,6 @@ impl Run {
             sent: Vec::new(),
             heard: now,
             paused: false,
-            superseded: false,
             ended: false,
             left,
             fresh_keys: 0,
