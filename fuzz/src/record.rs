@@ -3,7 +3,7 @@
 
 use crate::common::pair::{Pair, provider_identity};
 use crate::common::*;
-use crate::store::{Made, MadeFor, NewSettlement, STORE_FILE, SettlementKind, Store};
+use crate::store::{ConsumerChannelState, Made, MadeFor, NewSettlement, STORE_FILE, SettlementKind, Store};
 use arbitrary::{Arbitrary, Unstructured};
 use bitcoin::{Amount, FeeRate, OutPoint};
 use rusqlite::types::Value;
