@@ -78,7 +78,7 @@ fn both_sides_go_on_after_a_crash_at_every_durable_write() {
         scope.spawn(|| {
             while !done.load(Ordering::SeqCst) {
                 regtest.mine(1);
-                std::thread::sleep(Duration::from_millis(700));
+                std::thread::sleep(Duration::from_millis(2_000));
             }
         });
         let workers: Vec<_> = (0..AT_ONCE)

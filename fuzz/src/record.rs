@@ -3,7 +3,7 @@
 
 use crate::common::pair::{Pair, provider_identity};
 use crate::common::*;
-use crate::store::{Made, MadeFor, NewSettlement, STORE_FILE, SettlementKind, Store};
+use crate::store::{ConsumerChannelState, Made, MadeFor, NewSettlement, STORE_FILE, SettlementKind, Store};
 use arbitrary::{Arbitrary, Unstructured};
 use bitcoin::{Amount, FeeRate, OutPoint};
 use rusqlite::types::Value;
@@ -203,6 +203,8 @@ fn fill(store: &mut Store) -> OutPoint {
     store
         .insert_consumer_channel(&record, "tr(…)")
         .expect("a new record");
+    let open = ConsumerChannelState::Open;
+    store.set_consumer_state(outpoint, open, None).expect("a state");
     let (carried, consumed) = (Amount::ZERO, record.consumed);
     store
         .save_paid(outpoint, pair.paid, carried, consumed)

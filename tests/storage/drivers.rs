@@ -98,6 +98,8 @@ fn words(report: &Report) -> String {
 /// The next start settles what is on record, and nothing else.
 fn is_settled_at_the_next_start(dir: &Path, regtest: &Regtest, payout: &Address, balance: Amount) {
     let (second, mut provided) = hasty_provider(regtest, dir, payout);
+    provided.wait("chain");
+    regtest.mine(1);
     let settling = provided.wait("settling");
     assert_eq!(
         number(&settling, "payout-sat") + number(&settling, "fee-sat"),

@@ -1,7 +1,7 @@
 //! Channels as sessions leave them on record, and what is on record again.
 
 use bitcoin::{Amount, OutPoint};
-use gststreamiumpay::store::{Role, Store, StoreError};
+use gststreamiumpay::store::{ConsumerChannelState, Role, Store, StoreError};
 use std::path::Path;
 use streamium_channel::money::Msat;
 use streamium_channel::payment::Payment;
@@ -48,6 +48,9 @@ impl Records {
     pub fn insert(&self, store: &mut Store) {
         store.insert_provider_channel(&self.provider).unwrap();
         store.insert_consumer_channel(&self.consumer, "tr(…)").unwrap();
+        store
+            .set_consumer_state(self.outpoint(), ConsumerChannelState::Open, None)
+            .unwrap();
     }
 
     /// One step further on both sides: three commits.

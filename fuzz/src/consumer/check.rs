@@ -114,11 +114,16 @@ impl Run {
 
     /// Carries the effects out, as a driver does.
     pub(super) fn take(&mut self, effects: Vec<ConsumerEffect>) {
+        self.carry_out(effects);
+        assert_eq!(self.session.has_ended(), self.ended);
+    }
+
+    /// Without looking whether all holds: more effects are to come.
+    fn carry_out(&mut self, effects: Vec<ConsumerEffect>) {
         for effect in effects {
             assert!(!self.ended, "after the end nothing happens: {effect:?}");
             self.effect(effect);
         }
-        assert_eq!(self.session.has_ended(), self.ended);
     }
 
     fn effect(&mut self, effect: ConsumerEffect) {
@@ -139,7 +144,7 @@ impl Run {
                     true => self.session.commitment_failed("no coins".into(), self.now),
                     false => self.session.commitment_built(commitment(&contract), 1, self.now),
                 };
-                self.take(effects);
+                self.carry_out(effects);
             }
             ConsumerEffect::FreshKeys => {
                 self.fresh_keys += 1;
@@ -150,7 +155,7 @@ impl Run {
                 let effects = self
                     .session
                     .fresh_keys(ChannelKeys { key, index, change }, self.now);
-                self.take(effects);
+                self.carry_out(effects);
             }
             ConsumerEffect::SaveChannel(record) => self.saves(*record),
             ConsumerEffect::SavePaid {

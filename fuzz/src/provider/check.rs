@@ -44,7 +44,6 @@ pub struct Run {
     pub(super) sent: Vec<ConsumerMessage>,
     pub(super) heard: Duration,
     pub(super) paused: bool,
-    pub(super) superseded: bool,
     pub(super) ended: bool,
     ledger: Ledger,
     /// What other sessions leave of the unconfirmed total.
@@ -76,7 +75,6 @@ impl Run {
             sent: Vec::new(),
             heard: now,
             paused: false,
-            superseded: false,
             ended: false,
             left,
             fresh_keys: 0,
@@ -143,11 +141,16 @@ impl Run {
 
     /// Carries the effects out, as a driver does.
     pub(super) fn take(&mut self, effects: Vec<ProviderEffect>) {
+        self.carry_out(effects);
+        self.check();
+    }
+
+    /// Without looking whether all holds: more effects are to come.
+    fn carry_out(&mut self, effects: Vec<ProviderEffect>) {
         for effect in effects {
             assert!(!self.ended, "after the end nothing happens: {effect:?}");
             self.effect(effect);
         }
-        self.check();
     }
 
     fn effect(&mut self, effect: ProviderEffect) {
@@ -173,12 +176,12 @@ impl Run {
                 // More than enough different ones.
                 let key = provider_key(10 + self.fresh_keys % 100);
                 let effects = self.session.fresh_key(key, self.now);
-                self.take(effects);
+                self.carry_out(effects);
             }
             ProviderEffect::Recall(outpoint) => {
                 let recalled = self.recalled(outpoint);
                 let effects = self.session.recalled(recalled, self.now);
-                self.take(effects);
+                self.carry_out(effects);
             }
             ProviderEffect::TakeOver(outpoint) => self.takes_over(outpoint),
             ProviderEffect::Release { outpoint, .. } => {

@@ -16,6 +16,8 @@ pub struct Held {
     pub unconfirmed_limit: Amount,
     /// The session is done with it.
     pub released: bool,
+    /// Another session has gone on with it.
+    pub superseded: bool,
 }
 
 impl Held {
@@ -26,6 +28,7 @@ impl Held {
             status: CommitmentStatus::Mempool,
             unconfirmed_limit,
             released: false,
+            superseded: false,
         }
     }
 

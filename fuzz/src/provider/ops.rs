@@ -62,7 +62,9 @@ pub enum Op {
     },
     Renew,
     Book,
-    Supersede,
+    Supersede {
+        next: bool,
+    },
     Disconnect,
     Stop,
 }

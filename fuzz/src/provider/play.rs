@@ -69,11 +69,13 @@ impl Run {
                 let effects = self.session.book(self.now);
                 self.take(effects);
             }
-            Op::Supersede => {
-                self.superseded |= !self.ended;
-                let taken = self.session.channels().first().copied();
-                let taken = taken.unwrap_or_else(|| outpoint(7));
-                let effects = self.session.supersede(taken, self.now);
+            Op::Supersede { next } => {
+                // The other session has the channel that pays, or its next one; it is not let go of here.
+                let outpoint = self.outpoint(if *next { Which::Next } else { Which::Present });
+                if let Some(held) = self.held.get_mut(&outpoint).filter(|_| !self.ended) {
+                    held.superseded = true;
+                }
+                let effects = self.session.supersede(outpoint, self.now);
                 self.take(effects);
             }
             Op::Tip(height) => self.session.tip(*height),
@@ -326,7 +328,10 @@ impl Run {
         let effects = self.session.close(EndReason::Stopping, self.now);
         self.take(effects);
         for held in self.held.values() {
-            assert!(held.released || self.superseded, "never let go of");
+            assert!(
+                held.released != held.superseded,
+                "let go of once, unless another has it"
+            );
             held.settles();
         }
     }
