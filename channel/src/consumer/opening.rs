@@ -114,7 +114,7 @@ impl ConsumerSession {
             gate: GateState::Unpaid,
             paid_at: now,
             exhausted: false,
-            recorded: Msat::ZERO,
+            recorded_at: now,
         };
         self.open(paying, now, &mut effects);
         effects

@@ -3,6 +3,7 @@
 use super::session::ConsumerSession;
 use super::state::{ConsumerChannel, Next, Paying, State};
 use super::{ConsumerEffect as Effect, ConsumerNotice, Exhausted};
+use crate::money::Msat;
 use crate::payment::{Payment, PaymentError};
 use crate::terms::TrackKind;
 use bitcoin::Amount;
@@ -52,7 +53,7 @@ impl ConsumerSession {
             return self.fault(error.into(), now, out);
         }
         open.tell_exhausted(&policy, spent, now, out);
-        open.record_count(now, out);
+        open.record_count(policy.payment_interval, now, out);
     }
 
     /// Signs again what has been signed already: the provider lost it.
@@ -118,13 +119,13 @@ impl Paying {
 
     /// What arrived is recorded at each payment's time, also when none is due: at a low rate a payment lasts for hours,
     /// and after a crash the provider's count would look like a lie.
-    fn record_count(&mut self, now: Duration, out: &mut Vec<Effect>) {
-        let consumed = self.purse.consumed(now);
-        let recorded = out.iter().any(|effect| matches!(effect, Effect::SavePaid { .. }));
-        if consumed > self.recorded && !recorded {
+    fn record_count(&mut self, interval: Duration, now: Duration, out: &mut Vec<Effect>) {
+        if out.iter().any(|effect| matches!(effect, Effect::SavePaid { .. })) {
+            self.recorded_at = now;
+        } else if now >= self.recorded_at.saturating_add(interval) && self.purse.consumed(now) > Msat::ZERO {
             out.push(self.record(self.purse.paid(), now));
+            self.recorded_at = now;
         }
-        self.recorded = consumed;
     }
 
     /// What is to be recorded of the present channel.

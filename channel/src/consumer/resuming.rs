@@ -122,7 +122,7 @@ impl ConsumerSession {
                 gate: GateState::Unpaid,
                 paid_at: now,
                 exhausted: false,
-                recorded: Msat::ZERO,
+                recorded_at: now,
             },
             now,
             out,

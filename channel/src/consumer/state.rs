@@ -3,7 +3,6 @@
 use super::{ChannelKeys, ConsumerEnd, Purse, Resumable};
 use crate::contract::{Channel, Contract};
 use crate::message::GateState;
-use crate::money::Msat;
 use crate::terms::Terms;
 use bitcoin::secp256k1::Keypair;
 use bitcoin::{FeeRate, OutPoint, ScriptBuf};
@@ -42,8 +41,8 @@ pub(super) struct Paying {
     pub(super) gate: GateState,
     pub(super) paid_at: Duration,
     pub(super) exhausted: bool,
-    /// The own count as last recorded.
-    pub(super) recorded: Msat,
+    /// When the own count was last recorded.
+    pub(super) recorded_at: Duration,
 }
 
 /// A channel with our money in it.

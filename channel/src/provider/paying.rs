@@ -34,6 +34,7 @@ impl ProviderSession {
         let balance = self.account.balance();
         let payment = match &open.best {
             Some(best) if best.cumulative() == cumulative => {
+                self.save_account(now, out);
                 self.send_credit(now, out);
                 return Ok(());
             }
