@@ -1,0 +1,113 @@
+//! What the consumer may do.
+
+use super::*;
+use crate::world::World;
+
+impl World {
+    pub fn judge_consumer_message(&self, message: &ConsumerMessage) {
+        match message {
+            ConsumerMessage::Commitment { transaction, .. } => {
+                assert!(
+                    self.is_recorded(transaction.compute_txid()),
+                    "sent before it was on record"
+                );
+            }
+            ConsumerMessage::Payment {
+                outpoint, cumulative, ..
+            } => {
+                assert!(
+                    self.consumer.disk[outpoint].paid >= *cumulative,
+                    "paid before it was on record"
+                );
+            }
+            _ => (),
+        }
+    }
+
+    pub fn judge_opened(&mut self, outpoint: OutPoint) {
+        if self.consumer.present.is_none() {
+            self.judge.consumer_account(outpoint);
+        }
+    }
+
+    pub fn judge_rolled_over(&mut self, from: OutPoint, to: OutPoint) {
+        let of = self.judge.consumer_account(from);
+        let record = &self.consumer.disk[&from];
+        self.judge.consumer[of].left_old += u32::from(record.paid < record.contract.payable());
+        self.judge.consumer_of.insert(to, of);
+        self.judge.consumer[of].channels.push(to);
+    }
+
+    pub fn judge_paid(&mut self, outpoint: OutPoint, paid: Amount, carried: Amount, consumed: Msat) {
+        let record = &self.consumer.disk[&outpoint];
+        assert!(paid >= record.paid, "the consumer's payments went backwards");
+        assert!(paid <= record.contract.payable());
+        if paid > record.paid {
+            self.judge.run_paid += paid - record.paid;
+            let (run_paid, budget) = (self.judge.run_paid, self.consumer.budget);
+            assert!(run_paid <= budget, "{run_paid} paid with a budget of {budget}");
+        }
+        let mut of = self.judge.consumer_account(outpoint);
+        let former = self.judge.consumer[of]
+            .channels
+            .iter()
+            .filter(|other| **other != outpoint);
+        let former: Amount = former.map(|other| self.consumer.disk[other].paid).sum();
+        if carried != former || consumed < record.consumed {
+            // The provider knows nothing of this channel yet: it begins anew (protocol.md section 4).
+            assert_eq!(
+                carried,
+                Amount::ZERO,
+                "what is carried is not what the channels before have paid"
+            );
+            of = self.judge.new_consumer_account(outpoint);
+        }
+        let account = &self.judge.consumer[of];
+        let former = account.channels.iter().filter(|other| **other != outpoint);
+        let all: Amount = former.map(|other| self.consumer.disk[other].paid).sum::<Amount>() + paid;
+        let bound = self.consumer_bound(of);
+        let arrived = account.arrived;
+        assert!(
+            Msat::from(all) <= bound,
+            "{all} paid for {arrived:?} of media; the bound is {bound}"
+        );
+    }
+
+    /// Opening and window ahead, and what the provider's count is believed to be ahead (protocol.md section 7).
+    fn consumer_bound(&self, of: usize) -> Msat {
+        let (account, conditions) = (&self.judge.consumer[of], &self.conditions);
+        let arrived = conditions
+            .rate
+            .cost(account.arrived + UNWRITTEN * account.crashes);
+        let ahead = conditions.rate.cost(conditions.window * 2 + ROUNDING);
+        let openings = u64::from(1 + account.left_old);
+        let opening = Msat::from(Amount::from_sat(conditions.opening_sat) * openings);
+        arrived
+            .plus(arrived.percent(2))
+            .plus(ahead)
+            .plus(opening)
+            .plus(slack(arrived))
+    }
+
+    pub fn judge_consumer_crash(&mut self) {
+        self.judge.run_paid = Amount::ZERO;
+        if let Some(outpoint) = self.consumer.present {
+            let of = self.judge.consumer_account(outpoint);
+            self.judge.consumer[of].crashes += 1;
+        }
+    }
+
+    pub fn judge_arrived(&mut self, from: Duration, to: Duration) {
+        let (Some(outpoint), true) = (self.consumer.present, self.consumer.playing) else {
+            return;
+        };
+        let (Some(audio), Some(video)) = (self.audio_last, self.video_last) else {
+            return;
+        };
+        let until = to.min(audio.min(video) + TRACK_INTERVAL);
+        if until > from {
+            let of = self.judge.consumer_account(outpoint);
+            self.judge.consumer[of].arrived += until - from;
+        }
+    }
+}
