@@ -377,7 +377,12 @@ impl ProviderSession {
             State::Accepted(_) => (COMMITMENT_TIMEOUT, EndReason::TimedOut("the commitment")),
             State::Open(_) => {
                 let since = self.starved_since?;
-                return Some((since.saturating_add(self.config.settle_delay), EndReason::Starved));
+                // A consumer that has paid and waits for a block is not one that pays nothing.
+                let patience = match self.account.gate() {
+                    GateState::Unconfirmed => self.config.settle_delay.max(self.config.funding_timeout),
+                    _ => self.config.settle_delay,
+                };
+                return Some((since.saturating_add(patience), EndReason::Starved));
             }
             State::Ended => return None,
         };
