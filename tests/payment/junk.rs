@@ -9,9 +9,6 @@ use gststreamiumpay::gate::TrackKind::Video;
 use crate::common::paid::{PaidConsumer, PaidProvider, RATE_SAT_PER_S, prefund};
 use crate::common::webrtc::{RAW_VIDEO, run};
 
-/// More than an RTP header with its extensions, less than any packet with a picture in it.
-const HEADER: usize = 40;
-
 /// Overwrites what RTP packets carry, from the moment that the switch is on. Their headers stay good.
 fn spoil(element: &gst::Element, spoiled: &Arc<AtomicBool>) {
     let (Some(pad), spoiled) = (element.static_pad("src"), spoiled.clone()) else {
@@ -35,9 +32,21 @@ fn spoil(element: &gst::Element, spoiled: &Arc<AtomicBool>) {
 
 fn overwrite(buffer: &mut gst::BufferRef) {
     let mut map = buffer.map_writable().unwrap();
-    if let Some(payload) = map.get_mut(HEADER..) {
+    let header = header_length(&map);
+    if let Some(payload) = header.and_then(|header| map.get_mut(header..)) {
         payload.fill(0xff);
     }
+}
+
+/// Of an RTP packet, with contributing sources and extension (RFC 3550, section 5.1).
+fn header_length(packet: &[u8]) -> Option<usize> {
+    let first = *packet.first()?;
+    let fixed = 12 + 4 * usize::from(first & 0x0f);
+    if first & 0x10 == 0 {
+        return Some(fixed);
+    }
+    let words = u16::from_be_bytes([*packet.get(fixed + 2)?, *packet.get(fixed + 3)?]);
+    Some(fixed + 4 + 4 * usize::from(words))
 }
 
 #[test]
