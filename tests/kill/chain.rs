@@ -65,6 +65,7 @@ pub fn fee(regtest: &Regtest, tx: &Transaction) -> Amount {
 }
 
 /// What a transaction pays to an address.
+#[allow(dead_code)]
 pub fn paid_to(tx: &Transaction, address: &Address) -> Amount {
     let ours = tx
         .output

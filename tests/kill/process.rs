@@ -1,8 +1,9 @@
 //! This test binary again, as a provider or a consumer that can be killed.
+#![allow(dead_code)]
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -26,13 +27,18 @@ pub struct Process {
 impl Process {
     /// What it says besides goes to `log`.
     pub fn start(role: &str, launch: &str, log: &Path) -> Self {
+        Self::running("role::plays", role, launch, log)
+    }
+
+    /// The same, with the test that the child runs.
+    pub fn running(test: &str, role: &str, launch: &str, log: &Path) -> Self {
         let log = std::fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(log)
             .unwrap();
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["role::plays", "--exact", "--ignored", "--nocapture"])
+            .args([test, "--exact", "--ignored", "--nocapture"])
             .env(ROLE, role)
             .env(LAUNCH, launch)
             .stdin(Stdio::piped())
@@ -61,6 +67,16 @@ impl Process {
 
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits for its end; answers whether it ended well, and the last that it said.
+    pub fn wait(mut self) -> (ExitStatus, Vec<String>) {
+        let until = Instant::now() + PATIENCE * 3;
+        while !self.has_ended() {
+            assert!(Instant::now() < until, "it does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        (self.child.wait().unwrap(), self.lines.iter().collect())
     }
 
     /// At once, without a chance to do anything; answers the last that it said.

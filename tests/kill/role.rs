@@ -55,6 +55,15 @@ fn player(launch: &str) -> gst::Pipeline {
     let source = gst::parse::launch(launch).unwrap();
     let pipeline = gst::Pipeline::new();
     pipeline.add(&source).unwrap();
+    // Whatever reaches the process has arrived: what a kill leaves in its buffers is not the provider's doing.
+    pipeline.connect_deep_element_added(|_, _, element| {
+        if element
+            .factory()
+            .is_some_and(|factory| factory.name() == "rtpjitterbuffer")
+        {
+            count(&element.static_pad("sink").unwrap());
+        }
+    });
     let weak = pipeline.downgrade();
     source.connect_pad_added(move |_, pad| {
         if let Some(pipeline) = weak.upgrade() {
@@ -63,7 +72,6 @@ fn player(launch: &str) -> gst::Pipeline {
                 true,
             );
             let bin = end.unwrap();
-            count(&bin.by_name("end").unwrap().static_pad("sink").unwrap());
             pipeline.add(&bin).unwrap();
             bin.sync_state_with_parent().unwrap();
             pad.link(&bin.static_pad("sink").unwrap()).unwrap();
@@ -72,17 +80,17 @@ fn player(launch: &str) -> gst::Pipeline {
     pipeline
 }
 
+/// What a packet of Opus holds, as webrtcsink makes them.
+const PACKET_NS: u64 = 20_000_000;
+
 /// Says how much has arrived in all, in nanoseconds.
 fn count(pad: &gst::Pad) {
     let total = AtomicU64::new(0);
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data {
-            let length = buffer.duration().unwrap_or_default().nseconds();
-            println!(
-                "{MARK}arrived {}",
-                total.fetch_add(length, Ordering::SeqCst) + length
-            );
-        }
+    pad.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
+        println!(
+            "{MARK}arrived {}",
+            total.fetch_add(PACKET_NS, Ordering::SeqCst) + PACKET_NS
+        );
         gst::PadProbeReturn::Ok
     });
 }

@@ -14,7 +14,7 @@ use rusqlite::Connection;
 use crate::chain::{Outcome, Spends, fee, paid_to};
 use crate::common::driver::sat;
 use crate::common::regtest::Regtest;
-use crate::world::{GRACE_MS, OPENING_SAT, RATE_SAT_PER_S, WINDOW_MS};
+use crate::world::{GRACE_MS, OPENING_SAT, PAYMENT_INTERVAL_MS, RATE_SAT_PER_S, WINDOW_MS};
 
 /// What the processes said.
 pub struct Heard {
@@ -29,6 +29,7 @@ pub struct Heard {
     /// The channel that the running session pays through.
     current: Option<OutPoint>,
     arrived_here: u64,
+    early: Duration,
     channels: HashMap<OutPoint, ChannelHeard>,
     troubles: BTreeMap<String, u64>,
 }
@@ -38,6 +39,8 @@ struct ChannelHeard {
     arrived: Duration,
     /// Kills of either side while it was in use.
     kills: u64,
+    /// Of them, those of the consumer.
+    consumer_kills: u64,
 }
 
 impl Default for Heard {
@@ -53,6 +56,7 @@ impl Default for Heard {
             resumed: 0,
             current: None,
             arrived_here: 0,
+            early: Duration::ZERO,
             channels: HashMap::new(),
             troubles: BTreeMap::new(),
         }
@@ -68,6 +72,9 @@ impl Heard {
     pub fn consumer_killed(&mut self) {
         self.consumer_kills += 1;
         self.hit();
+        if let Some(current) = self.current {
+            self.channels.entry(current).or_default().consumer_kills += 1;
+        }
         self.consumer_gone();
     }
 
@@ -93,8 +100,11 @@ impl Heard {
         let more = Duration::from_nanos(total.saturating_sub(self.arrived_here));
         self.arrived_here = total;
         self.quiet_since = Instant::now();
-        let current = self.current.expect("nothing arrives without a channel");
-        self.channels.entry(current).or_default().arrived += more;
+        match self.current {
+            Some(current) => self.channels.entry(current).or_default().arrived += more,
+            // Before it has said through which channel it pays.
+            None => self.early += more,
+        }
     }
 
     /// Answers address and amount where a person has to pay.
@@ -169,6 +179,7 @@ pub struct Tally {
     received: Amount,
     change: Amount,
     fees: [Amount; 3],
+    beyond_a_window: Amount,
     consumer_lost: Amount,
     provider_lost: Amount,
     contradictions: Vec<String>,
@@ -212,6 +223,7 @@ impl Tally {
             received: Amount::ZERO,
             change: Amount::ZERO,
             fees: [Amount::ZERO; 3],
+            beyond_a_window: Amount::ZERO,
             consumer_lost: Amount::ZERO,
             provider_lost: Amount::ZERO,
             contradictions: Vec::new(),
@@ -276,7 +288,11 @@ impl Tally {
         }
         let cost = |time: Duration| sat((time.as_millis() as u64 * RATE_SAT_PER_S).div_ceil(1_000));
         let arrived = cost(said.arrived);
+        // A consumer that crashed may lack two payment intervals of its own count, and believes the provider so far.
+        let unwritten = cost(Duration::from_millis(2 * PAYMENT_INTERVAL_MS)) * said.consumer_kills;
         let bound = arrived + sat(OPENING_SAT) + cost(Duration::from_millis(WINDOW_MS));
+        self.beyond_a_window += paid.checked_sub(bound).unwrap_or(Amount::ZERO);
+        let bound = bound + unwritten;
         self.consumer_lost += paid.checked_sub(bound).unwrap_or(Amount::ZERO);
         let sent = arrived.max(sat(row.consumed_msat / 1_000));
         let grace = cost(Duration::from_millis(GRACE_MS)) * (said.kills + 1);
@@ -318,7 +334,11 @@ impl fmt::Display for Tally {
         line("the consumer's wallet had", self.funded)?;
         line("  and must have now", self.expected_in_wallet)?;
         line("  and has now", self.in_wallet)?;
-        line("lost by the consumer beyond opening + window", self.consumer_lost)?;
+        line(
+            "lost by the consumer beyond opening + window",
+            self.beyond_a_window,
+        )?;
+        line("  and beyond what its crashes forgot", self.consumer_lost)?;
         line("lost by the provider beyond its grace", self.provider_lost)?;
         writeln!(
             f,

@@ -7,7 +7,7 @@ use bitcoin::{Address, Network};
 use gststreamiumpay::store::Store;
 use gststreamiumpay::wallet::Wallet;
 
-use crate::common::driver::{consumer, new_address, provider, sat};
+use crate::common::driver::{consumer, new_address, provider_options, sat, start_provider};
 use crate::common::regtest::Regtest;
 use crate::common::webrtc::{free_port, init};
 use crate::process::Process;
@@ -17,6 +17,7 @@ pub const RATE_SAT_PER_S: u64 = 100;
 pub const OPENING_SAT: u64 = 800;
 pub const WINDOW_MS: u64 = 3_000;
 pub const GRACE_MS: u64 = 500;
+pub const PAYMENT_INTERVAL_MS: u64 = 500;
 const CAPACITY_SAT: u64 = 100_000;
 
 /// Each coin is good for a few channels; more are needed while settlements wait for their blocks.
@@ -111,7 +112,7 @@ impl World {
     fn start_consumer(&mut self) {
         let launch = format!(
             "streamiumpaysrc uri=\"{}\" stun-server=none network=regtest electrum-url={} data-dir={} \
-             capacity={CAPACITY_SAT} budget={CAPACITY_SAT} max-rate=1000000 payment-interval=500 refund-delay=144",
+             capacity={CAPACITY_SAT} budget={CAPACITY_SAT} max-rate=1000000 payment-interval={PAYMENT_INTERVAL_MS} refund-delay=144",
             self.link,
             self.regtest.electrum_url(),
             self.folder("c").display(),
@@ -211,7 +212,11 @@ impl World {
     /// Lets blocks pass until nothing is owed any more on either side, and counts.
     pub fn bury(self) -> Tally {
         let (provider_dir, consumer_dir) = (self.folder("p"), self.folder("c"));
-        let (provider, _provided) = provider(&self.regtest, &provider_dir, &self.payout);
+        let mut options = provider_options(&self.regtest, &provider_dir, &self.payout);
+        if let Some(paid) = &mut options.paid {
+            (paid.settle.settle_delay, paid.settle.batch_delay) = (Duration::ZERO, Duration::ZERO);
+        }
+        let (provider, _provided) = start_provider(options);
         let (consumer, _consumed) =
             consumer(&self.regtest, &consumer_dir, provider.public_key(), CAPACITY_SAT);
         let (provided, consumed) = (

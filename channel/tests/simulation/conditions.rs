@@ -79,7 +79,7 @@ impl Conditions {
             true => length / 150,
             false => length / u32::try_from(dice.between(3, 12)).unwrap(),
         };
-        Self {
+        let mut conditions = Self {
             length,
             rate: Rate::new(rate),
             opening_sat,
@@ -121,6 +121,18 @@ impl Conditions {
             provider_ppm: dice.between(0, 400) as i64 - 200,
             consumer_ppm: dice.between(0, 400) as i64 - 200,
             provider_gone: dice.percent(4),
+        };
+        if length > SECOND * 3_600 {
+            conditions.for_hours();
         }
+        conditions
+    }
+
+    /// Whatever comes by the effect comes as often in hours as in a short run, and channels last for a while.
+    fn for_hours(&mut self) {
+        self.provider_crash /= 100;
+        self.consumer_crash /= 100;
+        self.capacity_sat *= 20;
+        self.budget_sat *= 20;
     }
 }

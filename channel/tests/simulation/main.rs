@@ -6,7 +6,6 @@
 //! -- --nocapture` plays it again with all that happened.
 
 #[path = "../common/mod.rs"]
-#[allow(dead_code)]
 mod common;
 
 mod chain;

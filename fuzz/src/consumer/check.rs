@@ -1,24 +1,38 @@
 //! What holds at every step of a consumer's session:
 //!
-//! - nothing is opened under terms that are not the link's provider's for this connection, or beyond the policy;
-//! - the channel's record comes before broadcast and sending; a payment's record before the payment;
-//! - every payment is higher than the last, verifies, is at most capacity less 330 sat and the budget, and within what
-//!   arrived, the drift and the window (see [`Ledger`]); none before the provider has acknowledged the channel, while
-//!   paused, or after the end;
+//! - nothing is opened or paid under terms that are not the link's provider's for this connection, or beyond the policy;
+//! - a channel's record comes before broadcast and sending; a payment's record before the payment, and it never goes back;
+//! - every payment is higher than the last, verifies, is at most capacity less 330 sat and what is left of the budget,
+//!   and within what arrived, the drift and the window (see [`Ledger`]), whichever channel pays; none before the provider
+//!   has acknowledged the channel, while paused, or after the end;
+//! - a channel of an earlier session goes on only if the provider shows the consumer's own signature for what it claims,
+//!   and counts no more than the drift allows;
 //! - after the end nothing happens.
 
 use super::ledger::Ledger;
+use crate::common::pair::consumer_key;
 use crate::common::*;
-use bitcoin::Amount;
+use bitcoin::{Amount, OutPoint};
+use std::collections::BTreeMap;
 use std::time::Duration;
 use streamium_channel::consumer::{
-    Arrivals, ConsumerEffect, ConsumerEnd, ConsumerNotice, ConsumerPolicy, ConsumerSession,
+    Arrivals, ChannelKeys, ConsumerEffect, ConsumerNotice, ConsumerPolicy, ConsumerSession, Resumable,
 };
 use streamium_channel::contract::Channel;
 use streamium_channel::message::{ConsumerMessage, ProviderMessage};
 use streamium_channel::payment::Payment;
 use streamium_channel::record::ConsumerRecord;
+use streamium_channel::script::ChangeScript;
 use streamium_channel::terms::Terms;
+
+/// A channel as the consumer has it on record.
+pub struct Held {
+    pub record: ConsumerRecord,
+    pub channel: Channel,
+    pub acknowledged: bool,
+    /// The highest payment that was sent.
+    pub paid: Amount,
+}
 
 /// The session, and what it has done.
 pub struct Run {
@@ -27,39 +41,49 @@ pub struct Run {
     pub(super) now: Duration,
     pub(super) arrivals: Arrivals,
     pub(super) ledger: Option<Ledger>,
-    pub(super) record: Option<ConsumerRecord>,
+    pub(super) held: BTreeMap<OutPoint, Held>,
+    /// The channel that pays, and the one that comes next.
+    pub(super) current: Option<OutPoint>,
+    pub(super) next: Option<OutPoint>,
+    pub(super) past: Option<Resumable>,
     pub(super) sent: Vec<ProviderMessage>,
-    pub(super) acknowledged: bool,
     pub(super) playing: bool,
+    /// What earlier channels of the account paid.
+    carried: Amount,
     /// The wallet can't build the commitment.
     broke: bool,
-    channel: Option<Channel>,
     terms: Option<Terms>,
-    recorded: Amount,
-    paid: Amount,
     closed: bool,
-    ended: bool,
+    pub(super) ended: bool,
+    fresh_keys: u32,
 }
 
 impl Run {
-    pub fn new(session: ConsumerSession, policy: ConsumerPolicy, broke: bool, now: Duration) -> Self {
+    pub fn new(
+        session: ConsumerSession,
+        policy: ConsumerPolicy,
+        past: Option<Resumable>,
+        broke: bool,
+        now: Duration,
+    ) -> Self {
         let mut run = Self {
             session,
             policy,
             now,
             arrivals: Arrivals::default(),
             ledger: None,
-            record: None,
+            held: BTreeMap::new(),
+            current: None,
+            next: None,
+            past,
             sent: Vec::new(),
-            acknowledged: false,
             playing: true,
+            carried: Amount::ZERO,
             broke,
-            channel: None,
             terms: None,
-            recorded: Amount::ZERO,
-            paid: Amount::ZERO,
             closed: false,
             ended: false,
+            fresh_keys: 0,
         };
         let effects = run.session.start();
         run.take(effects);
@@ -68,7 +92,7 @@ impl Run {
 
     /// Time passes until there is something to do, at most so long; these tracks arrive meanwhile.
     pub(super) fn pass(&mut self, time: Duration, audio: bool, video: bool) {
-        if let (Some(ledger), Some(_)) = (&mut self.ledger, &self.record) {
+        if let (Some(ledger), Some(_)) = (&mut self.ledger, self.current) {
             ledger.pass(self.arrivals, self.now, time);
         }
         self.now += time;
@@ -117,48 +141,165 @@ impl Run {
                 };
                 self.take(effects);
             }
-            ConsumerEffect::SaveChannel(record) => {
-                assert!(self.record.is_none(), "one channel a session");
-                let channel = Channel::new(record.contract.clone(), record.outpoint).expect("a channel");
-                self.channel = Some(channel);
-                self.record = Some(*record);
+            ConsumerEffect::FreshKeys => {
+                self.fresh_keys += 1;
+                // More than enough different ones.
+                let index = 10 + self.fresh_keys % 40;
+                let change = ChangeScript::new(p2tr(0x55)).expect("a script");
+                let key = consumer_key(index);
+                let effects = self
+                    .session
+                    .fresh_keys(ChannelKeys { key, index, change }, self.now);
+                self.take(effects);
             }
-            ConsumerEffect::SavePaid { outpoint, paid } => {
-                assert_eq!(self.record.as_ref().map(|record| record.outpoint), Some(outpoint));
-                assert!(paid >= self.recorded, "the record went backwards");
-                self.recorded = paid;
+            ConsumerEffect::SaveChannel(record) => self.saves(*record),
+            ConsumerEffect::SavePaid {
+                outpoint,
+                paid,
+                carried,
+                consumed,
+            } => {
+                assert_eq!(carried, self.carried, "what earlier channels paid");
+                let record = &mut self.held.get_mut(&outpoint).expect("a channel on record").record;
+                assert!(
+                    paid >= record.paid && consumed >= record.consumed,
+                    "the record went backwards"
+                );
+                (record.paid, record.carried, record.consumed) = (paid, carried, consumed);
             }
             ConsumerEffect::Broadcast(tx) => {
-                assert_eq!(self.record.as_ref().map(|record| &record.commitment), Some(&tx));
+                let known = self.held.values().any(|held| held.record.commitment == tx);
+                assert!(known, "broadcast before it was on record");
             }
-            ConsumerEffect::Notice(ConsumerNotice::Terms(terms)) => {
+            ConsumerEffect::Notice(notice) => self.notes(notice),
+            ConsumerEffect::End(_) => self.ended = true,
+            ConsumerEffect::Watch { .. } => (),
+        }
+    }
+
+    fn saves(&mut self, record: ConsumerRecord) {
+        let outpoint = record.outpoint;
+        let channel = Channel::new(record.contract.clone(), outpoint).expect("a channel");
+        let held = Held {
+            record,
+            channel,
+            acknowledged: false,
+            paid: Amount::ZERO,
+        };
+        assert!(self.held.insert(outpoint, held).is_none(), "recorded twice");
+        match self.current {
+            None => self.current = Some(outpoint),
+            Some(_) => self.next = Some(outpoint),
+        }
+    }
+
+    fn notes(&mut self, notice: ConsumerNotice) {
+        match notice {
+            ConsumerNotice::Terms(terms) => {
                 assert!(self.terms.is_none(), "terms are taken once");
                 assert!(self.offered_truly(&terms), "not the link's provider's: {terms:?}");
                 self.ledger = Some(Ledger::new(&terms));
                 self.terms = Some(*terms);
             }
-            ConsumerEffect::End(_) => self.ended = true,
-            ConsumerEffect::Watch { .. } | ConsumerEffect::Notice(_) => (),
+            ConsumerNotice::Resumed { outpoint, paid, .. } => self.goes_on(outpoint, paid),
+            ConsumerNotice::RolledOver { from, to } => {
+                assert_eq!((self.current, self.next.take()), (Some(from), Some(to)));
+                self.carried += self.held[&from].paid;
+                self.current = Some(to);
+            }
+            _ => (),
         }
+    }
+
+    /// With what the provider has just said that it holds.
+    fn goes_on(&mut self, outpoint: OutPoint, paid: Amount) {
+        assert!(self.current.is_none(), "one account a session");
+        let past = self.past.take().expect("a channel of an earlier session");
+        let channel = Channel::new(past.record.contract.clone(), outpoint).expect("a channel");
+        let Some(ProviderMessage::Resumed {
+            balance,
+            signature,
+            carried,
+            consumed_msat,
+            ..
+        }) = self.sent.last()
+        else {
+            panic!("the provider never said so");
+        };
+        match signature {
+            Some(signature) => {
+                assert!(
+                    Payment::check(&channel, *balance, *signature).is_ok(),
+                    "not our own signature"
+                )
+            }
+            None => assert_eq!(*balance, Amount::ZERO, "claimed without a signature"),
+        }
+        let untouched = *carried == Amount::ZERO && *balance == Amount::ZERO && *consumed_msat == 0;
+        assert!(untouched || *carried == past.record.carried, "{carried} carried");
+        self.carried = *carried;
+        let unwritten = if past.from_disk {
+            self.policy.payment_interval * 2
+        } else {
+            Duration::ZERO
+        };
+        let ledger = self.ledger.as_mut().expect("terms come first");
+        ledger.go_on(past.record.consumed, unwritten);
+        assert!(
+            *consumed_msat <= ledger.believed().to_msat(),
+            "counted more than arrived"
+        );
+        assert_eq!(paid, past.record.paid.max(*balance));
+        let record = ConsumerRecord {
+            // An untouched channel begins anew.
+            consumed: if untouched {
+                Default::default()
+            } else {
+                past.record.consumed
+            },
+            ..past.record
+        };
+        self.held.insert(
+            outpoint,
+            Held {
+                record,
+                channel,
+                acknowledged: false,
+                paid,
+            },
+        );
+        self.current = Some(outpoint);
     }
 
     fn says(&mut self, message: &ConsumerMessage) {
         match message {
-            ConsumerMessage::Open { capacity, .. } => self.opens(*capacity),
-            ConsumerMessage::Commitment { transaction, output } => {
-                let record = self.record.as_ref().expect("on record before it is sent");
-                assert_eq!(transaction, &record.commitment);
-                assert_eq!(*output, record.outpoint.vout);
+            ConsumerMessage::Open { capacity, .. } => {
+                let judged = |message: &ProviderMessage| match message {
+                    ProviderMessage::Terms { terms, .. } => {
+                        self.offered_truly(terms) && self.is_within_the_policy(terms, *capacity)
+                    }
+                    _ => false,
+                };
+                assert!(
+                    self.sent.iter().any(judged),
+                    "opened under terms beyond the policy"
+                );
+            }
+            ConsumerMessage::Commitment { transaction, .. } => {
+                let known = self
+                    .held
+                    .values()
+                    .any(|held| held.record.commitment == *transaction);
+                assert!(known, "on record before it is sent");
             }
             ConsumerMessage::Payment {
                 outpoint,
                 cumulative,
                 signature,
             } => {
-                let channel = self.channel.as_ref().expect("a channel on record");
-                assert_eq!(*outpoint, channel.outpoint());
+                let channel = &self.held[outpoint].channel;
                 Payment::check(channel, *cumulative, *signature).expect("a payment that is valid");
-                self.pays(*cumulative);
+                self.pays(*outpoint, *cumulative);
             }
             ConsumerMessage::Close { .. } => {
                 assert!(!self.closed, "closed once");
@@ -168,49 +309,52 @@ impl Run {
         }
     }
 
-    /// Within the policy, by the terms that were believed.
-    fn opens(&self, capacity: Amount) {
-        let terms = self.terms.as_ref().expect("terms come first");
+    fn is_within_the_policy(&self, terms: &Terms, capacity: Amount) -> bool {
         let policy = &self.policy;
-        assert!(terms.rate <= policy.max_rate && terms.window() <= policy.max_window);
-        assert!(terms.opening <= policy.max_opening && terms.opening <= policy.budget);
-        assert!(
-            terms.opening.to_sat() <= capacity.to_sat() / 4,
-            "more than a quarter"
-        );
-        assert!(capacity <= policy.capacity);
-        assert!(capacity >= terms.min_capacity && capacity <= terms.max_capacity);
-        assert!(
-            policy.refund_delay >= terms.min_refund_delay && policy.refund_delay <= terms.max_refund_delay
-        );
+        terms.rate <= policy.max_rate
+            && terms.window() <= policy.max_window
+            && terms.opening <= policy.max_opening
+            && terms.opening.to_sat() <= capacity.to_sat() / 4
+            && (terms.min_capacity..=terms.max_capacity.min(policy.capacity)).contains(&capacity)
+            && (terms.min_refund_delay..=terms.max_refund_delay).contains(&policy.refund_delay)
     }
 
-    fn pays(&mut self, cumulative: Amount) {
-        assert!(self.acknowledged, "paid before the channel was acknowledged");
-        assert!(self.playing && !self.closed, "paid while paused or after the end");
-        assert!(cumulative > self.paid, "{cumulative} after {}", self.paid);
-        assert!(cumulative <= self.recorded, "paid before it was on record");
+    fn pays(&mut self, outpoint: OutPoint, cumulative: Amount) {
+        let (terms, held) = (
+            self.terms.as_ref().expect("terms come first"),
+            &self.held[&outpoint],
+        );
+        assert_eq!(self.current, Some(outpoint));
+        assert!(!self.closed, "paid after the end");
+        assert!(cumulative <= held.record.paid, "paid before it was on record");
+        if cumulative == held.paid {
+            // Said again on a new connection, as it may not have arrived: nothing more is paid.
+            return;
+        }
+        assert!(terms.rate <= self.policy.max_rate && terms.window() <= self.policy.max_window);
+        assert!(held.acknowledged, "paid before the channel was acknowledged");
+        assert!(self.playing, "paid while paused");
+        assert!(cumulative > held.paid, "{cumulative} after {}", held.paid);
+        let total = self.carried + cumulative;
         assert!(
-            cumulative <= self.policy.budget,
-            "{cumulative} of a budget of {}",
+            total <= self.policy.budget,
+            "{total} of a budget of {}",
             self.policy.budget
         );
-        let bound = self.ledger.as_ref().map_or(Amount::ZERO, Ledger::bound);
+        let bound = self
+            .ledger
+            .as_ref()
+            .map_or(Amount::ZERO, |ledger| ledger.bound(self.carried));
         assert!(cumulative <= bound, "{cumulative} paid, of {bound}");
-        self.paid = cumulative;
+        self.held.get_mut(&outpoint).expect("it is on record").paid = cumulative;
     }
 
     /// Nobody says anything any more: the session ends by itself, or is free.
     pub fn let_it_end(mut self) {
-        let before = self.paid;
         for _ in 0..60 {
             self.pass(seconds(2), false, false);
         }
         let is_free = self.terms.as_ref().is_some_and(|terms| terms.rate.is_free());
         assert!(self.ended || is_free, "it never ended");
-        // Of what was on its way: two seconds at most are booked, since nothing arrives.
-        assert!(self.paid <= before.max(self.ledger.as_ref().map_or(Amount::ZERO, Ledger::bound)));
-        let effects = self.session.close(ConsumerEnd::Stopped, self.now);
-        self.take(effects);
     }
 }

@@ -15,6 +15,8 @@ pub struct Ledger {
     opening: Amount,
     kinds: Vec<TrackKind>,
     arrived: Duration,
+    /// What arrived in earlier sessions at most.
+    before: Msat,
 }
 
 impl Ledger {
@@ -25,7 +27,13 @@ impl Ledger {
             opening: terms.opening,
             kinds: terms.tracks.iter().map(|track| track.kind).collect(),
             arrived: Duration::ZERO,
+            before: Msat::ZERO,
         }
+    }
+
+    /// An account of an earlier session goes on. After a crash its count may lack so much time.
+    pub fn go_on(&mut self, consumed: Msat, unwritten: Duration) {
+        self.before = consumed.plus(self.rate.cost(unwritten));
     }
 
     /// Time passes in which what arrived before may be taken to go on: something of each track within a second.
@@ -42,7 +50,7 @@ impl Ledger {
 
     /// The own count at most.
     pub fn own(&self) -> Msat {
-        self.rate.cost(self.arrived)
+        self.before.plus(self.rate.cost(self.arrived))
     }
 
     /// The highest count of the provider's that may be believed.
@@ -50,8 +58,9 @@ impl Ledger {
         Drift { window: self.window }.bound(self.own())
     }
 
-    /// The most that may have been paid.
-    pub fn bound(&self) -> Amount {
-        self.believed().plus(self.window).ceil_sat().max(self.opening)
+    /// The most that a channel may have paid after earlier ones paid `carried`.
+    pub fn bound(&self, carried: Amount) -> Amount {
+        let all = self.believed().plus(self.window).ceil_sat();
+        all.checked_sub(carried).unwrap_or(Amount::ZERO).max(self.opening)
     }
 }

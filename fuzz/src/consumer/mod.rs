@@ -5,15 +5,19 @@ mod ledger;
 mod ops;
 mod play;
 
-use crate::common::pair::consumer_identity;
+use crate::common::pair::{consumer_identity, consumer_key, link};
 use crate::common::*;
 use arbitrary::Unstructured;
+use bitcoin::Amount;
 use check::Run;
-use ops::{Op, Setup};
+use ops::{Earlier, Op, Setup};
 use std::time::Duration;
 use streamium_channel::blocks::{MIN_REFUND_DELAY, RefundDelay};
-use streamium_channel::consumer::{ConsumerPolicy, ConsumerSession};
-use streamium_channel::money::Rate;
+use streamium_channel::consumer::{ConsumerPolicy, ConsumerSession, Past, Resumable};
+use streamium_channel::contract::Contract;
+use streamium_channel::keys::ChannelKeys;
+use streamium_channel::money::{Msat, Rate};
+use streamium_channel::record::ConsumerRecord;
 
 /// More would only be slow.
 const MAX_OPS: usize = 200;
@@ -46,8 +50,14 @@ pub fn run(data: &[u8]) {
 fn start(setup: Setup) -> Run {
     let policy = wishes(setup);
     let now = seconds(1_000);
-    let session = ConsumerSession::new(policy, consumer_identity(), None, now);
-    Run::new(session, policy, setup.broke, now)
+    let past = setup.past.map(|earlier| resumable(earlier, policy.refund_delay));
+    let from_before = Past {
+        spent: past.as_ref().map_or(Amount::ZERO, |past| past.spent),
+        resumable: past.iter().cloned().collect(),
+        ..Past::default()
+    };
+    let session = ConsumerSession::new(policy, consumer_identity(), from_before, None, now);
+    Run::new(session, policy, past, setup.broke, now)
 }
 
 /// The tests' policy, with other figures.
@@ -62,5 +72,42 @@ fn wishes(setup: Setup) -> ConsumerPolicy {
         refund_delay: RefundDelay::new(delay).expect("within the bounds"),
         payment_interval: Duration::from_millis(u64::from(setup.payment_interval_ms.max(100))),
         ..policy()
+    }
+}
+
+/// What an earlier session left on record; `spent` counts against the budget only within one run.
+fn resumable(earlier: Earlier, delay: RefundDelay) -> Resumable {
+    let key = consumer_key(4);
+    let keys = ChannelKeys::new(
+        key.x_only_public_key().0,
+        self::key(PROVIDER).x_only_public_key().0,
+    );
+    let agreed = contract(100_000);
+    let contract = Contract::new(
+        keys.expect("two keys"),
+        delay,
+        agreed.capacity(),
+        agreed.change().clone(),
+    );
+    let contract = contract.expect("a contract");
+    let (paid, carried) = (sat(earlier.paid_sat.into()), sat(earlier.carried_sat.into()));
+    Resumable {
+        key,
+        spent: if earlier.from_disk {
+            Amount::ZERO
+        } else {
+            paid + carried
+        },
+        from_disk: earlier.from_disk,
+        record: ConsumerRecord {
+            commitment: commitment(&contract),
+            contract,
+            outpoint: outpoint(0x21),
+            key_index: 4,
+            link: link().to_string(),
+            paid,
+            carried,
+            consumed: Msat::new(earlier.consumed_msat.into()),
+        },
     }
 }

@@ -16,6 +16,16 @@ pub struct Setup {
     pub payment_interval_ms: u16,
     /// The wallet fails to build the commitment.
     pub broke: bool,
+    pub past: Option<Earlier>,
+}
+
+/// What an earlier session left.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub struct Earlier {
+    pub paid_sat: u16,
+    pub carried_sat: u16,
+    pub consumed_msat: u32,
+    pub from_disk: bool,
 }
 
 /// The figures of an offer.
@@ -66,18 +76,29 @@ pub enum Op {
     Terms(Offer),
     Funded,
     Accept,
+    /// What the provider says it holds of the earlier channel.
+    Resumed {
+        balance: Holds,
+        by: Who,
+        carried: Option<u16>,
+        consumed: Count,
+        other: bool,
+    },
+    NotResumed {
+        other: bool,
+    },
     Channel {
         state: ChainState,
-        other: bool,
+        of: Which,
     },
     Credit {
         consumed: Count,
         balance_sat: u16,
         gate: Gate,
-        other: bool,
+        of: Which,
     },
     Settled {
-        other: bool,
+        of: Which,
     },
     Plain(Plain),
     /// One of the messages sent before, again.
@@ -89,6 +110,22 @@ pub enum Op {
     Budget(u32),
     Leave,
     Disconnect,
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Which {
+    Present,
+    Next,
+    Other,
+}
+
+/// A balance, against what is on record.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Holds {
+    Same,
+    More(u16),
+    Less(u16),
+    Nothing,
 }
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -150,8 +187,8 @@ pub const HONEST: [Op; 4] = [
     Op::Funded,
     Op::Accept,
     Op::Channel {
-        state: ChainState::Seen,
-        other: false,
+        state: ChainState::Confirmed(1),
+        of: Which::Present,
     },
     Op::Pass(Pass {
         ms: 3_000,

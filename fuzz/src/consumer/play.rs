@@ -1,7 +1,8 @@
 //! Makes the messages and events of the operations. Signatures are real, by whomever the operation names.
 
 use super::check::Run;
-use super::ops::{ChainState, Count, Gate, Offer, Op, Other, Pass, Plain, Tracks, Who};
+use super::ledger::Ledger;
+use super::ops::{ChainState, Count, Gate, Holds, Offer, Op, Other, Pass, Plain, Tracks, Which, Who};
 use crate::common::pair::{consumer_identity, link, provider_identity};
 use crate::common::*;
 use bitcoin::hashes::Hash;
@@ -9,9 +10,11 @@ use bitcoin::{Amount, OutPoint, Txid};
 use std::time::Duration;
 use streamium_channel::blocks::RefundDelay;
 use streamium_channel::consumer::ConsumerEnd;
+use streamium_channel::contract::Channel;
 use streamium_channel::handshake::Bytes32;
 use streamium_channel::message::{ChannelState, ErrorCode, GateState, ProviderMessage, decode, encode};
 use streamium_channel::money::{Msat, Rate};
+use streamium_channel::payment::Payment;
 use streamium_channel::terms::{PROTOCOL_VERSION, Terms, TrackKind};
 
 /// How often a driver looks at what arrives.
@@ -27,17 +30,39 @@ impl Run {
                     payout_script: p2tr(0x77),
                 });
             }
-            Op::Channel { state, other } => return self.channel(*state, *other),
+            Op::Channel { state, of } => return self.channel(*state, *of),
             Op::Credit {
                 consumed,
                 balance_sat,
                 gate,
+                of,
+            } => {
+                return self.credit(*consumed, sat((*balance_sat).into()), *gate, *of);
+            }
+            Op::Resumed {
+                balance,
+                by,
+                carried,
+                consumed,
                 other,
             } => {
-                return self.credit(*consumed, sat((*balance_sat).into()), *gate, *other);
+                return self.resumed(
+                    *balance,
+                    *by,
+                    carried.map(|sat| Amount::from_sat(sat.into())),
+                    *consumed,
+                    *other,
+                );
             }
-            Op::Settled { other } => {
-                let (outpoint, txid) = (self.outpoint(*other), Txid::from_byte_array([3; 32]));
+            Op::NotResumed { other } => {
+                let outpoint = self.earlier(*other);
+                return self.send(&ProviderMessage::NotResumed {
+                    outpoint,
+                    reason: "x".into(),
+                });
+            }
+            Op::Settled { of } => {
+                let (outpoint, txid) = (self.outpoint(*of), Txid::from_byte_array([3; 32]));
                 return self.send(&ProviderMessage::Settled { outpoint, txid });
             }
             Op::Plain(plain) => return self.plain(*plain),
@@ -73,9 +98,10 @@ impl Run {
     }
 
     fn send(&mut self, message: &ProviderMessage) {
-        if let (ProviderMessage::Channel { outpoint, state }, Some(record)) = (message, &self.record) {
-            let taken = !matches!(state, ChannelState::Rejected { .. }) && *outpoint == record.outpoint;
-            self.acknowledged |= taken;
+        if let ProviderMessage::Channel { outpoint, state } = message
+            && let Some(held) = self.held.get_mut(outpoint)
+        {
+            held.acknowledged |= !matches!(state, ChannelState::Rejected { .. });
         }
         self.sent.push(message.clone());
         self.text(&encode(message).expect("a message"));
@@ -89,15 +115,65 @@ impl Run {
         }
     }
 
-    fn outpoint(&self, other: bool) -> OutPoint {
-        match &self.record {
-            Some(record) if !other => record.outpoint,
+    fn outpoint(&self, which: Which) -> OutPoint {
+        let outpoint = match which {
+            Which::Present => self.current,
+            Which::Next => self.next,
+            Which::Other => None,
+        };
+        outpoint.unwrap_or(crate::common::outpoint(8))
+    }
+
+    fn earlier(&self, other: bool) -> OutPoint {
+        match &self.past {
+            Some(past) if !other => past.record.outpoint,
             _ => outpoint(8),
         }
     }
 
-    fn channel(&mut self, state: ChainState, other: bool) {
-        let outpoint = self.outpoint(other);
+    /// What the provider says it holds of the earlier channel, with a signature by whomever.
+    fn resumed(&mut self, holds: Holds, by: Who, carried: Option<Amount>, consumed: Count, other: bool) {
+        let outpoint = self.earlier(other);
+        let Some(past) = self.past.clone() else { return };
+        let (record, paid) = (&past.record, past.record.paid.to_sat());
+        let balance = match holds {
+            Holds::Same => sat(paid),
+            Holds::More(more) => sat(paid + u64::from(more)),
+            Holds::Less(less) => sat(paid.saturating_sub(less.into())),
+            Holds::Nothing => Amount::ZERO,
+        };
+        let signer = match by {
+            Who::Consumer => past.key,
+            Who::Provider => key(PROVIDER),
+            Who::Stranger => key(STRANGER),
+        };
+        let channel = Channel::new(record.contract.clone(), record.outpoint).expect("a channel");
+        let signature = Payment::sign(&channel, &signer, balance)
+            .ok()
+            .map(|payment| payment.signature());
+        let consumed_msat = self.count(consumed, record.consumed).to_msat();
+        self.send(&ProviderMessage::Resumed {
+            outpoint,
+            balance,
+            signature,
+            carried: carried.unwrap_or(record.carried),
+            consumed_msat,
+            payout_script: p2tr(0x77),
+        });
+    }
+
+    fn count(&self, count: Count, own: Msat) -> Msat {
+        let bound = self.ledger.as_ref().map_or(Msat::ZERO, Ledger::believed);
+        match count {
+            Count::Ahead { msat } => own.plus(Msat::new(msat.into())),
+            Count::Behind { msat } => own.minus(Msat::new(msat.into())),
+            Count::Bound { beyond } => bound.plus(Msat::new(beyond.into())),
+            Count::Any(msat) => Msat::new(msat),
+        }
+    }
+
+    fn channel(&mut self, state: ChainState, of: Which) {
+        let outpoint = self.outpoint(of);
         let state = match state {
             ChainState::Seen => ChannelState::Seen,
             ChainState::Confirmed(confirmations) => ChannelState::Confirmed { confirmations },
@@ -106,19 +182,11 @@ impl Run {
         self.send(&ProviderMessage::Channel { outpoint, state });
     }
 
-    fn credit(&mut self, count: Count, balance: Amount, gate: Gate, other: bool) {
-        let (own, bound) = match &self.ledger {
-            Some(ledger) => (ledger.own(), ledger.believed()),
-            None => (Msat::ZERO, Msat::ZERO),
-        };
-        let consumed = match count {
-            Count::Ahead { msat } => own.plus(Msat::new(msat.into())),
-            Count::Behind { msat } => own.minus(Msat::new(msat.into())),
-            Count::Bound { beyond } => bound.plus(Msat::new(beyond.into())),
-            Count::Any(msat) => Msat::new(msat),
-        };
+    fn credit(&mut self, count: Count, balance: Amount, gate: Gate, of: Which) {
+        let own = self.ledger.as_ref().map_or(Msat::ZERO, Ledger::own);
+        let consumed = self.count(count, own);
         self.send(&ProviderMessage::Credit {
-            outpoint: self.outpoint(other),
+            outpoint: self.outpoint(of),
             balance,
             consumed_msat: consumed.to_msat(),
             gate: match gate {
@@ -216,7 +284,7 @@ fn terms(offer: Offer) -> Terms {
         unconfirmed_limit: config.unconfirmed_limit,
         settle_delay_ms: 60_000,
         valid_ms: 60_000,
-        channel_key: provider.channel_key.x_only_public_key().0,
+        channel_key: provider.channel_key.key.x_only_public_key().0,
         provider_certificate: provider.certificates.own,
         consumer_certificate: provider.certificates.peer,
         provider_nonce: provider.nonce,

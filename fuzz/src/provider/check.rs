@@ -1,76 +1,85 @@
 //! What holds at every step of a provider's session:
 //!
-//! - the balance never falls, is at most capacity less 330 sat, and is on record; the record can be restored, its
-//!   payment verifies and makes a settlement;
-//! - what is debited is the time for which the gate was open, and within what counts and the grace (see
-//!   [`Ledger`]);
+//! - a channel's balance never falls, is at most capacity less 330 sat, and is on record; the record can be restored,
+//!   its payment verifies and makes a settlement;
+//! - what is debited is the time for which the gate was open, and within what counts and the grace (see [`Ledger`]);
+//!   going on with the next channel, or with one of an earlier session, neither adds nor loses any;
 //! - the gate is open only on a payment, for a consumer that was heard and has not paused, and never after the end;
 //!   after the end nothing happens;
-//! - the record comes before broadcast and acknowledgement; what was paid is settled, once, and no later than the
-//!   margin before the refund leaf opens.
+//! - the record comes before broadcast and acknowledgement; a channel of an earlier session is taken over only on the
+//!   consumer's proof; each channel is let go of once, and no later than the margin before its refund leaf opens.
 
+use super::held::Held;
 use super::ledger::Ledger;
-use crate::common::pair::provider_identity;
-use crate::common::*;
-use bitcoin::{Amount, FeeRate};
+use crate::common::pair::provider_key;
+use bitcoin::{Amount, OutPoint};
+use std::collections::BTreeMap;
 use std::time::Duration;
-use streamium_channel::contract::{Channel, Contract};
+use streamium_channel::contract::Contract;
 use streamium_channel::liveness::SILENT_AFTER;
 use streamium_channel::message::{ChannelState, ConsumerMessage, GateState, ProviderMessage};
 use streamium_channel::money::Msat;
-use streamium_channel::payment::Payment;
 use streamium_channel::provider::{
-    CommitmentStatus, EndReason, ProviderConfig, ProviderEffect, ProviderSession,
+    AccountRecord, CommitmentStatus, ProviderConfig, ProviderEffect, ProviderSession, Recalled,
 };
 use streamium_channel::record::{PaymentRecord, ProviderRecord};
-use streamium_channel::settlement::{Claim, Settlement, SettlementError};
+use streamium_channel::terms::Terms;
 
 /// The session, and what it has done.
 pub struct Run {
     pub(super) session: ProviderSession,
     pub(super) config: ProviderConfig,
     pub(super) now: Duration,
-    /// The contract last proposed, and the one that was accepted.
+    /// The terms last sent, the contract last proposed, and the one last accepted.
+    pub(super) terms: Option<Terms>,
     pub(super) proposed: Option<Contract>,
-    pub(super) contract: Option<Contract>,
-    pub(super) record: Option<ProviderRecord>,
-    /// Of the record.
-    pub(super) channel: Option<Channel>,
+    contract: Option<Contract>,
+    pub(super) held: BTreeMap<OutPoint, Held>,
+    /// The channel that is paid through, and the one that comes next.
+    pub(super) current: Option<OutPoint>,
+    pub(super) next: Option<OutPoint>,
+    /// A channel of an earlier session, and whether its consumer has proved that it is the one.
+    pub(super) past: Option<ProviderRecord>,
+    pub(super) proven: bool,
     pub(super) sent: Vec<ConsumerMessage>,
     pub(super) heard: Duration,
     pub(super) paused: bool,
-    pub(super) ledger: Ledger,
+    pub(super) superseded: bool,
+    pub(super) ended: bool,
+    ledger: Ledger,
     /// What other sessions leave of the unconfirmed total.
     left: Option<Amount>,
-    /// What of the balance may count now; `None`: all of it.
-    limit: Option<Amount>,
-    settled: bool,
-    ended: bool,
+    fresh_keys: u32,
 }
 
 impl Run {
     pub fn new(
         session: ProviderSession,
         config: ProviderConfig,
+        past: Option<ProviderRecord>,
         left: Option<Amount>,
         now: Duration,
     ) -> Self {
         let mut run = Self {
             ledger: Ledger::new(config.rate, now),
-            limit: Some(config.unconfirmed_limit),
             session,
             config,
             now,
+            terms: None,
             proposed: None,
             contract: None,
-            record: None,
-            channel: None,
+            held: BTreeMap::new(),
+            current: None,
+            next: None,
+            past,
+            proven: false,
             sent: Vec::new(),
             heard: now,
             paused: false,
-            left,
-            settled: false,
+            superseded: false,
             ended: false,
+            left,
+            fresh_keys: 0,
         };
         let effects = run.session.start();
         run.take(effects);
@@ -78,15 +87,20 @@ impl Run {
     }
 
     pub(super) fn is_open(&self) -> bool {
-        self.record.is_some() && !self.ended
+        self.current.is_some() && !self.ended
+    }
+
+    pub(super) fn present(&self) -> Option<&Held> {
+        self.held.get(&self.current?)
+    }
+
+    fn present_mut(&mut self, outpoint: OutPoint) -> &mut Held {
+        assert_eq!(self.current, Some(outpoint), "the channel that is paid through");
+        self.held.get_mut(&outpoint).expect("it is on record")
     }
 
     pub(super) fn balance(&self) -> Amount {
-        self.best().map_or(Amount::ZERO, |best| best.cumulative)
-    }
-
-    fn best(&self) -> Option<PaymentRecord> {
-        self.record.as_ref().and_then(|record| record.best)
+        self.present().map_or(Amount::ZERO, Held::balance)
     }
 
     /// As a driver does: one due moment after the other.
@@ -116,37 +130,15 @@ impl Run {
         );
     }
 
-    pub(super) fn news(&mut self, status: CommitmentStatus) {
-        let enough = u32::from(self.config.min_confirmations);
+    pub(super) fn news(&mut self, outpoint: OutPoint, status: CommitmentStatus) {
         let mut deadline = false;
-        if self.is_open() {
-            self.limit = match status {
-                CommitmentStatus::Missing => Some(Amount::ZERO),
-                CommitmentStatus::Confirmed { confirmations } if confirmations >= enough => None,
-                CommitmentStatus::Mempool if enough == 0 => None,
-                _ => Some(self.config.unconfirmed_limit),
-            };
-            deadline = match status {
-                CommitmentStatus::Confirmed { confirmations } => confirmations >= self.last_usable(),
-                _ => false,
-            };
+        if let Some(held) = self.held.get_mut(&outpoint).filter(|held| !held.released) {
+            held.status = status;
+            deadline = self.current == Some(outpoint) && held.is_at_deadline();
         }
-        let effects = self.session.commitment_status(status, self.now);
+        let effects = self.session.commitment_status(outpoint, status, self.now);
         self.take(effects);
-        if deadline {
-            assert!(self.ended, "used although the refund leaf is near");
-            assert_eq!(
-                self.settled,
-                self.best().is_some(),
-                "not settled although the refund leaf is near"
-            );
-        }
-    }
-
-    pub(super) fn last_usable(&self) -> u32 {
-        self.record
-            .as_ref()
-            .map_or(0, |record| record.contract.delay().last_usable_confirmation())
+        assert!(!deadline || self.ended, "used although the refund leaf is near");
     }
 
     /// Carries the effects out, as a driver does.
@@ -160,30 +152,13 @@ impl Run {
 
     fn effect(&mut self, effect: ProviderEffect) {
         match effect {
-            ProviderEffect::Send(message) => self.says(&message),
+            ProviderEffect::Send(message) => self.says(message),
             ProviderEffect::SaveChannel(record) => self.saves(*record),
-            ProviderEffect::SaveAccount {
-                outpoint,
-                best,
-                consumed,
-            } => {
-                self.ledger.save(consumed, self.now);
-                let record = self.record.as_mut().expect("an account of a channel on record");
-                assert_eq!(record.outpoint, outpoint);
-                let cumulative = |best: Option<PaymentRecord>| best.map(|best| best.cumulative);
-                assert!(
-                    cumulative(best) >= cumulative(record.best),
-                    "the balance went backwards"
-                );
-                if let (Some(best), Some(channel)) = (best.filter(|_| best != record.best), &self.channel) {
-                    Payment::check(channel, best.cumulative, best.signature)
-                        .expect("what is stored is valid");
-                }
-                (record.best, record.consumed) = (best, consumed);
-            }
+            ProviderEffect::SaveAccount(account) => self.books(&account),
+            ProviderEffect::Switch { from, to } => self.switches(&from, &to),
             ProviderEffect::Broadcast(tx) => {
-                let record = self.record.as_ref().expect("on record before it is broadcast");
-                assert_eq!(tx, record.commitment);
+                let known = self.held.values().any(|held| held.record.commitment == tx);
+                assert!(known, "broadcast before it was on record");
             }
             ProviderEffect::Gate(state) => {
                 assert_ne!(
@@ -193,17 +168,36 @@ impl Run {
                 );
                 self.ledger.set_gate(state, self.now);
             }
-            ProviderEffect::Settle(outpoint) => {
-                assert!(!self.settled && self.best().is_some(), "nothing to settle");
-                assert_eq!(self.record.as_ref().map(|record| record.outpoint), Some(outpoint));
-                self.settled = true;
+            ProviderEffect::FreshKey => {
+                self.fresh_keys += 1;
+                // More than enough different ones.
+                let key = provider_key(10 + self.fresh_keys % 100);
+                let effects = self.session.fresh_key(key, self.now);
+                self.take(effects);
             }
-            ProviderEffect::CloseCooperatively { transaction, .. } => {
-                let record = self.record.as_ref().expect("a channel on record");
-                assert!(record.best.is_none(), "a payment is settled, not given back");
+            ProviderEffect::Recall(outpoint) => {
+                let recalled = self.recalled(outpoint);
+                let effects = self.session.recalled(recalled, self.now);
+                self.take(effects);
+            }
+            ProviderEffect::TakeOver(outpoint) => self.takes_over(outpoint),
+            ProviderEffect::Release { outpoint, .. } => {
+                let held = self.held.get_mut(&outpoint).expect("it is on record");
+                assert!(!std::mem::replace(&mut held.released, true), "let go of twice");
+            }
+            ProviderEffect::CloseCooperatively {
+                outpoint,
+                transaction,
+                payout,
+            } => {
+                let held = &self.held[&outpoint];
                 assert_eq!(
                     &transaction.output[0].script_pubkey,
-                    record.contract.change().script()
+                    held.record.contract.change().script()
+                );
+                assert!(
+                    payout >= held.balance() || payout == Amount::ZERO,
+                    "less than was paid"
                 );
             }
             ProviderEffect::End(_) => self.ended = true,
@@ -212,19 +206,73 @@ impl Run {
     }
 
     fn saves(&mut self, record: ProviderRecord) {
-        assert!(self.record.is_none(), "one channel a session");
         assert_eq!(Some(&record.contract), self.contract.as_ref(), "what was agreed");
-        self.channel = Some(record.restore().expect("a record that can be restored").0);
-        self.record = Some(record);
-        // As the driver does, with what other sessions leave.
-        if let Some(left) = self.left {
-            self.session.lower_unconfirmed_limit(left);
-            self.config.unconfirmed_limit = self.config.unconfirmed_limit.min(left);
-            self.limit = Some(self.config.unconfirmed_limit);
+        let outpoint = record.outpoint;
+        let held = Held::new(record, self.config.unconfirmed_limit);
+        assert!(self.held.insert(outpoint, held).is_none(), "recorded twice");
+        match self.current {
+            None => self.current = Some(outpoint),
+            Some(_) => self.next = Some(outpoint),
+        }
+        self.lower(outpoint);
+    }
+
+    /// As the driver does, with what other sessions leave.
+    fn lower(&mut self, outpoint: OutPoint) {
+        if let (Some(left), Some(held)) = (self.left, self.held.get_mut(&outpoint)) {
+            self.session.lower_unconfirmed_limit(outpoint, left);
+            held.unconfirmed_limit = held.unconfirmed_limit.min(left);
         }
     }
 
-    fn says(&mut self, message: &ProviderMessage) {
+    fn books(&mut self, account: &AccountRecord) {
+        self.ledger.save(account.consumed, self.now);
+        self.present_mut(account.outpoint).book(account);
+    }
+
+    fn switches(&mut self, from: &AccountRecord, to: &AccountRecord) {
+        self.books(from);
+        let best = from
+            .best
+            .map_or(Amount::ZERO, |best: PaymentRecord| best.cumulative);
+        assert_eq!(to.carried, from.carried + best, "credit goes on whole");
+        assert_eq!(to.consumed, from.consumed);
+        assert_eq!(self.next.take(), Some(to.outpoint));
+        self.present_mut(from.outpoint).released = true;
+        self.current = Some(to.outpoint);
+        self.present_mut(to.outpoint).record.carried = to.carried;
+        self.books(to);
+        assert!(
+            self.balance() >= self.config.opening,
+            "its first payment covers its settlement"
+        );
+    }
+
+    fn recalled(&self, outpoint: OutPoint) -> Result<Recalled, String> {
+        let record = self.past.clone().filter(|past| past.outpoint == outpoint);
+        let record = record.ok_or("it is not on record")?;
+        Ok(Recalled {
+            key: provider_key(record.key_index),
+            record,
+            status: CommitmentStatus::Confirmed { confirmations: 1 },
+        })
+    }
+
+    fn takes_over(&mut self, outpoint: OutPoint) {
+        assert!(
+            self.proven && self.current.is_none(),
+            "taken over without a proof"
+        );
+        let record = self.past.take().expect("it is on record");
+        self.ledger.go_on(record.consumed);
+        let mut held = Held::new(record, self.config.unconfirmed_limit);
+        held.status = CommitmentStatus::Confirmed { confirmations: 1 };
+        self.held.insert(outpoint, held);
+        self.current = Some(outpoint);
+        self.lower(outpoint);
+    }
+
+    fn says(&mut self, message: ProviderMessage) {
         match message {
             ProviderMessage::Credit {
                 balance,
@@ -233,79 +281,59 @@ impl Run {
                 ..
             } => {
                 assert_eq!(
-                    (*balance, *gate),
+                    (balance, gate),
                     (self.balance(), self.ledger.gate()),
                     "what is told is so"
                 );
-                self.ledger.check_debited(Msat::new(*consumed_msat), self.now);
+                self.ledger.check_debited(Msat::new(consumed_msat), self.now);
             }
             ProviderMessage::Channel {
+                outpoint,
                 state: ChannelState::Seen,
+            } => {
+                assert!(
+                    self.held.contains_key(&outpoint),
+                    "on record before it is acknowledged"
+                );
+            }
+            ProviderMessage::Resumed {
+                balance,
+                carried,
+                consumed_msat,
                 ..
             } => {
-                assert!(self.record.is_some(), "on record before it is acknowledged");
+                let record = &self.present().expect("a channel").record;
+                assert_eq!((balance, carried), (self.balance(), record.carried));
+                assert_eq!(consumed_msat, record.consumed.to_msat());
             }
             ProviderMessage::Accept { .. } => self.contract = self.proposed.clone(),
+            ProviderMessage::Terms { terms, .. } => self.terms = Some(*terms),
             _ => (),
         }
     }
 
     fn check(&mut self) {
         assert_eq!(self.session.has_ended(), self.ended);
-        assert_eq!(self.session.balance(), self.balance(), "what counts is on record");
         assert_eq!(self.session.gate(), self.ledger.gate());
-        let payable = self
-            .record
-            .as_ref()
-            .map_or(Amount::ZERO, |record| record.contract.payable());
-        assert!(self.balance() <= payable, "{} of {payable}", self.balance());
         assert!(
             !self.ended || self.ledger.gate() == GateState::Closed,
             "open after the end"
         );
+        let Some(held) = self.present() else { return };
+        assert_eq!(self.session.balance(), held.balance(), "what counts is on record");
+        let covered = Msat::from(held.counts(self.config.min_confirmations));
         if self.ledger.gate() == GateState::Open {
-            assert!(self.balance() >= self.config.opening, "media without a payment");
+            assert!(
+                held.record.carried + held.balance() > Amount::ZERO,
+                "media without a payment"
+            );
             assert!(!self.paused, "media for a paused consumer");
             assert!(
                 self.now < self.heard + SILENT_AFTER,
                 "media for a silent consumer"
             );
         }
-        let counts = self
-            .limit
-            .map_or(self.balance(), |limit| limit.min(self.balance()));
-        let covered = Msat::from(counts).plus(self.config.rate.cost(self.config.grace));
-        self.ledger.check_bounds(covered, self.now);
-    }
-
-    /// Nobody says anything any more: the session ends by itself, and what was paid is settled.
-    pub fn let_it_end(mut self) {
-        for _ in 0..10 {
-            self.pass(seconds(10));
-        }
-        assert!(self.ended, "it never ended");
-        assert_eq!(self.settled, self.best().is_some(), "what was paid is settled");
-        let effects = self.session.close(EndReason::Stopping, self.now);
-        self.take(effects);
-        if let Some(record) = self.record {
-            settles(&record);
-        }
-    }
-}
-
-/// Whatever is on record can be settled, or is not worth it.
-fn settles(record: &ProviderRecord) {
-    let (channel, payment) = record.restore().expect("what is stored is valid");
-    let Some(payment) = payment else { return };
-    let key = provider_identity().channel_key;
-    let claim = Claim {
-        channel: &channel,
-        payment: &payment,
-        key: &key,
-    };
-    match Settlement::new(&[claim], &p2tr(0x77), FeeRate::from_sat_per_vb_u32(1)) {
-        Ok(made) => assert_eq!(made.payout + made.fee, payment.cumulative()),
-        Err(SettlementError::NotWorthIt { balance, fee, dust }) => assert!(balance < fee + dust),
-        Err(error) => panic!("{error}"),
+        self.ledger
+            .check_bounds(covered.plus(self.config.rate.cost(self.config.grace)), self.now);
     }
 }

@@ -8,6 +8,8 @@ use streamium_channel::money::{Msat, Rate};
 pub struct Ledger {
     rate: Rate,
     gate: GateState,
+    /// What earlier sessions debited.
+    before: Msat,
     open_since: Duration,
     open: Duration,
     /// Each booking may round down by less than a millisatoshi.
@@ -24,6 +26,7 @@ impl Ledger {
         Self {
             rate,
             gate: GateState::Unpaid,
+            before: Msat::ZERO,
             open_since: now,
             open: Duration::ZERO,
             bookings: 1,
@@ -43,6 +46,12 @@ impl Ledger {
             self.bookings += 1;
         }
         (self.gate, self.open_since) = (gate, now);
+    }
+
+    /// The account of an earlier session goes on, be it in debt.
+    pub fn go_on(&mut self, consumed: Msat) {
+        (self.before, self.saved) = (consumed, consumed);
+        self.covered = self.covered.max(consumed);
     }
 
     /// The driver did not look for so long.
@@ -91,6 +100,6 @@ impl Ledger {
             GateState::Open => now - self.open_since,
             _ => Duration::ZERO,
         };
-        self.rate.cost(self.open + running)
+        self.before.plus(self.rate.cost(self.open + running))
     }
 }

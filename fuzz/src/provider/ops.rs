@@ -14,6 +14,15 @@ pub struct Setup {
     pub settle_delay_s: u8,
     /// What other sessions have left of what may be unconfirmed over all.
     pub unconfirmed_left_sat: Option<u16>,
+    pub past: Option<Earlier>,
+}
+
+/// What an earlier session left.
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub struct Earlier {
+    pub paid_sat: u16,
+    pub carried_sat: u16,
+    pub consumed_msat: u32,
 }
 
 #[derive(Arbitrary, Clone, Debug)]
@@ -39,21 +48,40 @@ pub enum Op {
     Again(u8),
     Garbage(Vec<u8>),
     NotText,
-    Chain(News),
+    Chain {
+        news: News,
+        next: bool,
+    },
     Tip(u32),
     Pass(Pass),
+    /// Goes on with the earlier channel, or tries to.
+    Resume {
+        by: Who,
+        other_outpoint: bool,
+        other_nonce: bool,
+    },
+    Renew,
+    Book,
+    Supersede,
     Disconnect,
     Stop,
 }
 
-/// A payment: of `sum`, signed over `signed` or the same, by somebody, for this channel or another.
+/// A payment: of `sum`, signed over `signed` or the same, by somebody, for a channel, and sent as one for a channel.
 #[derive(Arbitrary, Clone, Debug)]
 pub struct Pay {
     pub sum: Sum,
     pub signed: Option<Sum>,
     pub by: Who,
-    pub other_channel: bool,
-    pub other_outpoint: bool,
+    pub of: Which,
+    pub sent_for: Which,
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+pub enum Which {
+    Present,
+    Next,
+    Other,
 }
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -117,14 +145,14 @@ pub struct Pass {
 }
 
 /// The beginning of an honest session, so that not every input has to find it.
-pub const HONEST: [Op; 5] = [
+pub const HONEST: [Op; 8] = [
     Op::Hello {
         other_version: None,
         other_chain: false,
     },
     Op::Open {
         capacity: Capacity::Usual,
-        delay: 288,
+        delay: 600,
         key: Who::Consumer,
     },
     Op::Commitment {
@@ -137,8 +165,23 @@ pub const HONEST: [Op; 5] = [
         sum: Sum::BelowPayable(200),
         signed: None,
         by: Who::Consumer,
-        other_channel: false,
-        other_outpoint: false,
+        of: Which::Present,
+        sent_for: Which::Present,
     }),
-    Op::Chain(News::Confirmed(1)),
+    Op::Chain {
+        news: News::Confirmed(255),
+        next: false,
+    },
+    Op::Renew,
+    Op::Open {
+        capacity: Capacity::Usual,
+        delay: 700,
+        key: Who::Consumer,
+    },
+    Op::Commitment {
+        other_value: None,
+        output: None,
+        version: None,
+        lock_time: None,
+    },
 ];

@@ -1,10 +1,11 @@
 //! Makes the messages and events of the operations. Signatures are real, by whomever the operation names.
 
 use super::check::Run;
-use super::ops::{Capacity, News, Op, Pass, Pay, Plain, Sum, Who};
+use super::held::Held;
+use super::ops::{Capacity, News, Op, Pass, Pay, Plain, Sum, Which, Who};
 use crate::common::*;
 use bitcoin::transaction::Version;
-use bitcoin::{Amount, absolute};
+use bitcoin::{Amount, OutPoint, absolute};
 use std::sync::OnceLock;
 use std::time::Duration;
 use streamium_channel::blocks::{MIN_REFUND_DELAY, RefundDelay};
@@ -15,6 +16,7 @@ use streamium_channel::keys::ChannelKeys;
 use streamium_channel::message::{ClosingOffer, ConsumerMessage, ErrorCode, decode, encode};
 use streamium_channel::payment::Payment;
 use streamium_channel::provider::{CommitmentStatus, EndReason};
+use streamium_channel::resume::Challenge;
 use streamium_channel::terms::PROTOCOL_VERSION;
 
 impl Who {
@@ -56,7 +58,24 @@ impl Run {
                 let effects = self.session.not_text(self.now);
                 self.take(effects);
             }
-            Op::Chain(news) => self.chain(*news),
+            Op::Chain { news, next } => self.chain(*news, *next),
+            Op::Resume {
+                by,
+                other_outpoint,
+                other_nonce,
+            } => self.resume(*by, *other_outpoint, *other_nonce),
+            Op::Renew => self.send(&ConsumerMessage::Renew),
+            Op::Book => {
+                let effects = self.session.book(self.now);
+                self.take(effects);
+            }
+            Op::Supersede => {
+                self.superseded |= !self.ended;
+                let taken = self.session.channels().first().copied();
+                let taken = taken.unwrap_or_else(|| outpoint(7));
+                let effects = self.session.supersede(taken, self.now);
+                self.take(effects);
+            }
             Op::Tip(height) => self.session.tip(*height),
             Op::Pass(Pass { ms, late }) => {
                 let time = Duration::from_millis(u64::from(*ms));
@@ -94,7 +113,8 @@ impl Run {
                 change_script,
                 refund_delay,
             } => {
-                let keys = ChannelKeys::new(*consumer_key, key(PROVIDER).x_only_public_key().0).ok();
+                let offered = self.terms.as_ref().map(|terms| terms.channel_key);
+                let keys = offered.and_then(|provider| ChannelKeys::new(*consumer_key, provider).ok());
                 let made = |keys| Contract::new(keys, *refund_delay, *capacity, change_script.clone()).ok();
                 self.proposed = keys.and_then(made);
             }
@@ -145,7 +165,7 @@ impl Run {
     }
 
     fn commitment(&mut self, value: Option<u32>, output: Option<u8>, version: Option<i8>, lock: Option<u32>) {
-        let contract = self.contract.clone().unwrap_or_else(|| contract(50_000));
+        let contract = self.proposed.clone().unwrap_or_else(|| contract(50_000));
         let mut transaction = commitment(&contract);
         if let Some(value) = value {
             transaction.output[1].value = sat(value.into());
@@ -160,18 +180,32 @@ impl Run {
         self.send(&ConsumerMessage::Commitment { transaction, output });
     }
 
-    /// The session's, or another where there is none yet.
-    fn channel(&self) -> Channel {
-        static OTHER: OnceLock<Channel> = OnceLock::new();
-        let other = || OTHER.get_or_init(|| channel(50_000)).clone();
-        self.channel.clone().unwrap_or_else(other)
+    fn outpoint(&self, which: Which) -> OutPoint {
+        let outpoint = match which {
+            Which::Present => self.current,
+            Which::Next => self.next,
+            Which::Other => None,
+        };
+        outpoint.unwrap_or(outpoint_of_nobody())
     }
 
-    fn sum(&self, sum: Sum) -> Amount {
-        let (balance, payable) = (
-            self.balance().to_sat(),
-            self.channel().contract().payable().to_sat(),
-        );
+    fn channel(&self, which: Which) -> Channel {
+        static OTHER: OnceLock<Channel> = OnceLock::new();
+        match self.held.get(&self.outpoint(which)) {
+            Some(held) => held.channel.clone(),
+            None => OTHER.get_or_init(|| channel(50_000)).clone(),
+        }
+    }
+
+    fn paid(&self, which: Which) -> Amount {
+        self.held
+            .get(&self.outpoint(which))
+            .map_or(Amount::ZERO, Held::balance)
+    }
+
+    fn sum(&self, sum: Sum, which: Which) -> Amount {
+        let balance = self.paid(which).to_sat();
+        let payable = self.channel(which).contract().payable().to_sat();
         sat(match sum {
             Sum::More(more) => balance.saturating_add(more.into()),
             Sum::Less(less) => balance.saturating_sub(less.into()),
@@ -182,25 +216,37 @@ impl Run {
     }
 
     fn pay(&mut self, pay: &Pay) {
-        let ours = self.channel();
-        let other = || Channel::new(ours.contract().clone(), outpoint(8)).expect("a channel");
-        let channel = if pay.other_channel { &other() } else { &ours };
-        let cumulative = self.sum(pay.sum);
-        let signed = pay.signed.map_or(cumulative, |sum| self.sum(sum));
+        let channel = self.channel(pay.of);
+        let cumulative = self.sum(pay.sum, pay.of);
+        let signed = pay.signed.map_or(cumulative, |sum| self.sum(sum, pay.of));
         // What can't be signed is sent with the signature of something that can.
         let by = key(pay.by.byte());
-        let payment = Payment::sign(channel, &by, signed).or_else(|_| Payment::sign(channel, &by, sat(1)));
+        let payment = Payment::sign(&channel, &by, signed).or_else(|_| Payment::sign(&channel, &by, sat(1)));
         let signature = payment.expect("one satoshi can be paid").signature();
-        let outpoint = if pay.other_outpoint {
-            outpoint(8)
-        } else {
-            ours.outpoint()
-        };
+        let outpoint = self.outpoint(pay.sent_for);
         self.send(&ConsumerMessage::Payment {
             outpoint,
             cumulative,
             signature,
         });
+    }
+
+    /// Only the consumer's own signature over this very connection proves that the channel is its own.
+    fn resume(&mut self, by: Who, other_outpoint: bool, other_nonce: bool) {
+        let Some(mut terms) = self.terms.clone() else {
+            return;
+        };
+        let outpoint = match &self.past {
+            Some(past) if !other_outpoint => past.outpoint,
+            _ => outpoint_of_nobody(),
+        };
+        if other_nonce {
+            terms.provider_nonce = Bytes32::new([9; 32]);
+        }
+        let signature = Challenge::of(&terms, outpoint).sign(&key(by.byte()));
+        self.proven = by == Who::Consumer && !other_nonce;
+        self.send(&ConsumerMessage::Resume { outpoint, signature });
+        self.proven = false;
     }
 
     fn plain(&mut self, plain: Plain) {
@@ -216,7 +262,7 @@ impl Run {
             },
             Plain::Close => ConsumerMessage::Close {
                 reason: reason(),
-                closing: None,
+                closing: Vec::new(),
             },
             Plain::Offer {
                 balance_sat,
@@ -231,32 +277,62 @@ impl Run {
         self.send(&message);
     }
 
-    fn offer(&self, balance: Amount, fee: Amount, by: Who) -> Option<ClosingOffer> {
-        let (channel, payout) = (self.channel(), &self.config.payout);
+    fn offer(&self, balance: Amount, fee: Amount, by: Who) -> Vec<ClosingOffer> {
+        let (channel, payout) = (self.channel(Which::Present), &self.config.payout);
         let closing = Closing {
             channel: &channel,
             balance,
             payout,
             fee,
         };
-        let signature = closing.offer(&key(by.byte())).ok()?;
-        Some(ClosingOffer {
-            balance,
-            fee,
-            signature,
-        })
+        let signature = closing.offer(&key(by.byte())).ok();
+        let outpoint = channel.outpoint();
+        signature
+            .map(|signature| ClosingOffer {
+                outpoint,
+                balance,
+                fee,
+                signature,
+            })
+            .into_iter()
+            .collect()
     }
 
-    fn chain(&mut self, news: News) {
-        self.news(match news {
+    fn chain(&mut self, news: News, next: bool) {
+        let outpoint = self.outpoint(if next { Which::Next } else { Which::Present });
+        let last = self
+            .held
+            .get(&outpoint)
+            .map_or(0, |held| held.record.contract.delay().last_usable_confirmation());
+        let status = match news {
             News::Missing => CommitmentStatus::Missing,
             News::Mempool => CommitmentStatus::Mempool,
             News::Confirmed(more) => CommitmentStatus::Confirmed {
                 confirmations: 1 + u32::from(more),
             },
             News::NearRefund(more) => CommitmentStatus::Confirmed {
-                confirmations: self.last_usable().saturating_add_signed(more.into()).max(1),
+                confirmations: last.saturating_add_signed(more.into()).max(1),
             },
-        });
+        };
+        self.news(outpoint, status);
     }
+
+    /// Nobody says anything any more: the session ends by itself, and lets go of all its channels.
+    pub fn let_it_end(mut self) {
+        for _ in 0..10 {
+            self.pass(seconds(10));
+        }
+        assert!(self.ended, "it never ended");
+        let effects = self.session.close(EndReason::Stopping, self.now);
+        self.take(effects);
+        for held in self.held.values() {
+            assert!(held.released || self.superseded, "never let go of");
+            held.settles();
+        }
+    }
+}
+
+/// Of no channel of the session's.
+fn outpoint_of_nobody() -> OutPoint {
+    outpoint(8)
 }

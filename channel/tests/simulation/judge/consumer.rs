@@ -76,9 +76,12 @@ impl World {
     /// Opening and window ahead, and what the provider's count is believed to be ahead (protocol.md section 7).
     fn consumer_bound(&self, of: usize) -> Msat {
         let (account, conditions) = (&self.judge.consumer[of], &self.conditions);
+        // What was on its way when connections were lost; a crash forgets that it has been believed.
+        let minutes = u32::try_from(account.arrived.as_secs() / 60).unwrap();
+        let on_its_way = SILENT_AFTER * (1 + minutes + account.crashes);
         let arrived = conditions
             .rate
-            .cost(account.arrived + UNWRITTEN * account.crashes);
+            .cost(account.arrived + UNWRITTEN * account.crashes + on_its_way);
         let ahead = conditions.rate.cost(conditions.window * 2 + ROUNDING);
         let openings = u64::from(1 + account.left_old);
         let opening = Msat::from(Amount::from_sat(conditions.opening_sat) * openings);
