@@ -143,6 +143,7 @@ mutate "nobody else resumes a channel" provider/resuming.rs 's/if !proven \|\|/i
     lasting nobody_resumes_another_ones_channel
 mutate "a proof is for one connection" resume.rs 's/\.bytes\(self\.provider_nonce\.as_bytes\(\)\)//' \
     lasting a_challenge_binds_every_part_of_the_connection
+# shellcheck disable=SC2016 # Perl's $1, not the shell's.
 mutate "debt stays" provider/account.rs 's/(fn restore.*?)Meter::new\(self\.rate, consumed\)/$1Meter::new(self.rate, Msat::ZERO)/s' \
     hostile debt_is_not_left_behind_on_another_connection
 mutate "who commits to nothing has nothing at stake" provider/stake.rs 's/if open\.status == CommitmentStatus::Missing => Stake::Nothing/if open.status == CommitmentStatus::Missing => Stake::Commitment/' \
