@@ -17,8 +17,10 @@ fn outpoint_of(report: &gststreamiumpay::session::Report) -> OutPoint {
 fn copy_of(folder: &Path, within: &Path) -> PathBuf {
     let copy = within.join("after-the-crash");
     std::fs::create_dir(&copy).unwrap();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
+    let files = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    for path in files.filter(|path| path.is_file()) {
         std::fs::copy(&path, copy.join(path.file_name().unwrap())).unwrap();
     }
     copy
@@ -202,10 +204,9 @@ fn the_next_channel_is_opened_on_the_chain_and_the_last_one_settled_while_media_
     consumed.wait("renewing");
     let second = provided.wait_for("channel", |report| outpoint_of(report) != first);
     confirm_txid(regtest, outpoint_of(&second).txid);
-    let settling = provided.wait("settling");
-    assert_eq!(outpoint_of(&settling), first);
-    let over = provided.wait("rolled-over");
-    assert_eq!(text(&over, "from").parse::<OutPoint>().unwrap(), first);
+    let settling = provided.wait_for("settling", |report| outpoint_of(report) == first);
+    let left = provided.seen.iter().find(|report| report.name == "rolled-over");
+    assert_eq!(text(left.unwrap(), "from").parse::<OutPoint>().unwrap(), first);
     let drained = sat(number(&settling, "payout-sat") + number(&settling, "fee-sat"));
     assert_eq!(drained, sat(10_000 - 330), "to the last sat");
     assert!(wire.is_open(), "media never stops");

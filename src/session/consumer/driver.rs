@@ -336,6 +336,7 @@ impl Driver {
             ConsumerNotice::Resumed {
                 outpoint, tolerated, ..
             } => self.use_channel(*outpoint, *tolerated),
+            ConsumerNotice::NotResumed { outpoint, .. } => self.refused(*outpoint),
             ConsumerNotice::RolledOver { from, to } => self.leave_channel(*from, *to),
             ConsumerNotice::Gate { state } => {
                 self.set_status(ConsumerStatus::State(match state {

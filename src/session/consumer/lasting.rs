@@ -58,7 +58,8 @@ impl Driver {
         let open = status.is_none_or(|status| {
             status.spend.is_none() && status.made.is_none_or(|confirmations| confirmations < last)
         });
-        open && record.paid < record.contract.payable()
+        open && !money.refused.contains(&record.outpoint)
+            && record.paid < record.contract.payable()
             && link.is_ok_and(|link| link.key == self.options.link.key)
     }
 
@@ -106,6 +107,13 @@ impl Driver {
         if let Some(money) = &mut self.money {
             money.tolerated = tolerated;
             money.in_use = Some(outpoint);
+        }
+    }
+
+    /// The provider does not go on with a channel.
+    pub(super) fn refused(&mut self, outpoint: OutPoint) {
+        if let Some(money) = &mut self.money {
+            money.refused.insert(outpoint);
         }
     }
 

@@ -1,6 +1,6 @@
 //! What of the consumer's side is about money: its wallet, chain and store, and the channels that hold some.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 
@@ -32,6 +32,8 @@ pub struct Money {
     pub accounts: HashMap<OutPoint, Amount>,
     /// What this run has paid through channels that no account goes on with.
     pub left_behind: Amount,
+    /// The channels that the provider does not go on with: not asked for again in this run.
+    pub refused: HashSet<OutPoint>,
     /// What was believed of the provider's count beyond our own.
     pub tolerated: Msat,
     funding_script: Option<ScriptBuf>,
@@ -77,6 +79,7 @@ impl Money {
             in_use: None,
             accounts: HashMap::new(),
             left_behind: Amount::ZERO,
+            refused: HashSet::new(),
             tolerated: Msat::ZERO,
             funding_script: None,
             syncing: false,
