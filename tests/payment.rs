@@ -11,6 +11,8 @@ mod credit;
 mod edges;
 #[path = "payment/folders.rs"]
 mod folders;
+#[path = "payment/junk.rs"]
+mod junk;
 #[path = "payment/playing.rs"]
 mod playing;
 #[path = "payment/reconnect.rs"]

@@ -63,13 +63,19 @@ fn every_attempt_names_tests_that_exist() {
         .collect();
     assert!(rows.len() > 80, "{} rows", rows.len());
     let known = tests();
+    let mutations = std::fs::read_to_string(root().join("tests/mutate.sh")).unwrap();
     for row in rows {
-        let [attempt, rule, happens, named, _removal] = row[..] else {
+        let [attempt, rule, happens, named, removal] = row[..] else {
             panic!("a row has five cells: {row:?}");
         };
         assert!(!rule.is_empty() && !happens.is_empty(), "{attempt}");
         let named = quoted(named);
         assert!(!named.is_empty(), "{attempt}: no test");
+        let tried = named.iter().any(|test| mutations.contains(&format!(" {test}\n")));
+        assert!(
+            removal.is_empty() || removal == "yes" && tried,
+            "{attempt}: its removal was not tried"
+        );
         for test in named {
             assert!(known.contains(test), "{attempt}: there is no test {test}");
         }

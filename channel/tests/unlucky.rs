@@ -140,3 +140,17 @@ fn what_a_lost_switch_left_behind_still_counts_against_the_budget() {
         "the rest of the budget, no more"
     );
 }
+
+#[test]
+fn a_consumer_that_has_paid_may_wait_for_a_block() {
+    let mut pair = Pair::with(config(), policy(), consumer_identity());
+    pair.until_playing();
+    pair.until("the limit", |pair| pair.gate == GateState::Unconfirmed);
+    pair.run(config().settle_delay * 3);
+    assert_eq!(
+        (pair.gate, pair.provider_end.clone()),
+        (GateState::Unconfirmed, None)
+    );
+    pair.confirm(1);
+    pair.until("media again", |pair| pair.gate == GateState::Open);
+}

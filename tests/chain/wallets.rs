@@ -1,7 +1,6 @@
 //! What a lying server can tell a wallet.
 
 use bitcoin::consensus::encode::deserialize_hex;
-use bitcoin::hashes::Hash;
 use bitcoin::{Amount, Network, TxMerkleNode, Txid};
 use gststreamiumpay::chain::{Chain, ChainEvent, SyncError};
 use gststreamiumpay::wallet::Wallet;

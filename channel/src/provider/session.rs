@@ -192,12 +192,17 @@ impl ProviderSession {
         now: Duration,
     ) -> Vec<Effect> {
         let mut effects = Vec::new();
+        let least = self.config.min_confirmations;
         let Some(open) = self.channel_mut(outpoint) else {
             return effects;
         };
-        let before = open.confirmations();
+        let (before, waited) = (open.confirmations(), !open.is_confirmed(least));
         open.status = status;
         let confirmations = open.confirmations();
+        if waited && open.is_confirmed(least) {
+            // The wait for the block is over: from now on it is the consumer's.
+            self.starved_since = self.starved_since.map(|_| now);
+        }
         self.apply_limit();
         if confirmations != before {
             if before == 0 {
@@ -375,9 +380,15 @@ impl ProviderSession {
             State::Offered => (self.config.funding_timeout, EndReason::TimedOut("funding")),
             State::Resuming(_) => (COMMITMENT_TIMEOUT, EndReason::TimedOut("looking up the channel")),
             State::Accepted(_) => (COMMITMENT_TIMEOUT, EndReason::TimedOut("the commitment")),
-            State::Open(_) => {
+            State::Open(open) => {
                 let since = self.starved_since?;
-                return Some((since.saturating_add(self.config.settle_delay), EndReason::Starved));
+                // A consumer that has paid and waits for a block is not one that pays nothing.
+                let waits = open.best.is_some() && !open.is_confirmed(self.config.min_confirmations);
+                let patience = match waits {
+                    true => self.config.settle_delay.max(self.config.funding_timeout),
+                    false => self.config.settle_delay,
+                };
+                return Some((since.saturating_add(patience), EndReason::Starved));
             }
             State::Ended => return None,
         };

@@ -5,8 +5,12 @@
 mod common;
 mod harness;
 
+mod accounts;
+mod commitments;
+mod late;
 mod openings;
 mod payments;
 mod providers;
+mod resuming;
 mod sessions;
 mod third_parties;

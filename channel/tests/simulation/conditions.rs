@@ -133,6 +133,6 @@ impl Conditions {
         self.provider_crash /= 100;
         self.consumer_crash /= 100;
         self.capacity_sat *= 20;
-        self.budget_sat *= 20;
+        self.budget_sat *= 2_000;
     }
 }

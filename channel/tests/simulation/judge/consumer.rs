@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::world::World;
+use streamium_channel::liveness::SILENT_AFTER;
 
 impl World {
     pub fn judge_consumer_message(&self, message: &ConsumerMessage) {
