@@ -45,7 +45,7 @@ pub struct Run {
     pub(super) heard: Duration,
     pub(super) paused: bool,
     pub(super) ended: bool,
-    ledger: Ledger,
+    pub(super) ledger: Ledger,
     /// What other sessions leave of the unconfirmed total.
     left: Option<Amount>,
     fresh_keys: u32,

@@ -1,6 +1,7 @@
 //! What a provider must have debited, counted by itself: the time for which the gate was open.
 
 use std::time::Duration;
+use streamium_channel::liveness::SILENT_AFTER;
 use streamium_channel::message::GateState;
 use streamium_channel::money::{Msat, Rate};
 
@@ -12,6 +13,8 @@ pub struct Ledger {
     before: Msat,
     open_since: Duration,
     open: Duration,
+    /// Until when the consumer counts as there: what is noticed later costs nothing.
+    until: Duration,
     /// Each booking may round down by less than a millisatoshi.
     bookings: u64,
     /// The time by which the driver was late while the gate was open.
@@ -29,6 +32,7 @@ impl Ledger {
             before: Msat::ZERO,
             open_since: now,
             open: Duration::ZERO,
+            until: now + SILENT_AFTER,
             bookings: 1,
             late: Duration::ZERO,
             covered: Msat::ZERO,
@@ -42,7 +46,7 @@ impl Ledger {
 
     pub fn set_gate(&mut self, gate: GateState, now: Duration) {
         if self.gate == GateState::Open {
-            self.open += now - self.open_since;
+            self.open += self.running(now);
             self.bookings += 1;
         }
         (self.gate, self.open_since) = (gate, now);
@@ -95,11 +99,25 @@ impl Ledger {
         assert!(consumed <= bound, "{consumed} flowed, of {bound}");
     }
 
-    fn consumed(&self, now: Duration) -> Msat {
-        let running = match self.gate {
-            GateState::Open => now - self.open_since,
+    /// The consumer says something.
+    pub fn heard(&mut self, now: Duration) {
+        if self.gate == GateState::Open {
+            self.open += self.running(now);
+            self.open_since = now;
+            self.bookings += 1;
+        }
+        self.until = now + SILENT_AFTER;
+    }
+
+    /// For how long the gate has been open that is not booked yet.
+    fn running(&self, now: Duration) -> Duration {
+        match self.gate {
+            GateState::Open => now.min(self.until).saturating_sub(self.open_since),
             _ => Duration::ZERO,
-        };
-        self.before.plus(self.rate.cost(self.open + running))
+        }
+    }
+
+    fn consumed(&self, now: Duration) -> Msat {
+        self.before.plus(self.rate.cost(self.open + self.running(now)))
     }
 }

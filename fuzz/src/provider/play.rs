@@ -101,6 +101,7 @@ impl Run {
     fn text(&mut self, text: &str) {
         // Whatever arrives is a sign of life.
         self.heard = self.now;
+        self.ledger.heard(self.now);
         let effects = self.session.text(text, self.now);
         self.take(effects);
     }
