@@ -190,7 +190,7 @@ fn a_file_that_is_no_store_any_more_is_left_as_it_is() {
     // The header, the middle, and all but the first page.
     for bad in [
         [&[0; 100][..], &good[100..]].concat(),
-        [&good[..2_000], &[0xff; 500][..], &good[2_500..]].concat(),
+        [&good[..100], &[0xff; 3_996][..], &good[4_096..]].concat(),
         good[..4_096].to_vec(),
     ] {
         fs::write(&path, &bad).unwrap();
