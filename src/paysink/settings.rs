@@ -275,6 +275,7 @@ mod tests {
         let with_payout = |text: &str| {
             with(|s| {
                 paid(s);
+                s.network = "signet".to_owned();
                 s.payout_address = Some(text.to_owned());
             })
         };
