@@ -31,7 +31,8 @@ fn hasty_provider(regtest: &Regtest, dir: &Path, payout: &Address) -> (ProviderH
 
 /// A paid session that plays.
 struct Playing {
-    regtest: Regtest,
+    /// Ends with this.
+    _regtest: Regtest,
     provider: ProviderHandle,
     provided: Reports,
     consumer: ConsumerHandle,
@@ -51,7 +52,7 @@ impl Playing {
         confirm(&regtest, &provided);
         provided.wait_for("payment", |report| number(report, "balance-sat") > 2_500);
         Self {
-            regtest,
+            _regtest: regtest,
             provider,
             provided,
             consumer,
