@@ -75,11 +75,11 @@ fn both_sides_go_on_after_a_crash_at_every_durable_write() {
         .collect();
     let (next, done) = (Mutex::new(cases.into_iter()), AtomicBool::new(false));
     let places: Vec<Place> = std::thread::scope(|scope| {
-        // Blocks come as on a chain, only faster.
+        // Blocks come as on a chain, only faster, but with time to say what is in each.
         scope.spawn(|| {
             while !done.load(Ordering::SeqCst) {
                 regtest.mine(1);
-                std::thread::sleep(Duration::from_millis(2_000));
+                std::thread::sleep(Duration::from_secs(4));
             }
         });
         let workers: Vec<_> = (0..AT_ONCE)

@@ -186,7 +186,8 @@ pub fn bury(regtest: &Regtest, places: &[Place]) {
         );
         // At first one by one, as settlements are made and buried; then the refund delay is over at once.
         regtest.mine(if round < 12 { 1 } else { 50 });
-        let moment = Instant::now() + Duration::from_millis(1_500);
+        // Both engines conclude nothing from a block before servers have had two seconds to say what is in it.
+        let moment = Instant::now() + Duration::from_secs(4);
         while places.iter().map(Place::owed).sum::<usize>() == owed && Instant::now() < moment {
             std::thread::sleep(Duration::from_millis(50));
         }

@@ -48,7 +48,9 @@ fn nothing_is_lost(folder: &Path, link: &str, payout: &bitcoin::Address, stop: i
     assert!((least..=most).contains(&balance), "{least}, {balance}, {most}");
     drop(consumer);
 
-    let mut next = PaidProvider::start(folder, RAW_VIDEO, &format!("payout-address={payout}"));
+    // Whose consumer was cut off may come back for that long.
+    let settings = format!("payout-address={payout} settle-delay=1000");
+    let mut next = PaidProvider::start(folder, RAW_VIDEO, &settings);
     assert_eq!(next.sink.property::<u64>("earned"), balance);
     regtest.mine(1);
     let txid = spender(regtest, outpoint);

@@ -74,7 +74,63 @@ impl Live {
     }
 }
 
+impl Drop for Live {
+    /// Whatever ends a connection here, a panic of the driver's included: nobody counts any more, so nothing flows.
+    fn drop(&mut self) {
+        self.peer.set_gate(false);
+    }
+}
+
 /// True for ends that only say that a viewer never paid: nothing for people to read.
 pub fn is_quiet(reason: &EndReason) -> bool {
     matches!(reason, EndReason::TimedOut("saying hello"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use streamium_channel::handshake::Certificates;
+    use streamium_channel::terms::Track;
+
+    use super::*;
+    use crate::session::Peer;
+
+    struct Gate(Arc<AtomicBool>);
+
+    impl Peer for Gate {
+        fn send(&self, _: &str) -> Result<(), String> {
+            Ok(())
+        }
+
+        fn certificates(&self) -> Result<Certificates, String> {
+            Err("none".to_owned())
+        }
+
+        fn end(&self) {}
+    }
+
+    impl ProviderPeer for Gate {
+        fn set_gate(&self, open: bool) {
+            self.0.store(open, Ordering::SeqCst);
+        }
+
+        fn tracks(&self) -> Vec<Track> {
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn a_driver_that_panics_leaves_no_gate_open() {
+        let open = Arc::new(AtomicBool::new(false));
+        let gate = Gate(open.clone());
+        let driver = std::thread::spawn(move || {
+            let live = Live::new(Box::new(gate), Duration::ZERO);
+            live.peer.set_gate(true);
+            panic!("as a driver might");
+        });
+        assert!(driver.join().is_err());
+        assert!(!open.load(Ordering::SeqCst));
+    }
 }
