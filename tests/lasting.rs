@@ -158,7 +158,7 @@ fn a_consumer_that_does_not_come_back_is_settled() {
     let payout = new_address(regtest);
     let mut options = provider_options(regtest, &dirs.path().join("p"), &payout);
     if let Some(paid) = &mut options.paid {
-        paid.settle_delay = Duration::from_secs(2);
+        paid.settle.settle_delay = Duration::from_secs(2);
     }
     let (provider, mut provided) = start_provider(options);
     let (consumer, mut consumed) = consumer(regtest, &dirs.path().join("c"), provider.public_key(), 20_000);

@@ -157,7 +157,6 @@ fn paid(settings: &Settings, network: Network) -> Result<Option<PaidOptions>, Se
         unconfirmed_limit: Amount::from_sat(settings.unconfirmed_limit_sat),
         unconfirmed_total: Amount::from_sat(settings.unconfirmed_total_sat),
         max_unpaid_consumers: usize::try_from(settings.max_unpaid_consumers).unwrap_or(usize::MAX),
-        settle_delay: millis(settings.settle_delay_ms),
         funding_timeout: millis(settings.funding_timeout_ms),
     }))
 }

@@ -51,7 +51,7 @@ pub const DEFAULT_BATCH_DELAY: Duration = Duration::from_secs(600);
 /// What a broadcaster has set about settling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SettlePolicy {
-    /// How long the channels of sessions that a crash ended may be resumed.
+    /// How long a consumer without credit is kept, and one whose connection was lost may come back.
     pub settle_delay: Duration,
     /// How long a channel that could share a settlement waits for others.
     pub batch_delay: Duration,

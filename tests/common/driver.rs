@@ -271,7 +271,6 @@ pub fn provider_options_at(chain: ChainConfig, dir: &Path, payout: &Address) -> 
             unconfirmed_limit: sat(10_000),
             unconfirmed_total: sat(20_000),
             max_unpaid_consumers: 4,
-            settle_delay: Duration::from_secs(60),
             funding_timeout: Duration::from_secs(600),
         }),
     }

@@ -90,7 +90,6 @@ impl Script {
         let mut options = provider_options_at(self.chain(), &dir, &payout);
         if let Some(paid) = &mut options.paid {
             // A channel whose consumer does not come back is settled soon.
-            paid.settle_delay = Duration::from_secs(5);
             paid.settle.settle_delay = Duration::from_secs(5);
             paid.settle.batch_delay = Duration::ZERO;
             paid.opening = Some(sat(OPENING_SAT));

@@ -214,7 +214,7 @@ impl World {
         let (provider_dir, consumer_dir) = (self.folder("p"), self.folder("c"));
         let mut options = provider_options(&self.regtest, &provider_dir, &self.payout);
         if let Some(paid) = &mut options.paid {
-            (paid.settle_delay, paid.settle.settle_delay) = (Duration::ZERO, Duration::ZERO);
+            paid.settle.settle_delay = Duration::ZERO;
             paid.settle.batch_delay = Duration::ZERO;
         }
         let (provider, _provided) = start_provider(options);

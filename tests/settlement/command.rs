@@ -94,7 +94,7 @@ fn it_settles_what_can_be_settled_and_says_what_is_left() {
     let (success, text) = settle(regtest, &folder, &address);
     assert!(success);
     assert_eq!(
-        text.lines().filter(|line| line.starts_with("Channel")).count(),
+        text.lines().filter(|line| line.contains("400 sat")).count(),
         2,
         "{text}"
     );

@@ -22,7 +22,6 @@ use crate::full::{Filler, small_disk, with_own_mounts};
 fn hasty_provider(regtest: &Regtest, dir: &Path, payout: &Address) -> (ProviderHandle, Reports) {
     let mut options = provider_options(regtest, dir, payout);
     if let Some(paid) = &mut options.paid {
-        paid.settle_delay = Duration::from_secs(2);
         paid.settle.settle_delay = Duration::from_secs(2);
         paid.settle.batch_delay = Duration::ZERO;
     }

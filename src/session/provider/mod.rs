@@ -55,7 +55,6 @@ pub struct PaidOptions {
     pub unconfirmed_limit: Amount,
     pub unconfirmed_total: Amount,
     pub max_unpaid_consumers: usize,
-    pub settle_delay: Duration,
     pub funding_timeout: Duration,
 }
 

@@ -95,7 +95,7 @@ impl Money {
             commitment_fee_rate_sat_per_kvb: commitment_fee_rate_sat_per_kvb(suggested),
             min_confirmations: paid.min_confirmations,
             unconfirmed_limit: paid.unconfirmed_limit,
-            settle_delay: paid.settle_delay,
+            settle_delay: paid.settle.settle_delay,
             funding_timeout: paid.funding_timeout,
             payout: self.engine.payout().told(),
         }

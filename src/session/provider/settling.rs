@@ -51,7 +51,7 @@ impl Driver {
 
     /// A session is done with a channel: it is due now, or when its consumer does not come back.
     pub(super) fn release(&mut self, outpoint: OutPoint, resumable: bool) -> Result<(), String> {
-        let delay = self.options.paid.as_ref().map(|paid| paid.settle_delay);
+        let delay = self.options.paid.as_ref().map(|paid| paid.settle.settle_delay);
         let Some(money) = &mut self.money else {
             return Ok(());
         };
