@@ -77,6 +77,7 @@ impl Driver {
         if let Some(money) = &mut self.money {
             money.seen.insert(outpoint);
             money.unseen.remove(&outpoint);
+            money.deadlines_at = None;
         }
         if status == CommitmentStatus::Mempool {
             self.limit_unconfirmed(&id, outpoint);
@@ -89,12 +90,13 @@ impl Driver {
 
     /// Deadlines go by the clock while the chain can't be seen: an outage must not make us late.
     pub(super) fn tick_deadlines(&mut self, now: std::time::Duration) {
-        let Some(money) = &self.money else { return };
+        let Some(money) = &mut self.money else { return };
         let Some(tip) = money.chain.tip() else { return };
         let hidden = tip
             .estimated_height(std::time::SystemTime::now())
             .saturating_sub(tip.height);
-        if hidden == 0 {
+        // Called for each event; there is something to see once in ten minutes.
+        if money.deadlines_at.replace(hidden) == Some(hidden) || hidden == 0 {
             return;
         }
         let deep = |outpoint: &OutPoint| {

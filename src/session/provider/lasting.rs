@@ -50,6 +50,7 @@ impl Driver {
         let now = self.now();
         if let Some(money) = &mut self.money {
             money.sessions.insert(outpoint, id.to_owned());
+            money.deadlines_at = None;
             if !money.seen.contains(&outpoint) {
                 money.unseen.insert(outpoint, now);
             }

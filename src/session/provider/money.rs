@@ -41,6 +41,8 @@ pub struct Money {
     pub seen: HashSet<OutPoint>,
     /// Those that none has known yet, and since when.
     pub unseen: HashMap<OutPoint, Duration>,
+    /// By how many hidden blocks deadlines were looked at last; `None`: something has changed since.
+    pub deadlines_at: Option<u32>,
 }
 
 impl Money {
@@ -68,6 +70,7 @@ impl Money {
             listeners: HashMap::new(),
             seen: HashSet::new(),
             unseen: HashMap::new(),
+            deadlines_at: None,
         })
     }
 
