@@ -18,13 +18,7 @@ impl Driver {
     /// On record and in its backup, with all that a refund needs, before a byte of the commitment is sent.
     pub(super) fn save_channel(&mut self, record: &ConsumerRecord) -> Result<(), String> {
         let opened = self.refunds(|engine, means, dir| engine.open(means, dir, record));
-        if let Some(Err(error)) = opened {
-            return Err(error.to_string());
-        }
-        if let Some(money) = &mut self.money {
-            money.in_use = Some(record.outpoint);
-        }
-        Ok(())
+        opened.transpose().map(drop).map_err(|error| error.to_string())
     }
 
     pub(super) fn chain_event(&mut self, event: ChainEvent) {

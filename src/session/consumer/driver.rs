@@ -333,9 +333,7 @@ impl Driver {
                 self.paid = self.paid.checked_add(*added).unwrap_or(Amount::MAX_MONEY);
                 self.set_status(ConsumerStatus::Paid(self.paid));
             }
-            ConsumerNotice::Resumed {
-                outpoint, tolerated, ..
-            } => self.use_channel(*outpoint, *tolerated),
+            ConsumerNotice::Resumed { tolerated, .. } => self.tolerated(*tolerated),
             ConsumerNotice::NotResumed { outpoint, .. } => self.refused(*outpoint),
             ConsumerNotice::RolledOver { from, to } => self.leave_channel(*from, *to),
             ConsumerNotice::Gate { state } => {

@@ -102,11 +102,10 @@ impl Driver {
         }
     }
 
-    /// The session goes on with an open channel.
-    pub(super) fn use_channel(&mut self, outpoint: OutPoint, tolerated: Msat) {
+    /// The session goes on with an open channel, believing so much in all.
+    pub(super) fn tolerated(&mut self, tolerated: Msat) {
         if let Some(money) = &mut self.money {
             money.tolerated = tolerated;
-            money.in_use = Some(outpoint);
         }
     }
 
@@ -122,7 +121,6 @@ impl Driver {
         if let Some(money) = &mut self.money {
             let total = money.accounts.remove(&from).unwrap_or(Amount::ZERO);
             money.accounts.insert(to, total);
-            money.in_use = Some(to);
         }
     }
 }

@@ -26,8 +26,6 @@ pub struct Money {
     /// The channels that may still hold our money.
     refunds: Engine,
     dir: PathBuf,
-    /// The channel of the running session.
-    pub in_use: Option<OutPoint>,
     /// What each account that this run has used has paid in all, by its present channel.
     pub accounts: HashMap<OutPoint, Amount>,
     /// What this run has paid through channels that no account goes on with.
@@ -76,7 +74,6 @@ impl Money {
             store,
             refunds: Engine::new(config.network, max_fee_rate),
             dir: dir.to_owned(),
-            in_use: None,
             accounts: HashMap::new(),
             left_behind: Amount::ZERO,
             refused: HashSet::new(),
@@ -156,7 +153,6 @@ impl Money {
     /// The session is over.
     pub fn release_session(&mut self) {
         self.awaiting = None;
-        self.in_use = None;
     }
 
     /// What the chain suggests for the commitment.
