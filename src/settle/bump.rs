@@ -18,14 +18,7 @@ impl Engine {
             return;
         }
         let view = self.view(heights);
-        let mut txids: Vec<Txid> = self
-            .channels
-            .keys()
-            .filter_map(|outpoint| view.current(*outpoint))
-            .collect();
-        txids.sort_unstable();
-        txids.dedup();
-        for txid in txids {
+        for txid in self.current(&view) {
             self.renew_one(txid, &view, out);
         }
     }

@@ -1,6 +1,6 @@
 //! What the engine's transactions and channels amount to at one moment: which of the variants counts for each channel.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use bitcoin::{Amount, OutPoint, Txid};
 
@@ -107,6 +107,12 @@ impl View {
 impl Engine {
     pub(super) fn view(&self, heights: Heights) -> View {
         View::new(self, heights)
+    }
+
+    /// The transactions that count for the channels, each once.
+    pub(super) fn current(&self, view: &View) -> BTreeSet<Txid> {
+        let outpoints = self.channels.keys();
+        outpoints.filter_map(|outpoint| view.current(*outpoint)).collect()
     }
 
     /// All that channels have paid together.

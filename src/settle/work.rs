@@ -188,16 +188,10 @@ impl Engine {
     /// Hands out what is to be confirmed and is not in a block yet, once a block.
     fn hand_out_all(&mut self, heights: Heights, out: &mut Outside<'_>) {
         let view = self.view(heights);
-        let mut txids: Vec<Txid> = self
-            .channels
-            .keys()
-            .filter_map(|outpoint| view.current(*outpoint))
-            .filter(|txid| self.is_missing(*txid, &view, out.now))
-            .collect();
-        txids.sort_unstable();
-        txids.dedup();
-        for txid in txids {
-            self.hand_out(txid, out);
+        for txid in self.current(&view) {
+            if self.is_missing(txid, &view, out.now) {
+                self.hand_out(txid, out);
+            }
         }
     }
 
