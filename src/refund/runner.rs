@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use bitcoin::{BlockHash, FeeRate, Transaction};
 
 use super::engine::{Engine, Means};
-use crate::chain::{BroadcastError, Chain, ChainEvent, ChainStartError, ElectrumChain, WalletRequest};
+use crate::chain::{BroadcastError, Chain, ChainEvent, ChainStartError, ElectrumChain, SyncError};
 use crate::session::{ChainConfig, Report, Severity};
 use crate::store::{Lease, Role, Store, StoreError};
-use crate::wallet::{Wallet, WalletError};
+use crate::wallet::{Syncs, Wallet, WalletError};
 
 /// Why a data folder can't be worked with.
 #[derive(Debug, thiserror::Error)]
@@ -39,8 +39,7 @@ pub struct Runner {
     /// The last tip that was acted upon: the chain may know of a later one already.
     seen: Option<BlockHash>,
     synced: bool,
-    syncing: bool,
-    sync_again: bool,
+    syncs: Syncs,
     _lease: Lease,
 }
 
@@ -75,8 +74,7 @@ impl Runner {
             dir: dir.to_owned(),
             seen: None,
             synced: false,
-            syncing: false,
-            sync_again: false,
+            syncs: Syncs::default(),
             _lease: lease,
         };
         runner.with_engine(|engine, means, dir| engine.recover(means, dir));
@@ -98,7 +96,7 @@ impl Runner {
     pub fn is_done(&self) -> bool {
         self.chain.tip().is_some_and(|tip| self.seen == Some(tip.hash))
             && self.synced
-            && !self.syncing
+            && !self.syncs.is_running()
             && self.engine.is_idle()
     }
 
@@ -167,7 +165,9 @@ impl Runner {
                 self.sync_done();
                 self.look();
             }
-            ChainEvent::WalletSyncFailed(_) => self.sync_done(),
+            // Until a server is there again nothing would come of another.
+            ChainEvent::WalletSyncFailed(SyncError::NoServer) => self.syncs.failed(),
+            ChainEvent::WalletSyncFailed(SyncError::Server { .. }) => self.sync_done(),
             ChainEvent::FeeRate(_) => self.look(),
             ChainEvent::Reachable { server } => {
                 reports.push(crate::session::reachable(&server));
@@ -199,21 +199,10 @@ impl Runner {
     }
 
     fn sync(&mut self) {
-        if self.syncing {
-            self.sync_again = true;
-            return;
-        }
-        let request = self.wallet.sync_request();
-        // A full scan ends at a gap; scripts beyond it that this wallet did give out need a second look.
-        self.sync_again = matches!(request, WalletRequest::FullScan(_));
-        self.syncing = true;
-        self.chain.sync_wallet(request);
+        self.syncs.ask(&self.wallet, &self.chain);
     }
 
     fn sync_done(&mut self) {
-        self.syncing = false;
-        if std::mem::take(&mut self.sync_again) {
-            self.sync();
-        }
+        self.syncs.done(&self.wallet, &self.chain);
     }
 }

@@ -10,6 +10,7 @@ mod database;
 mod error;
 mod seed;
 mod spend;
+mod syncs;
 
 use std::path::{Path, PathBuf};
 
@@ -28,6 +29,7 @@ pub use coins::Balance;
 pub use error::{CommitmentError, WalletError};
 pub use seed::{SEED_FILE, Seed, SeedError};
 pub use spend::{Commitment, Withdrawal, WithdrawalAmount, min_change, needed_for};
+pub use syncs::Syncs;
 
 /// The file's name in the data folder.
 pub const WALLET_FILE: &str = "wallet.sqlite";

@@ -40,9 +40,8 @@ impl Driver {
                 self.refunds(|engine, means, _| engine.look(means));
             }
             ChainEvent::WalletSyncFailed(_) => {
-                // The next block, or the server's return, starts another.
                 if let Some(money) = &mut self.money {
-                    money.syncing = false;
+                    money.syncs.failed();
                 }
             }
             ChainEvent::Reachable { server } => {

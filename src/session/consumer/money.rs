@@ -12,11 +12,11 @@ use streamium_channel::money::Msat;
 use streamium_channel::script::ChangeScript;
 
 use super::{ConsumerStartError, Event};
-use crate::chain::{Chain, ElectrumChain, OutpointStatus, USUAL_TARGET_BLOCKS, WalletRequest};
+use crate::chain::{Chain, ElectrumChain, OutpointStatus, USUAL_TARGET_BLOCKS};
 use crate::refund::{Engine, Means};
 use crate::session::{ChainConfig, keys, nonce};
 use crate::store::{Role, Store};
-use crate::wallet::Wallet;
+use crate::wallet::{Syncs, Wallet};
 
 /// The wallet, the chain, the store, and the engine that brings money back.
 pub struct Money {
@@ -35,9 +35,7 @@ pub struct Money {
     /// What was believed of the provider's count beyond our own.
     pub tolerated: Msat,
     funding_script: Option<ScriptBuf>,
-    pub syncing: bool,
-    /// Something changed while a sync was under way.
-    sync_again: bool,
+    pub syncs: Syncs,
     pub synced_once: bool,
     pub awaiting: Option<Awaiting>,
 }
@@ -79,8 +77,7 @@ impl Money {
             refused: HashSet::new(),
             tolerated: Msat::ZERO,
             funding_script: None,
-            syncing: false,
-            sync_again: false,
+            syncs: Syncs::default(),
             synced_once: false,
             awaiting: None,
         })
@@ -129,25 +126,14 @@ impl Money {
         is_new
     }
 
-    /// Asks for the wallet's news, one question at a time.
+    /// Asks for the wallet's news.
     pub fn sync(&mut self) {
-        if self.syncing {
-            self.sync_again = true;
-            return;
-        }
-        let request = self.wallet.sync_request();
-        // A full scan ends at a gap; scripts beyond it that this wallet did give out need a second look.
-        self.sync_again = matches!(request, WalletRequest::FullScan(_));
-        self.syncing = true;
-        self.chain.sync_wallet(request);
+        self.syncs.ask(&self.wallet, &*self.chain);
     }
 
-    /// An answer has come; what changed meanwhile is asked for now.
+    /// An answer has come.
     pub fn sync_done(&mut self) {
-        self.syncing = false;
-        if std::mem::take(&mut self.sync_again) {
-            self.sync();
-        }
+        self.syncs.done(&self.wallet, &*self.chain);
     }
 
     /// The session is over.
