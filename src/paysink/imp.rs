@@ -19,6 +19,7 @@ use super::settings::{Checked, Settings, validate};
 use super::signalling::{Loss, Signalling};
 use super::{CAT, proxied, templates};
 use crate::backup::Seedling;
+use crate::config::{self, ConfigError};
 use crate::folder;
 use crate::gate::{KeyFrameLimiter, TrackKind};
 use crate::inner::{self, Refused, Signaller, named_meta};
@@ -45,6 +46,8 @@ pub struct StreamiumPaySink {
     status: Mutex<Status>,
     /// What a proxied property could not take; reported when the element starts.
     refused: Refused,
+    /// What of the environment or the configuration file can't be used; reported likewise.
+    config_error: OnceLock<ConfigError>,
     /// Hooks that somebody has set; else the rate decides.
     hooks: Mutex<Option<Arc<dyn ProviderHooks>>>,
     sessions: Sessions,
@@ -104,6 +107,9 @@ impl ObjectImpl for StreamiumPaySink {
         }
         let _ = self.inner.set(made);
         self.update_meta();
+        if let Err(error) = config::apply(obj.upcast_ref(), "streamiumpaysink", properties::specs()) {
+            let _ = self.config_error.set(error);
+        }
     }
 }
 
@@ -342,6 +348,9 @@ impl StreamiumPaySink {
         }
         if let Some(reason) = self.refused.reason() {
             return Err(SettingsError::BadProxied(reason));
+        }
+        if let Some(error) = self.config_error.get() {
+            return Err(SettingsError::Config(error.clone()));
         }
         *lock(&self.checked) = Some(validate(&lock(&self.settings).clone())?);
         Ok(())

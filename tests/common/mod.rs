@@ -7,6 +7,7 @@ pub mod child;
 pub mod driver;
 pub mod notes;
 pub mod paid;
+pub mod programs;
 pub mod regtest;
 pub mod taps;
 pub mod webrtc;
