@@ -7,8 +7,10 @@
 //! user's own copy.
 
 mod proxied;
+mod relay;
 mod resolve;
 mod signaller;
+mod socket;
 
 use std::sync::{LazyLock, Once};
 
@@ -16,8 +18,10 @@ use gst::glib;
 use gst::prelude::*;
 
 pub use proxied::{Kind, Proxied, Refused, Table};
+pub use relay::{Relay, RelayEvent};
 pub use resolve::{NAME_FIELD, ProducerEvent, Resolver, named_meta};
 pub use signaller::Signaller;
+pub use socket::ServerAddress;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(

@@ -120,15 +120,14 @@ impl Signaller {
         })
     }
 
-    /// Calls back each time that the server has given it an id. In the signaller's thread.
-    pub fn connect_joined(&self, handler: impl Fn() + Send + Sync + 'static) {
-        if self.0.find_property("client-id").is_none() {
-            return;
-        }
-        self.0.connect("notify::client-id", false, move |_| {
-            handler();
-            None
-        });
+    /// True for the one that speaks the protocol of webrtcsink's signalling server.
+    pub fn is_standard(&self) -> bool {
+        self.0.type_().name() == "GstWebRTCSignaller"
+    }
+
+    /// Calls back each time that the address has been set.
+    pub fn connect_uri(&self, handler: impl Fn(&Self) + Send + Sync + 'static) -> glib::SignalHandlerId {
+        self.0.connect_notify(Some("uri"), move |object, _| handler(&Self(object.clone())))
     }
 
     pub fn disconnect(&self, id: glib::SignalHandlerId) {

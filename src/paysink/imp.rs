@@ -11,12 +11,12 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use super::errors::{Fault, classify};
+use super::faults::{Fault, Faults, classify};
 use super::payments::{self, PaymentHooks};
 use super::properties::{self, Status};
 use super::sessions::{ClosedHooks, ProviderHooks, Sessions};
 use super::settings::{Checked, Settings, validate};
-use super::signalling::{Loss, Signalling};
+use super::signalling::Signalling;
 use super::{CAT, proxied, templates};
 use crate::backup::Seedling;
 use crate::config::{self, ConfigError};
@@ -175,14 +175,14 @@ impl ElementImpl for StreamiumPaySink {
         }
         match transition {
             gst::StateChange::ReadyToPaused => {
-                self.stopping.store(false, Ordering::Relaxed);
-                self.start().map_err(|reason| {
+                self.stopping.store(false, Ordering::SeqCst);
+                self.start().and_then(|()| self.join()).map_err(|reason| {
                     gst::element_imp_error!(self, gst::ResourceError::Settings, ("{reason}"), ["{reason}"]);
                     gst::StateChangeError
                 })?;
             }
             gst::StateChange::PausedToReady => {
-                self.stopping.store(true, Ordering::Relaxed);
+                self.stopping.store(true, Ordering::SeqCst);
                 // While the sessions can still be told.
                 self.stop();
             }
@@ -191,8 +191,15 @@ impl ElementImpl for StreamiumPaySink {
         let result = self.parent_change_state(transition);
         match transition {
             // No way down to READY leads past `stop` from here.
-            gst::StateChange::ReadyToPaused if result.is_err() => self.stop(),
-            gst::StateChange::PausedToReady => self.sessions.clear(),
+            gst::StateChange::ReadyToPaused if result.is_err() => {
+                self.stopping.store(true, Ordering::SeqCst);
+                self.stop();
+                self.signalling.stop();
+            }
+            gst::StateChange::PausedToReady => {
+                self.sessions.clear();
+                self.signalling.stop();
+            }
             _ => (),
         }
         result
@@ -201,35 +208,23 @@ impl ElementImpl for StreamiumPaySink {
 
 impl BinImpl for StreamiumPaySink {
     fn handle_message(&self, message: gst::Message) {
-        let fault = match message.view() {
-            gst::MessageView::Error(error) => classify(error.debug().as_deref().unwrap_or_default()),
-            _ => Fault::Ours,
-        };
-        if fault == Fault::Signaller && self.stopping.load(Ordering::Relaxed) {
-            gst::debug!(CAT, imp = self, "while stopping: {message:?}");
-            return;
-        }
-        if fault == Fault::Signaller && self.rejoins() {
-            return gst::info!(CAT, imp = self, "signalling server: {message:?}");
-        }
-        if matches!(fault, Fault::Ours | Fault::Signaller) {
-            return self.parent_handle_message(message);
-        }
-        gst::warning!(CAT, imp = self, "{fault:?}: {message:?}");
-        let text = match message.view() {
+        let debug = match message.view() {
             gst::MessageView::Error(error) => error.debug().unwrap_or_default(),
-            _ => glib::GString::default(),
+            _ => return self.parent_handle_message(message),
         };
-        post_element(&*self.obj(), "consumer-error", &[("debug", text.to_send_value())]);
-        if fault == Fault::ConsumerStoppedSignaller
-            && let Some(Ok((_, signaller))) = self.inner.get()
-        {
-            // This runs in the signaller's runtime, which stopping waits for.
-            let signaller = signaller.clone();
-            self.obj().call_async(move |_| {
-                signaller.stop();
-                signaller.start();
-            });
+        match classify(&debug) {
+            // The relay says what there is to say of the server.
+            Fault::Signaller if self.is_stopping() || self.signalling.server().is_some() => {
+                gst::info!(CAT, imp = self, "signaller: {message:?}");
+            }
+            Fault::OwnServer(reason) => {
+                let text = format!(
+                    "The signalling server could not be started ({reason}): \
+                     set signalling-server-host and signalling-server-port to an address that is free"
+                );
+                gst::element_imp_error!(self, gst::ResourceError::OpenWrite, ("{text}"));
+            }
+            Fault::Signaller | Fault::Ours => self.parent_handle_message(message),
         }
     }
 }
@@ -300,7 +295,6 @@ impl StreamiumPaySink {
         let signaller = Signaller::of(&sink).ok_or("webrtcsink has no signaller")?;
         let obj = self.obj();
         obj.add(&sink).map_err(|error| error.to_string())?;
-        self.signalling.watch(&signaller);
         let weak = obj.downgrade();
         self.sessions.watch(&sink, &signaller, move || {
             let pads = weak.upgrade().map(|obj| obj.sink_pads()).unwrap_or_default();
@@ -311,25 +305,23 @@ impl StreamiumPaySink {
         Ok((sink, signaller))
     }
 
-    /// The connection to the signalling server is gone: true if it is made again, else it is an error.
-    fn rejoins(&self) -> bool {
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// The signalling server's address, while the element runs.
+    pub fn signalling_server(&self) -> String {
+        self.signalling.server().unwrap_or_default()
+    }
+
+    /// Joins the signalling server through a relay, which outlives what goes wrong there.
+    fn join(&self) -> Result<(), String> {
         let Some(Ok((_, signaller))) = self.inner.get() else {
-            return false;
+            return Ok(());
         };
-        match self.signalling.lost(signaller) {
-            Loss::NeverJoined => false,
-            Loss::Rejoining { news } => {
-                if news {
-                    let uri = signaller.uri().unwrap_or_default();
-                    gst::element_imp_warning!(
-                        self,
-                        gst::ResourceError::Read,
-                        ("The signalling server {uri} is gone; trying again. Who watches goes on watching.")
-                    );
-                }
-                true
-            }
-        }
+        let faults = Faults::new(&self.obj(), signaller, &self.sessions);
+        self.signalling
+            .start(signaller, move |event| faults.relay_event(event))
     }
 
     fn update_meta(&self) {
@@ -444,7 +436,6 @@ impl StreamiumPaySink {
             self.sessions.part(PARTING_PATIENCE);
         }
         self.sessions.set_hooks(Arc::new(ClosedHooks));
-        self.signalling.stop();
     }
 }
 

@@ -13,7 +13,7 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-mod errors;
+mod faults;
 mod imp;
 mod payments;
 mod properties;
@@ -60,5 +60,14 @@ impl StreamiumPaySink {
     /// Changes the read-only properties, and notifies of those that are different.
     pub fn update_status(&self, change: impl FnOnce(&mut Status)) {
         self.imp().update_status(change);
+    }
+
+    /// Going down: what fails then is nobody's trouble.
+    fn is_stopping(&self) -> bool {
+        self.imp().is_stopping()
+    }
+
+    fn signalling_server(&self) -> String {
+        self.imp().signalling_server()
     }
 }

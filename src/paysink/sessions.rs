@@ -296,9 +296,14 @@ impl Sessions {
         }
     }
 
-    fn removed(&self, id: &str) {
+    /// webrtcsink has ended a session by itself. False if that is known.
+    pub fn gave_up(&self, id: &str) -> bool {
+        self.removed(id)
+    }
+
+    fn removed(&self, id: &str) -> bool {
         let Some(entry) = lock(&self.0.table).remove(id) else {
-            return;
+            return false;
         };
         self.0.removed.notify_all();
         entry.gate.close();
@@ -311,6 +316,7 @@ impl Sessions {
         if entry.added {
             self.hooks().session_removed(id);
         }
+        true
     }
 }
 

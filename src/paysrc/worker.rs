@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use super::attempt::{Attempt, Recipe};
 use super::control::{Command, Commander, Shown};
-use super::outage::{Backoff, Outage};
+use super::outage::Outage;
 use super::producers::Producers;
 use super::session::ConsumerHooks;
 use super::watch::Watch;
 use super::{CAT, StreamiumPaySrc};
+use crate::backoff::Backoff;
 use crate::boottime;
 use crate::inner::{ProducerEvent, Signaller};
 use crate::messages::post_info;

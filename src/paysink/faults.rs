@@ -1,0 +1,166 @@
+//! What goes wrong with one consumer or with the signalling server, and ends no broadcast.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use gst::glib;
+use gst::prelude::*;
+
+use super::sessions::Sessions;
+use super::{CAT, StreamiumPaySink};
+use crate::inner::{RelayEvent, Signaller};
+use crate::messages::{post_element, post_info};
+
+/// What an error of webrtcsink's is about. It has only words for it, in its debug string.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault<'a> {
+    /// The connection to the signalling server, or what came over it.
+    Signaller,
+    /// The element's own signalling server did not start, for this reason.
+    OwnServer(&'a str),
+    /// The broadcast can't go on.
+    Ours,
+}
+
+pub fn classify(debug: &str) -> Fault<'_> {
+    if debug.contains("Signalling error: ") {
+        Fault::Signaller
+    } else if let Some((_, reason)) = debug.split_once("Failed to start signalling server: ") {
+        Fault::OwnServer(reason)
+    } else {
+        Fault::Ours
+    }
+}
+
+/// Answers what the relay notices.
+pub struct Faults {
+    element: glib::WeakRef<StreamiumPaySink>,
+    signaller: Signaller,
+    sessions: Sessions,
+    /// It has been said that the server is gone.
+    away: AtomicBool,
+}
+
+impl Faults {
+    pub fn new(element: &StreamiumPaySink, signaller: &Signaller, sessions: &Sessions) -> Self {
+        Self {
+            element: element.downgrade(),
+            signaller: signaller.clone(),
+            sessions: sessions.clone(),
+            away: AtomicBool::new(false),
+        }
+    }
+
+    /// Runs in the relay's task, so it only arranges for what takes time.
+    pub fn relay_event(&self, event: RelayEvent) {
+        let Some(element) = self.element.upgrade().filter(|element| !element.is_stopping()) else {
+            return;
+        };
+        match event {
+            RelayEvent::Joined => self.joined(&element),
+            RelayEvent::Lost { reason, joined } => self.lost(&element, &reason, joined),
+            RelayEvent::Refused { session, peer, reason } => {
+                consumer_error(&element, Some(&session), peer.as_deref(), &reason);
+            }
+            // webrtcsink says nothing of sessions that it ends over an answer it can't use.
+            RelayEvent::Ended { session, peer } => {
+                if self.sessions.gave_up(&session) {
+                    let reason = "webrtcsink could not go on with it";
+                    consumer_error(&element, Some(&session), peer.as_deref(), reason);
+                }
+            }
+            RelayEvent::Complaint { details } => consumer_error(&element, None, None, &details),
+            RelayEvent::SignallerGone => self.restart_signaller(&element),
+        }
+    }
+
+    fn joined(&self, element: &StreamiumPaySink) {
+        let server = element.signalling_server();
+        say_server(element, &server, None);
+        if self.away.swap(false, Ordering::SeqCst) {
+            post_info(
+                element,
+                &format!("The signalling server {server} is back: the stream is listed again."),
+            );
+        }
+    }
+
+    /// `was_joined`: it is not the wrong server.
+    fn lost(&self, element: &StreamiumPaySink, reason: &str, was_joined: bool) {
+        if self.away.swap(true, Ordering::SeqCst) {
+            return gst::info!(CAT, obj = element, "signalling server: {reason}");
+        }
+        let server = element.signalling_server();
+        say_server(element, &server, Some(reason));
+        if was_joined {
+            gst::element_warning!(
+                element,
+                gst::ResourceError::Read,
+                ("The signalling server {server} is gone ({reason}); trying again. Who watches goes on watching.")
+            );
+        } else {
+            gst::element_error!(
+                element,
+                gst::ResourceError::OpenRead,
+                ("The signalling server {server} can't be reached: {reason}")
+            );
+        }
+    }
+
+    /// The relay stays with the server meanwhile, so no session ends.
+    fn restart_signaller(&self, element: &StreamiumPaySink) {
+        gst::warning!(CAT, obj = element, "webrtcsink's signaller has stopped: starting it again");
+        let signaller = self.signaller.clone();
+        // Stopping waits for the runtime that this may run in.
+        element.call_async(move |element| {
+            signaller.stop();
+            if !element.is_stopping() {
+                signaller.start();
+            }
+        });
+    }
+}
+
+/// Says that something went wrong with one consumer; the broadcast goes on.
+pub fn consumer_error(element: &StreamiumPaySink, session: Option<&str>, peer: Option<&str>, reason: &str) {
+    gst::warning!(
+        CAT,
+        obj = element,
+        "session {session:?} of consumer {peer:?}: {reason}"
+    );
+    let known = [("session", session), ("peer", peer), ("reason", Some(reason))];
+    let fields: Vec<_> = known
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?.to_send_value())))
+        .collect();
+    post_element(element, "consumer-error", &fields);
+}
+
+fn say_server(element: &StreamiumPaySink, server: &str, reason: Option<&str>) {
+    let mut fields = vec![
+        ("server", server.to_send_value()),
+        ("reachable", reason.is_none().to_send_value()),
+    ];
+    fields.extend(reason.map(|reason| ("reason", reason.to_send_value())));
+    post_element(element, "signalling", &fields);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_told_apart_by_their_words() {
+        let cases = [
+            ("imp.rs(1): x (): /sink:\nSignalling error: Error", Fault::Signaller),
+            (
+                "/sink:\nFailed to start signalling server: Address in use",
+                Fault::OwnServer("Address in use"),
+            ),
+            ("Failed to look up output caps", Fault::Ours),
+            ("", Fault::Ours),
+        ];
+        for (debug, fault) in cases {
+            assert_eq!(classify(debug), fault, "{debug}");
+        }
+    }
+}
