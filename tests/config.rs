@@ -5,7 +5,7 @@ mod common;
 use std::path::Path;
 use std::process::Command;
 
-use common::programs::{Plugins, said};
+use common::child::{gstreamer, said};
 
 const LINK: &str =
     "uri=streamium://127.0.0.1:9/x?key=79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
@@ -18,13 +18,12 @@ fn configured(folder: &Path, text: &str) -> String {
 
 #[test]
 fn a_player_s_element_takes_them() {
-    let plugins = Plugins::ours();
+    let folder = tempfile::tempdir().unwrap();
     let file = configured(
-        plugins.path(),
+        folder.path(),
         "[streamium-pay]\nnetwork=signet\n[streamiumpaysrc]\ndata-dir=/of/the/file\nbudget=4321\n",
     );
-    let shown = plugins
-        .command("gst-inspect-1.0")
+    let shown = gstreamer("gst-inspect-1.0")
         .arg("streamiumpaysrc")
         .env("STREAMIUM_CONFIG", file)
         .env("STREAMIUM_BUDGET", "1234")
@@ -39,8 +38,8 @@ fn a_player_s_element_takes_them() {
 
 #[test]
 fn what_can_t_be_used_is_an_error_when_the_element_starts() {
-    let plugins = Plugins::ours();
-    let file = configured(plugins.path(), "[streamiumpaysrc]\nbudgte=4321\n");
+    let folder = tempfile::tempdir().unwrap();
+    let file = configured(folder.path(), "[streamiumpaysrc]\nbudgte=4321\n");
     let cases: [(&str, &str, &[&str], &str); 5] = [
         (
             "STREAMIUM_BUDGET",
@@ -75,8 +74,7 @@ fn what_can_t_be_used_is_an_error_when_the_element_starts() {
         ),
     ];
     for (variable, value, properties, words) in cases {
-        let output = plugins
-            .command("gst-launch-1.0")
+        let output = gstreamer("gst-launch-1.0")
             .args(["streamiumpaysrc", LINK])
             .args(properties)
             .args(["!", "fakesink"])

@@ -10,6 +10,7 @@ mod proxied;
 mod relay;
 mod resolve;
 mod signaller;
+mod signals;
 mod socket;
 
 use std::sync::{LazyLock, Once};
@@ -21,6 +22,7 @@ pub use proxied::{Kind, Proxied, Refused, Table};
 pub use relay::{Relay, RelayEvent};
 pub use resolve::{NAME_FIELD, ProducerEvent, Resolver, named_meta};
 pub use signaller::Signaller;
+pub use signals::{Forwarded, Signals, TypeOf};
 pub use socket::ServerAddress;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {

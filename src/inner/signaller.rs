@@ -4,6 +4,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use gst::glib;
+use gst::glib::translate::IntoGlib;
 use gst::prelude::*;
 
 use super::lookup_signal;
@@ -127,7 +128,33 @@ impl Signaller {
 
     /// Calls back each time that the address has been set.
     pub fn connect_uri(&self, handler: impl Fn(&Self) + Send + Sync + 'static) -> glib::SignalHandlerId {
-        self.0.connect_notify(Some("uri"), move |object, _| handler(&Self(object.clone())))
+        self.0
+            .connect_notify(Some("uri"), move |object, _| handler(&Self(object.clone())))
+    }
+
+    /// Calls `handler` when the server says that the session is over, instead of ending it. Before anybody else has
+    /// connected to that signal.
+    pub fn intercept_session_ended(&self, handler: impl Fn() + Send + Sync + 'static) {
+        const SIGNAL: &str = "session-ended";
+        if let Some(signal) = lookup_signal(SIGNAL, self.0.type_()) {
+            // SAFETY: the object is one, the signal is of its type, and the pointers are not looked at without their
+            // flags.
+            unsafe {
+                glib::gobject_ffi::g_signal_handlers_block_matched(
+                    self.0.as_ptr(),
+                    glib::gobject_ffi::G_SIGNAL_MATCH_ID,
+                    signal.into_glib(),
+                    0,
+                    std::ptr::null_mut(),
+                    std::ptr::null_mut(),
+                    std::ptr::null_mut(),
+                );
+            }
+        }
+        self.0.connect(SIGNAL, false, move |_| {
+            handler();
+            Some(true.to_value())
+        });
     }
 
     pub fn disconnect(&self, id: glib::SignalHandlerId) {

@@ -58,7 +58,11 @@ impl Faults {
         match event {
             RelayEvent::Joined => self.joined(&element),
             RelayEvent::Lost { reason, joined } => self.lost(&element, &reason, joined),
-            RelayEvent::Refused { session, peer, reason } => {
+            RelayEvent::Refused {
+                session,
+                peer,
+                reason,
+            } => {
                 consumer_error(&element, Some(&session), peer.as_deref(), &reason);
             }
             // webrtcsink says nothing of sessions that it ends over an answer it can't use.
@@ -108,7 +112,11 @@ impl Faults {
 
     /// The relay stays with the server meanwhile, so no session ends.
     fn restart_signaller(&self, element: &StreamiumPaySink) {
-        gst::warning!(CAT, obj = element, "webrtcsink's signaller has stopped: starting it again");
+        gst::warning!(
+            CAT,
+            obj = element,
+            "webrtcsink's signaller has stopped: starting it again"
+        );
         let signaller = self.signaller.clone();
         // Stopping waits for the runtime that this may run in.
         element.call_async(move |element| {
@@ -151,7 +159,10 @@ mod tests {
     #[test]
     fn errors_are_told_apart_by_their_words() {
         let cases = [
-            ("imp.rs(1): x (): /sink:\nSignalling error: Error", Fault::Signaller),
+            (
+                "imp.rs(1): x (): /sink:\nSignalling error: Error",
+                Fault::Signaller,
+            ),
             (
                 "/sink:\nFailed to start signalling server: Address in use",
                 Fault::OwnServer("Address in use"),

@@ -17,7 +17,7 @@ use super::properties::{self, Status};
 use super::sessions::{ClosedHooks, ProviderHooks, Sessions};
 use super::settings::{Checked, Settings, validate};
 use super::signalling::Signalling;
-use super::{CAT, proxied, templates};
+use super::{CAT, proxied, signals, templates};
 use crate::backup::Seedling;
 use crate::config::{self, ConfigError};
 use crate::folder;
@@ -71,6 +71,10 @@ impl ObjectSubclass for StreamiumPaySink {
 impl ObjectImpl for StreamiumPaySink {
     fn properties() -> &'static [glib::ParamSpec] {
         properties::specs()
+    }
+
+    fn signals() -> &'static [glib::subclass::Signal] {
+        signals::signals()
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
@@ -229,38 +233,6 @@ impl BinImpl for StreamiumPaySink {
     }
 }
 
-impl ChildProxyImpl for StreamiumPaySink {
-    fn child_by_index(&self, index: u32) -> Option<glib::Object> {
-        let index = usize::try_from(index).ok()?;
-        self.obj()
-            .children()
-            .into_iter()
-            .nth(index)
-            .map(|child| child.upcast())
-    }
-
-    fn children_count(&self) -> u32 {
-        u32::try_from(self.obj().children().len()).unwrap_or(u32::MAX)
-    }
-
-    fn child_by_name(&self, name: &str) -> Option<glib::Object> {
-        if name == "signaller" {
-            return self
-                .inner
-                .get()?
-                .as_ref()
-                .ok()
-                .map(|(_, signaller)| signaller.object().clone());
-        }
-        // The pads, as webrtcsink has it, and what is in the bin, as any bin has it.
-        let pad = self
-            .obj()
-            .static_pad(name)
-            .map(|pad| pad.upcast::<glib::Object>());
-        pad.or_else(|| self.obj().by_name(name).map(|child| child.upcast()))
-    }
-}
-
 impl StreamiumPaySink {
     pub fn set_hooks(&self, hooks: Arc<dyn ProviderHooks>) {
         *lock(&self.hooks) = Some(hooks.clone());
@@ -286,8 +258,12 @@ impl StreamiumPaySink {
         }
     }
 
-    fn inner(&self) -> Option<&gst::Element> {
+    pub(super) fn inner(&self) -> Option<&gst::Element> {
         self.inner.get()?.as_ref().ok().map(|(sink, _)| sink)
+    }
+
+    pub(super) fn signaller(&self) -> Option<&Signaller> {
+        self.inner.get()?.as_ref().ok().map(|(_, signaller)| signaller)
     }
 
     fn make_inner(&self) -> Inner {

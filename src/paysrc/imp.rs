@@ -16,7 +16,7 @@ use super::payments::{self, PaymentHooks};
 use super::properties::{self, Status};
 use super::session::ConsumerHooks;
 use super::settings::{Settings, validate};
-use super::{CAT, pads, proxied, templates};
+use super::{CAT, pads, proxied, signals, templates};
 use crate::backup::Seedling;
 use crate::config::{self, ConfigError};
 use crate::folder;
@@ -61,6 +61,10 @@ impl ObjectSubclass for StreamiumPaySrc {
 impl ObjectImpl for StreamiumPaySrc {
     fn properties() -> &'static [glib::ParamSpec] {
         properties::specs()
+    }
+
+    fn signals() -> &'static [glib::subclass::Signal] {
+        signals::signals()
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
@@ -207,24 +211,6 @@ impl BinImpl for StreamiumPaySrc {
     }
 }
 
-impl ChildProxyImpl for StreamiumPaySrc {
-    fn child_by_index(&self, index: u32) -> Option<glib::Object> {
-        (index == 0).then(|| self.signaller()).flatten()
-    }
-
-    fn children_count(&self) -> u32 {
-        1
-    }
-
-    fn child_by_name(&self, name: &str) -> Option<glib::Object> {
-        if name == "signaller" {
-            self.signaller()
-        } else {
-            None
-        }
-    }
-}
-
 impl URIHandlerImpl for StreamiumPaySrc {
     const URI_TYPE: gst::URIType = gst::URIType::Src;
 
@@ -295,7 +281,7 @@ impl StreamiumPaySrc {
         self.template.get()?.as_ref().ok()
     }
 
-    fn signaller(&self) -> Option<glib::Object> {
+    pub(super) fn signaller(&self) -> Option<glib::Object> {
         Signaller::of(self.template()?).map(|signaller| signaller.object().clone())
     }
 

@@ -116,6 +116,7 @@ impl Worker {
             Command::SessionEnded(attempt) if self.is_current(attempt) => {
                 self.gone("the connection ended");
             }
+            Command::SaidOver(attempt) if self.is_current(attempt) => self.said_over(now),
             Command::Lost(attempt) if self.is_current(attempt) => {
                 self.gone("the provider does not answer");
                 self.announce();

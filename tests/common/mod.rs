@@ -7,7 +7,6 @@ pub mod child;
 pub mod driver;
 pub mod notes;
 pub mod paid;
-pub mod programs;
 pub mod regtest;
 pub mod taps;
 pub mod webrtc;

@@ -191,7 +191,11 @@ impl PaidConsumer {
 
     fn prepare(link: &str, settings: &str) -> Self {
         let launch = format!("streamiumpaysrc uri=\"{link}\" stun-server=none network=regtest {settings}");
-        let source = gst::parse::launch(&launch).unwrap();
+        Self::around(gst::parse::launch(&launch).unwrap())
+    }
+
+    /// Any source with pads like ours; not started.
+    pub fn around(source: gst::Element) -> Self {
         let pipeline = gst::Pipeline::new();
         pipeline.add(&source).unwrap();
         let (sender, frames) = channel();

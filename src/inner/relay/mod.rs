@@ -215,7 +215,11 @@ impl Exchange {
         local::send(&mut self.local, &end).await;
         self.upstream.send(&end).await;
         let reason = reason.to_owned();
-        (self.on_event)(RelayEvent::Refused { session, peer, reason });
+        (self.on_event)(RelayEvent::Refused {
+            session,
+            peer,
+            reason,
+        });
     }
 }
 
@@ -232,7 +236,8 @@ fn check_peer_message(message: &Value) -> Result<(), String> {
     if sdp["type"] != "answer" {
         return Err("it sent no answer".to_owned());
     }
-    check_sdp(sdp["sdp"].as_str().unwrap_or_default()).map_err(|reason| format!("its answer is bad: {reason}"))
+    check_sdp(sdp["sdp"].as_str().unwrap_or_default())
+        .map_err(|reason| format!("its answer is bad: {reason}"))
 }
 
 fn check_sdp(sdp: &str) -> Result<(), String> {

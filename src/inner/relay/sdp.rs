@@ -27,6 +27,9 @@ static H264_LEVELS: LazyLock<Vec<String>> = LazyLock::new(|| {
 
 /// Whether webrtcsink can read this, or what is wrong with it.
 pub fn check(sdp: &str) -> Result<(), String> {
+    if sdp.is_empty() {
+        return Err("it is empty".to_owned());
+    }
     let message = SDPMessage::parse_buffer(sdp.as_bytes()).map_err(|_| "it is no SDP".to_owned())?;
     if message.medias_len() == 0 {
         return Err("it has no media".to_owned());
@@ -59,10 +62,16 @@ fn check_media(message: &SDPMessageRef, media: &SDPMediaRef) -> Result<(), Strin
 }
 
 fn check_profile(codec: &gst::StructureRef) -> Result<(), String> {
-    let text = |name| codec.get_optional::<&str>(name).map_err(|_| format!("a bad {name}"));
+    let text = |name| {
+        codec
+            .get_optional::<&str>(name)
+            .map_err(|_| format!("a bad {name}"))
+    };
     let profile = |profile: &str| {
         let known = H264_PROFILES.contains(&profile);
-        known.then_some(()).ok_or(format!("the unknown profile {profile}"))
+        known
+            .then_some(())
+            .ok_or(format!("the unknown profile {profile}"))
     };
     let level = |level: &str| {
         let known = H264_LEVELS.iter().any(|one| one == level);
@@ -132,7 +141,7 @@ mod tests {
             let error = with(&answer).expect_err(&answer);
             assert!(error.contains(what), "{answer}: {error}");
         }
-        for nonsense in ["", "garbage", "x"] {
+        for nonsense in ["", "garbage", "\0", "v=0"] {
             assert!(check(nonsense).is_err(), "{nonsense}");
         }
     }
