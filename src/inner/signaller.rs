@@ -137,10 +137,10 @@ impl Signaller {
     pub fn intercept_session_ended(&self, handler: impl Fn() + Send + Sync + 'static) {
         const SIGNAL: &str = "session-ended";
         if let Some(signal) = lookup_signal(SIGNAL, self.0.type_()) {
-            // SAFETY: the object is one, the signal is of its type, and the pointers are not looked at without their
-            // flags.
+            // SAFETY: the signal is of the object's type, and only it is looked for: the other arguments are not read. A
+            // handler that is found is one of the object's.
             unsafe {
-                glib::gobject_ffi::g_signal_handlers_block_matched(
+                let handler = glib::gobject_ffi::g_signal_handler_find(
                     self.0.as_ptr(),
                     glib::gobject_ffi::G_SIGNAL_MATCH_ID,
                     signal.into_glib(),
@@ -149,6 +149,9 @@ impl Signaller {
                     std::ptr::null_mut(),
                     std::ptr::null_mut(),
                 );
+                if handler != 0 {
+                    glib::gobject_ffi::g_signal_handler_block(self.0.as_ptr(), handler);
+                }
             }
         }
         self.0.connect(SIGNAL, false, move |_| {

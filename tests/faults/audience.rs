@@ -11,6 +11,7 @@ use gststreamiumpay::paysink::StreamiumPaySink;
 use crate::common::child::wait_for_port;
 use crate::common::notes::Notes;
 use crate::common::paid::{Frame, PaidConsumer, pipeline};
+use crate::common::taps::Taps;
 use crate::common::webrtc::{PATIENCE, Running, free_port, producer_of};
 
 pub const VIDEO: &str =
@@ -30,6 +31,7 @@ pub struct Broadcast {
     pub running: Running,
     pub sink: StreamiumPaySink,
     pub notes: Notes,
+    taps: Taps,
 }
 
 impl Broadcast {
@@ -56,13 +58,30 @@ impl Broadcast {
             dir.display()
         ));
         let sink = pipeline.by_name("sink").unwrap().downcast().unwrap();
+        let sink: StreamiumPaySink = sink;
         let notes = Notes::take(&pipeline, "provider");
+        let taps = Taps::install(&sink.children()[0]);
         pipeline.set_state(gst::State::Playing).unwrap();
         Self {
             running: Running(pipeline),
             sink,
             notes,
+            taps,
         }
+    }
+
+    /// The largest gap, in media time, in what the gates have let through.
+    fn sent(&self) -> Duration {
+        let sessions = self.taps.sessions();
+        let gaps = sessions.iter().map(|session| {
+            let passed = self.taps.of(session).passed;
+            let times: Vec<_> = passed
+                .iter()
+                .map(|one| Duration::from(one.running_time))
+                .collect();
+            largest(&times, |one, next| next.saturating_sub(*one))
+        });
+        gaps.max().unwrap_or_default()
     }
 
     pub fn link(&self) -> String {
@@ -136,8 +155,12 @@ impl Audience {
     }
 
     /// Four seconds later: nobody has seen anything of it.
-    pub fn saw_nothing_of(&mut self, what: &str) {
+    pub fn saw_nothing_of(&mut self, what: &str, broadcast: &Broadcast) {
         self.watch(AFTER);
+        println!(
+            "{what}: largest gap {:?} of media time at the provider's gates",
+            broadcast.sent()
+        );
         for (number, (consumer, seen)) in self.consumers.iter_mut().enumerate() {
             seen.extend(consumer.frames.try_iter().filter(|frame| frame.kind == Video));
             let gap = largest(seen, |one, next| {
@@ -159,7 +182,10 @@ impl Audience {
     }
 }
 
-fn largest(frames: &[Frame], distance: impl Fn(&Frame, &Frame) -> Duration) -> Duration {
-    let pairs = frames.iter().zip(frames.iter().skip(1));
-    pairs.map(|(one, next)| distance(one, next)).max().unwrap()
+fn largest<T>(all: &[T], distance: impl Fn(&T, &T) -> Duration) -> Duration {
+    let pairs = all.iter().zip(all.iter().skip(1));
+    pairs
+        .map(|(one, next)| distance(one, next))
+        .max()
+        .unwrap_or_default()
 }

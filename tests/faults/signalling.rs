@@ -40,7 +40,7 @@ fn a_closed_signalling_socket_is_seen_by_nobody() {
         broadcast.notes.wait("warning");
         broadcast.relisted(port, &before);
         println!("listed again {:?} after the socket was closed", cut.elapsed());
-        audience.saw_nothing_of("a closed signalling socket");
+        audience.saw_nothing_of("a closed signalling socket", &broadcast);
         ours(&broadcast.link()).expect(Video, 10);
         broadcast.notes.check();
     });
@@ -66,7 +66,7 @@ fn a_frozen_signalling_socket_is_noticed_and_seen_by_nobody() {
         broadcast
             .notes
             .wait_for("signalling", |note| note.flag("reachable"));
-        audience.saw_nothing_of("a frozen signalling socket");
+        audience.saw_nothing_of("a frozen signalling socket", &broadcast);
         ours(&broadcast.link()).expect(Video, 10);
         broadcast.notes.check();
     });
@@ -88,7 +88,7 @@ fn a_restarted_signalling_server_is_seen_by_nobody() {
         let back = Instant::now();
         producer_of(port);
         println!("listed again {:?} after the server was back", back.elapsed());
-        audience.saw_nothing_of("a restarted signalling server");
+        audience.saw_nothing_of("a restarted signalling server", &broadcast);
         ours(&broadcast.link()).expect(Video, 10);
         broadcast.notes.check();
     });
