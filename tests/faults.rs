@@ -3,10 +3,16 @@
 
 #[path = "faults/audience.rs"]
 mod audience;
+#[path = "faults/chain.rs"]
+mod chain;
 mod common;
+#[path = "faults/failing.rs"]
+mod failing;
 #[path = "faults/hostile.rs"]
 mod hostile;
 #[path = "faults/network.rs"]
 mod network;
 #[path = "faults/signalling.rs"]
 mod signalling;
+#[path = "faults/vanishing.rs"]
+mod vanishing;

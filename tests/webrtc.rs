@@ -1,7 +1,5 @@
 //! Both elements over real WebRTC: free streams, gates, the data channel, certificates, ends.
 
-#[path = "webrtc/answers.rs"]
-mod answers;
 mod common;
 #[path = "webrtc/reconnect.rs"]
 mod reconnect;

@@ -12,17 +12,21 @@ use crate::messages::{post_element, post_info};
 
 /// What an error of webrtcsink's is about. It has only words for it, in its debug string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault<'a> {
+enum Fault<'a> {
     /// The connection to the signalling server, or what came over it.
     Signaller,
+    /// The signaller has stopped listening over an SDP.
+    DeafSignaller,
     /// The element's own signalling server did not start, for this reason.
     OwnServer(&'a str),
     /// The broadcast can't go on.
     Ours,
 }
 
-pub fn classify(debug: &str) -> Fault<'_> {
-    if debug.contains("Signalling error: ") {
+fn classify(debug: &str) -> Fault<'_> {
+    if debug.contains("Signalling error: Error parsing SDP") {
+        Fault::DeafSignaller
+    } else if debug.contains("Signalling error: ") {
         Fault::Signaller
     } else if let Some((_, reason)) = debug.split_once("Failed to start signalling server: ") {
         Fault::OwnServer(reason)
@@ -31,20 +35,47 @@ pub fn classify(debug: &str) -> Fault<'_> {
     }
 }
 
+/// What of webrtcsink's messages is one of the broadcast's: all but errors that need not end it.
+pub fn filter(element: &StreamiumPaySink, message: gst::Message) -> Option<gst::Message> {
+    let debug = match message.view() {
+        gst::MessageView::Error(error) => error.debug().unwrap_or_default(),
+        _ => return Some(message),
+    };
+    let fault = classify(&debug);
+    // Without a relay it is a signaller that we know nothing of.
+    let is_ours = element.is_stopping() || element.signalling_server().is_some();
+    match fault {
+        Fault::OwnServer(reason) => {
+            let text = format!(
+                "The signalling server could not be started ({reason}): \
+                 set signalling-server-host and signalling-server-port to an address that is free."
+            );
+            gst::element_error!(element, gst::ResourceError::OpenWrite, ("{text}"));
+        }
+        // The relay says what there is to say of the server.
+        Fault::Signaller if is_ours => gst::info!(CAT, obj = element, "signaller: {debug}"),
+        Fault::DeafSignaller if is_ours => {
+            gst::warning!(CAT, obj = element, "signaller: {debug}");
+            // The relay sees it go, and it is started again. Stopping waits for the runtime that this may run in.
+            element.call_async(|element| element.signaller().into_iter().for_each(Signaller::stop));
+        }
+        _ => return Some(message),
+    }
+    None
+}
+
 /// Answers what the relay notices.
 pub struct Faults {
     element: glib::WeakRef<StreamiumPaySink>,
-    signaller: Signaller,
     sessions: Sessions,
     /// It has been said that the server is gone.
     away: AtomicBool,
 }
 
 impl Faults {
-    pub fn new(element: &StreamiumPaySink, signaller: &Signaller, sessions: &Sessions) -> Self {
+    pub fn new(element: &StreamiumPaySink, sessions: &Sessions) -> Self {
         Self {
             element: element.downgrade(),
-            signaller: signaller.clone(),
             sessions: sessions.clone(),
             away: AtomicBool::new(false),
         }
@@ -73,12 +104,12 @@ impl Faults {
                 }
             }
             RelayEvent::Complaint { details } => consumer_error(&element, None, None, &details),
-            RelayEvent::SignallerGone => self.restart_signaller(&element),
+            RelayEvent::SignallerGone => restart_signaller(&element),
         }
     }
 
     fn joined(&self, element: &StreamiumPaySink) {
-        let server = element.signalling_server();
+        let server = element.signalling_server().unwrap_or_default();
         say_server(element, &server, None);
         if self.away.swap(false, Ordering::SeqCst) {
             post_info(
@@ -93,7 +124,7 @@ impl Faults {
         if self.away.swap(true, Ordering::SeqCst) {
             return gst::info!(CAT, obj = element, "signalling server: {reason}");
         }
-        let server = element.signalling_server();
+        let server = element.signalling_server().unwrap_or_default();
         say_server(element, &server, Some(reason));
         if was_joined {
             gst::element_warning!(
@@ -109,23 +140,24 @@ impl Faults {
             );
         }
     }
+}
 
-    /// The relay stays with the server meanwhile, so no session ends.
-    fn restart_signaller(&self, element: &StreamiumPaySink) {
-        gst::warning!(
-            CAT,
-            obj = element,
-            "webrtcsink's signaller has stopped: starting it again"
-        );
-        let signaller = self.signaller.clone();
-        // Stopping waits for the runtime that this may run in.
-        element.call_async(move |element| {
+/// The relay stays with the server meanwhile, so no session ends.
+fn restart_signaller(element: &StreamiumPaySink) {
+    gst::warning!(
+        CAT,
+        obj = element,
+        "webrtcsink's signaller has stopped: starting it again"
+    );
+    // Stopping waits for the runtime that this may run in.
+    element.call_async(|element| {
+        if let Some(signaller) = element.signaller() {
             signaller.stop();
             if !element.is_stopping() {
                 signaller.start();
             }
-        });
-    }
+        }
+    });
 }
 
 /// Says that something went wrong with one consumer; the broadcast goes on.
@@ -162,6 +194,10 @@ mod tests {
             (
                 "imp.rs(1): x (): /sink:\nSignalling error: Error",
                 Fault::Signaller,
+            ),
+            (
+                "Signalling error: Error parsing SDP:  Err(..)",
+                Fault::DeafSignaller,
             ),
             (
                 "/sink:\nFailed to start signalling server: Address in use",

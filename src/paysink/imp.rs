@@ -11,7 +11,7 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use super::faults::{Fault, Faults, classify};
+use super::faults::{self, Faults};
 use super::payments::{self, PaymentHooks};
 use super::properties::{self, Status};
 use super::sessions::{ClosedHooks, ProviderHooks, Sessions};
@@ -212,23 +212,8 @@ impl ElementImpl for StreamiumPaySink {
 
 impl BinImpl for StreamiumPaySink {
     fn handle_message(&self, message: gst::Message) {
-        let debug = match message.view() {
-            gst::MessageView::Error(error) => error.debug().unwrap_or_default(),
-            _ => return self.parent_handle_message(message),
-        };
-        match classify(&debug) {
-            // The relay says what there is to say of the server.
-            Fault::Signaller if self.is_stopping() || self.signalling.server().is_some() => {
-                gst::info!(CAT, imp = self, "signaller: {message:?}");
-            }
-            Fault::OwnServer(reason) => {
-                let text = format!(
-                    "The signalling server could not be started ({reason}): \
-                     set signalling-server-host and signalling-server-port to an address that is free"
-                );
-                gst::element_imp_error!(self, gst::ResourceError::OpenWrite, ("{text}"));
-            }
-            Fault::Signaller | Fault::Ours => self.parent_handle_message(message),
+        if let Some(message) = faults::filter(&self.obj(), message) {
+            self.parent_handle_message(message);
         }
     }
 }
@@ -272,12 +257,19 @@ impl StreamiumPaySink {
         let obj = self.obj();
         obj.add(&sink).map_err(|error| error.to_string())?;
         let weak = obj.downgrade();
-        self.sessions.watch(&sink, &signaller, move || {
+        let tracks = move || {
             let pads = weak.upgrade().map(|obj| obj.sink_pads()).unwrap_or_default();
             pads.iter()
                 .filter_map(|pad| TrackKind::from_name(&pad.name()))
                 .collect()
-        });
+        };
+        let weak = obj.downgrade();
+        let on_failure = move |session: &str, peer: &str, reason: &str| {
+            if let Some(obj) = weak.upgrade().filter(|obj| !obj.is_stopping()) {
+                faults::consumer_error(&obj, Some(session), Some(peer), reason);
+            }
+        };
+        self.sessions.watch(&sink, &signaller, tracks, on_failure);
         Ok((sink, signaller))
     }
 
@@ -285,17 +277,17 @@ impl StreamiumPaySink {
         self.stopping.load(Ordering::SeqCst)
     }
 
-    /// The signalling server's address, while the element runs.
-    pub fn signalling_server(&self) -> String {
-        self.signalling.server().unwrap_or_default()
+    /// The signalling server's address, while there is a relay to it.
+    pub fn signalling_server(&self) -> Option<String> {
+        self.signalling.server()
     }
 
     /// Joins the signalling server through a relay, which outlives what goes wrong there.
     fn join(&self) -> Result<(), String> {
-        let Some(Ok((_, signaller))) = self.inner.get() else {
+        let Some(signaller) = self.signaller() else {
             return Ok(());
         };
-        let faults = Faults::new(&self.obj(), signaller, &self.sessions);
+        let faults = Faults::new(&self.obj(), &self.sessions);
         self.signalling
             .start(signaller, move |event| faults.relay_event(event))
     }

@@ -13,12 +13,16 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
+use crate::inner::Signaller;
+
 mod children;
 mod faults;
 mod imp;
 mod payments;
 mod properties;
 pub mod proxied;
+mod pulse;
+mod session_bus;
 mod sessions;
 mod settings;
 mod signalling;
@@ -69,7 +73,11 @@ impl StreamiumPaySink {
         self.imp().is_stopping()
     }
 
-    fn signalling_server(&self) -> String {
+    fn signalling_server(&self) -> Option<String> {
         self.imp().signalling_server()
+    }
+
+    fn signaller(&self) -> Option<&Signaller> {
+        self.imp().signaller()
     }
 }

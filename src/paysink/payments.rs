@@ -91,6 +91,10 @@ impl ProviderPeer for SessionHandle {
         }
     }
 
+    fn is_gone(&self) -> bool {
+        SessionHandle::is_gone(self)
+    }
+
     fn tracks(&self) -> Vec<Track> {
         let tracks = SessionHandle::tracks(self).into_iter();
         tracks

@@ -10,7 +10,7 @@ use gststreamiumpay::paysink::StreamiumPaySink;
 
 use crate::common::child::wait_for_port;
 use crate::common::notes::Notes;
-use crate::common::paid::{Frame, PaidConsumer, pipeline};
+use crate::common::paid::{Frame, PaidConsumer, pipeline, prefund};
 use crate::common::taps::Taps;
 use crate::common::webrtc::{PATIENCE, Running, free_port, producer_of};
 
@@ -31,7 +31,7 @@ pub struct Broadcast {
     pub running: Running,
     pub sink: StreamiumPaySink,
     pub notes: Notes,
-    taps: Taps,
+    pub taps: Taps,
 }
 
 impl Broadcast {
@@ -51,7 +51,7 @@ impl Broadcast {
         Self::start(dir, port, &format!("signaller::uri=ws://127.0.0.1:{signaller}"))
     }
 
-    fn start(dir: &Path, port: u16, server: &str) -> Self {
+    pub fn start(dir: &Path, port: u16, server: &str) -> Self {
         let pipeline = pipeline(&format!(
             "streamiumpaysink name=sink stun-server=none stream-name=\"the test\" network=regtest \
              link-address=127.0.0.1:{port} data-dir={} {server} {VIDEO}",
@@ -68,20 +68,6 @@ impl Broadcast {
             notes,
             taps,
         }
-    }
-
-    /// The largest gap, in media time, in what the gates have let through.
-    fn sent(&self) -> Duration {
-        let sessions = self.taps.sessions();
-        let gaps = sessions.iter().map(|session| {
-            let passed = self.taps.of(session).passed;
-            let times: Vec<_> = passed
-                .iter()
-                .map(|one| Duration::from(one.running_time))
-                .collect();
-            largest(&times, |one, next| next.saturating_sub(*one))
-        });
-        gaps.max().unwrap_or_default()
     }
 
     pub fn link(&self) -> String {
@@ -116,6 +102,15 @@ pub fn plain(port: u16) -> PaidConsumer {
     let consumer = PaidConsumer::around(source);
     consumer.running.0.set_state(gst::State::Playing).unwrap();
     consumer
+}
+
+/// Of what all unconfirmed channels may have together, each gets a part.
+pub const SHARED_LIMIT: &str = "unconfirmed-limit=30000";
+
+/// A consumer who pays, and has the money for it already. `settings` override what is usual.
+pub fn paying(link: &str, dir: &Path, settings: &str) -> PaidConsumer {
+    prefund(dir);
+    PaidConsumer::start(link, dir, settings)
 }
 
 /// Those who watch while something happens to others.
@@ -155,12 +150,10 @@ impl Audience {
     }
 
     /// Four seconds later: nobody has seen anything of it.
-    pub fn saw_nothing_of(&mut self, what: &str, broadcast: &Broadcast) {
+    pub fn saw_nothing_of(&mut self, what: &str, taps: &Taps) {
         self.watch(AFTER);
-        println!(
-            "{what}: largest gap {:?} of media time at the provider's gates",
-            broadcast.sent()
-        );
+        let sent = largest_sent(taps);
+        println!("{what}: largest gap {sent:?} of media time at the provider's gates");
         for (number, (consumer, seen)) in self.consumers.iter_mut().enumerate() {
             seen.extend(consumer.frames.try_iter().filter(|frame| frame.kind == Video));
             let gap = largest(seen, |one, next| {
@@ -180,6 +173,19 @@ impl Audience {
             consumer.notes.check();
         }
     }
+}
+
+/// The largest gap, in media time, in what the gates have let through.
+fn largest_sent(taps: &Taps) -> Duration {
+    let gaps = taps.sessions().into_iter().map(|session| {
+        let passed = taps.of(&session).passed;
+        let times: Vec<_> = passed
+            .iter()
+            .map(|one| Duration::from(one.running_time))
+            .collect();
+        largest(&times, |one, next| next.saturating_sub(*one))
+    });
+    gaps.max().unwrap_or_default()
 }
 
 fn largest<T>(all: &[T], distance: impl Fn(&T, &T) -> Duration) -> Duration {

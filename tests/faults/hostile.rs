@@ -136,7 +136,7 @@ fn bad_answers_are_seen_by_nobody_else() {
             gstrswebrtc::RUNTIME.block_on(hostile.shown_out());
             audience.watch(3);
         }
-        audience.saw_nothing_of("bad answers", &broadcast);
+        audience.saw_nothing_of("bad answers", &broadcast.taps);
         assert_eq!(producer_of(port), producer, "it was listed all the time");
         // And it still listens: another gets in.
         ours(&broadcast.link()).expect(Video, 10);
@@ -175,7 +175,7 @@ fn other_nonsense_is_seen_by_nobody_else() {
                 .say("sdp", &json!({ "type": "offer", "sdp": SESSION }))
                 .await;
         });
-        audience.saw_nothing_of("other nonsense", &broadcast);
+        audience.saw_nothing_of("other nonsense", &broadcast.taps);
         assert_eq!(producer_of(port), producer, "it was listed all the time");
         ours(&broadcast.link()).expect(Video, 10);
         broadcast.notes.check();

@@ -16,8 +16,8 @@ pub struct Cable {
 struct Shared {
     connections: Mutex<Vec<TcpStream>>,
     frozen: AtomicBool,
-    /// How many have been made.
-    made: Mutex<usize>,
+    /// Nobody gets through.
+    unplugged: AtomicBool,
 }
 
 impl Cable {
@@ -28,6 +28,9 @@ impl Cable {
         let accepting = shared.clone();
         std::thread::spawn(move || {
             for from in listener.incoming() {
+                if accepting.unplugged.load(Ordering::SeqCst) {
+                    continue;
+                }
                 // As if nobody were there, if nobody is.
                 let (Ok(from), Ok(to)) = (from, TcpStream::connect(("127.0.0.1", target))) else {
                     continue;
@@ -38,7 +41,6 @@ impl Cable {
                     std::thread::spawn(move || pass(from, to, &shared));
                 }
                 accepting.connections.lock().unwrap().extend([from, to]);
-                *accepting.made.lock().unwrap() += 1;
             }
         });
         Self { port, shared }
@@ -62,9 +64,14 @@ impl Cable {
         self.shared.frozen.store(false, Ordering::SeqCst);
     }
 
-    /// How many connections have been made.
-    pub fn made(&self) -> usize {
-        *self.shared.made.lock().unwrap()
+    /// Closes all connections, and new ones at once.
+    pub fn unplug(&self) {
+        self.shared.unplugged.store(true, Ordering::SeqCst);
+        self.cut();
+    }
+
+    pub fn plug(&self) {
+        self.shared.unplugged.store(false, Ordering::SeqCst);
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod chain_news;
 mod driver;
+mod gone;
 mod lasting;
 mod live;
 mod money;
