@@ -1,6 +1,7 @@
 //! The inner signaller's end of the relay.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use async_tungstenite::WebSocketStream;
 use async_tungstenite::tokio::{TokioAdapter, accept_hdr_async_with_config};
@@ -13,9 +14,14 @@ use futures::channel::mpsc;
 use futures::future::pending;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{sleep, timeout};
 
 use super::MAX_MESSAGE_LEN;
 use crate::inner::CAT;
+
+/// Without descriptors left, say, accepting fails at once, again and again.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 
 pub type Local = WebSocketStream<TokioAdapter<TcpStream>>;
 
@@ -56,7 +62,7 @@ impl Door {
                 }
                 Err(error) => {
                     gst::warning!(CAT, "relay: {error}");
-                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
@@ -76,10 +82,12 @@ async fn admit(stream: TcpStream, path: String, guests: mpsc::UnboundedSender<Lo
     let config = WebSocketConfig::default()
         .max_message_size(Some(MAX_MESSAGE_LEN))
         .max_frame_size(Some(MAX_MESSAGE_LEN));
-    match accept_hdr_async_with_config(stream, check, Some(config)).await {
+    let admitted = accept_hdr_async_with_config(stream, check, Some(config));
+    match timeout(HANDSHAKE_LIMIT, admitted).await {
         // Nobody waits for it if the relay has been stopped.
-        Ok(local) => drop(guests.unbounded_send(local)),
-        Err(error) => gst::debug!(CAT, "relay: not let in: {error}"),
+        Ok(Ok(local)) => drop(guests.unbounded_send(local)),
+        Ok(Err(error)) => gst::debug!(CAT, "relay: not let in: {error}"),
+        Err(_) => gst::debug!(CAT, "relay: somebody connected and said nothing"),
     }
 }
 

@@ -154,11 +154,9 @@ impl Exchange {
 
     /// The signaller has said something.
     async fn said(&mut self, message: Value) {
-        if message["type"] == "endSession"
-            && let Some(session) = message["sessionId"].as_str()
-        {
-            let peer = self.sessions.remove(session);
-            let session = session.to_owned();
+        if text(&message, "type") == "endSession" {
+            let session = text(&message, "sessionId").to_owned();
+            let peer = self.sessions.remove(&session);
             (self.on_event)(RelayEvent::Ended { session, peer });
         }
         self.upstream.send(&message).await;
@@ -183,24 +181,24 @@ impl Exchange {
 
     /// The server has said something. What a producer does not expect might end webrtcsink: it gets none of it.
     async fn message(&mut self, message: Value) {
-        let session = message["sessionId"].as_str().unwrap_or_default().to_owned();
-        match message["type"].as_str() {
-            Some("startSession") => {
-                let peer = message["peerId"].as_str().unwrap_or_default().to_owned();
+        let session = text(&message, "sessionId").to_owned();
+        match text(&message, "type") {
+            "startSession" => {
+                let peer = text(&message, "peerId").to_owned();
                 self.sessions.insert(session.clone(), peer);
-                let offer = message["offer"].as_str();
+                let offer = message.get("offer").and_then(Value::as_str);
                 if let Err(reason) = offer.map_or(Ok(()), check_sdp) {
                     return self.refuse(session, &format!("its offer is bad: {reason}")).await;
                 }
             }
-            Some("peer") => {
+            "peer" => {
                 if let Err(reason) = check_peer_message(&message) {
                     return self.refuse(session, &reason).await;
                 }
             }
-            Some("endSession") => drop(self.sessions.remove(&session)),
-            Some("error") => {
-                let details = message["details"].as_str().unwrap_or_default().to_owned();
+            "endSession" => drop(self.sessions.remove(&session)),
+            "error" => {
+                let details = text(&message, "details").to_owned();
                 return (self.on_event)(RelayEvent::Complaint { details });
             }
             _ => return gst::debug!(CAT, "not for a producer: {message}"),
@@ -227,17 +225,20 @@ fn welcome(id: &str) -> Value {
     json!({ "type": "welcome", "peerId": id })
 }
 
+/// A field's text, or nothing.
+fn text<'a>(message: &'a Value, field: &str) -> &'a str {
+    message.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
 fn check_peer_message(message: &Value) -> Result<(), String> {
-    let sdp = &message["sdp"];
-    if sdp.is_null() {
-        let length = message["ice"]["candidate"].as_str().unwrap_or_default().len();
-        return check_length(length);
+    if let Some(ice) = message.get("ice") {
+        return check_length(text(ice, "candidate").len());
     }
-    if sdp["type"] != "answer" {
+    let sdp = message.get("sdp").unwrap_or(&Value::Null);
+    if text(sdp, "type") != "answer" {
         return Err("it sent no answer".to_owned());
     }
-    check_sdp(sdp["sdp"].as_str().unwrap_or_default())
-        .map_err(|reason| format!("its answer is bad: {reason}"))
+    check_sdp(text(sdp, "sdp")).map_err(|reason| format!("its answer is bad: {reason}"))
 }
 
 fn check_sdp(sdp: &str) -> Result<(), String> {

@@ -8,7 +8,7 @@ use futures::future::{BoxFuture, FutureExt, pending};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::MAX_MESSAGE_LEN;
+use super::{MAX_MESSAGE_LEN, text};
 use crate::backoff::Backoff;
 use crate::inner::CAT;
 use crate::inner::socket::{ServerAddress, Socket};
@@ -181,20 +181,19 @@ impl Connection {
     }
 
     fn sort(&mut self, message: Value) -> Result<Option<News>, String> {
-        match message["type"].as_str() {
-            Some("welcome") => {
-                let Some(id) = message["peerId"].as_str() else {
-                    return Err("it gives us no id".to_owned());
-                };
+        match text(&message, "type") {
+            "welcome" => {
+                let id = text(&message, "peerId").to_owned();
                 self.asked_at = None;
-                self.id = Some(id.to_owned());
-                Ok(Some(News::Welcome(id.to_owned())))
+                self.id = Some(id.clone());
+                Ok(Some(News::Welcome(id)))
             }
-            Some("list") => {
+            "list" => {
                 self.asked_at = None;
-                let mut producers = message["producers"].as_array().into_iter().flatten();
-                let id = self.id.as_deref();
-                if producers.any(|producer| producer["id"].as_str() == id) {
+                let producers = message.get("producers").and_then(Value::as_array);
+                let mut producers = producers.into_iter().flatten();
+                let id = self.id.as_deref().unwrap_or_default();
+                if producers.any(|producer| text(producer, "id") == id) {
                     return Ok(None);
                 }
                 Err("it does not list this stream any more".to_owned())
@@ -204,7 +203,7 @@ impl Connection {
     }
 
     async fn send(&mut self, message: &Value) {
-        if message["type"] == "setPeerStatus" {
+        if text(message, "type") == "setPeerStatus" {
             self.registered = true;
         }
         // Should it fail, reading fails too.
