@@ -84,12 +84,8 @@ fn answers() -> Vec<(String, &'static str)> {
         ("\u{0}\u{1}\u{fffd}".to_owned(), "no media"),
         (SESSION.to_owned(), "no media"),
         (
-            format!("{SESSION}m=video 9 UDP/TLS/RTP/SAVPF x\r\n"),
-            "no payload type",
-        ),
-        (
-            format!("{SESSION}m=video 99999999 X 99999999999\r\n"),
-            "no payload type",
+            format!("{SESSION}m=application 9 UDP/DTLS/SCTP 96\r\n"),
+            "no codec",
         ),
         (format!("{SESSION}m=video 9 UDP/TLS/RTP/SAVPF 96\r\n"), "no codec"),
         (
@@ -101,7 +97,15 @@ fn answers() -> Vec<(String, &'static str)> {
             format!("{SESSION}{VP8}a=foo:1\r\na=fmtp:96 a-foo=2\r\n"),
             "contradicts itself",
         ),
-        // Without any media that webrtcsink looks for, or with another payload type than offered.
+        // No payload type, no media that webrtcsink looks for, another payload type than offered.
+        (
+            format!("{SESSION}m=video 9 UDP/TLS/RTP/SAVPF x\r\n"),
+            "webrtcsink",
+        ),
+        (
+            format!("{SESSION}m=video 99999999 X 99999999999\r\n"),
+            "webrtcsink",
+        ),
         (
             format!("{SESSION}m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n"),
             "webrtcsink",

@@ -21,6 +21,8 @@ use crate::inner::CAT;
 
 /// Without descriptors left, say, accepting fails at once, again and again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// A signaller that reads takes a message at once.
+const SEND_LIMIT: Duration = Duration::from_secs(10);
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
 
 pub type Local = WebSocketStream<TokioAdapter<TcpStream>>;
@@ -111,9 +113,8 @@ pub async fn next(local: &mut Option<Local>) -> Option<Value> {
     }
 }
 
-pub async fn send(local: &mut Option<Local>, message: &Value) {
-    if let Some(socket) = local {
-        // Should it fail, reading fails too.
-        let _ = socket.send(Message::text(message.to_string())).await;
-    }
+/// False if it takes nothing any more.
+pub async fn send(local: &mut Local, message: &Value) -> bool {
+    let sent = timeout(SEND_LIMIT, local.send(Message::text(message.to_string()))).await;
+    matches!(sent, Ok(Ok(())))
 }

@@ -148,7 +148,15 @@ impl Exchange {
         self.local = Some(local);
         if let Some(id) = self.upstream.id() {
             let welcome = welcome(id);
-            local::send(&mut self.local, &welcome).await;
+            self.to_signaller(&welcome).await;
+        }
+    }
+
+    async fn to_signaller(&mut self, message: &Value) {
+        let Some(local) = &mut self.local else { return };
+        if !local::send(local, message).await {
+            self.local = None;
+            (self.on_event)(RelayEvent::SignallerGone);
         }
     }
 
@@ -168,7 +176,7 @@ impl Exchange {
                 // The server knows nothing of sessions from before.
                 self.sessions.clear();
                 self.joined = true;
-                local::send(&mut self.local, &welcome(&id)).await;
+                self.to_signaller(&welcome(&id)).await;
                 (self.on_event)(RelayEvent::Joined);
             }
             News::Message(message) => self.message(message).await,
@@ -203,14 +211,14 @@ impl Exchange {
             }
             _ => return gst::debug!(CAT, "not for a producer: {message}"),
         }
-        local::send(&mut self.local, &message).await;
+        self.to_signaller(&message).await;
     }
 
     /// Ends a session on both sides.
     async fn refuse(&mut self, session: String, reason: &str) {
         let peer = self.sessions.remove(&session);
         let end = json!({ "type": "endSession", "sessionId": session });
-        local::send(&mut self.local, &end).await;
+        self.to_signaller(&end).await;
         self.upstream.send(&end).await;
         let reason = reason.to_owned();
         (self.on_event)(RelayEvent::Refused {
@@ -231,14 +239,15 @@ fn text<'a>(message: &'a Value, field: &str) -> &'a str {
 }
 
 fn check_peer_message(message: &Value) -> Result<(), String> {
-    if let Some(ice) = message.get("ice") {
-        return check_length(text(ice, "candidate").len());
+    let (ice, sdp) = (message.get("ice"), message.get("sdp"));
+    check_length(ice.map_or(0, |ice| text(ice, "candidate").len()))?;
+    match sdp {
+        Some(sdp) if text(sdp, "type") == "answer" => {
+            check_sdp(text(sdp, "sdp")).map_err(|reason| format!("its answer is bad: {reason}"))
+        }
+        None if ice.is_some() => Ok(()),
+        _ => Err("it sent no answer".to_owned()),
     }
-    let sdp = message.get("sdp").unwrap_or(&Value::Null);
-    if text(sdp, "type") != "answer" {
-        return Err("it sent no answer".to_owned());
-    }
-    check_sdp(text(sdp, "sdp")).map_err(|reason| format!("its answer is bad: {reason}"))
 }
 
 fn check_sdp(sdp: &str) -> Result<(), String> {

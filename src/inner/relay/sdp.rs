@@ -34,31 +34,42 @@ pub fn check(sdp: &str) -> Result<(), String> {
     if message.medias_len() == 0 {
         return Err("it has no media".to_owned());
     }
-    message
-        .medias()
-        .filter(|media| matches!(media.media(), Some("audio" | "video")))
-        .try_for_each(|media| check_media(&message, media))
+    let mut medias = message.medias();
+    medias.try_for_each(|media| check_media(&message, media))
 }
 
+/// Of any kind: webrtcsink goes by a medium's place alone.
 fn check_media(message: &SDPMessageRef, media: &SDPMediaRef) -> Result<(), String> {
     let kind = media.media().unwrap_or_default();
-    let payload = media
-        .format(0)
-        .and_then(|format| format.parse::<i32>().ok())
-        .ok_or_else(|| format!("its {kind} has no payload type"))?;
+    let mut payloads = media.formats().map(|format| format.parse::<i32>().ok());
+    let Some(Some(first)) = payloads.next() else {
+        // Of a data channel, say. In the place of a track webrtcsink ends the session by itself.
+        return Ok(());
+    };
     let caps = media
-        .caps_from_media(payload)
-        .ok_or_else(|| format!("its {kind} has no codec for payload type {payload}"))?;
+        .caps_from_media(first)
+        .ok_or_else(|| format!("its {kind} has no codec for payload type {first}"))?;
+    let others = payloads
+        .flatten()
+        .filter_map(|other| media.caps_from_media(other));
+    let mut all = std::iter::once(caps.clone()).chain(others);
+    let are_named = all.all(|caps| {
+        let structure = caps.structure(0);
+        structure.is_some_and(|codec| codec.get::<&str>("encoding-name").is_ok())
+    });
+    if !are_named {
+        return Err(format!("its {kind} has a codec without a name"));
+    }
     let mut attributes = gst::Caps::new_empty_simple("application/x-unknown");
     let readable = attributes.get_mut().is_some_and(|attributes| {
         message.attributes_to_caps(attributes).is_ok() && media.attributes_to_caps(attributes).is_ok()
     });
     let caps = caps.intersect(&attributes);
-    let structure = caps
+    let codec = caps
         .structure(0)
         .filter(|_| readable)
         .ok_or_else(|| format!("its {kind} contradicts itself"))?;
-    check_profile(structure).map_err(|what| format!("its {kind} has {what}"))
+    check_profile(codec).map_err(|what| format!("its {kind} has {what}"))
 }
 
 fn check_profile(codec: &gst::StructureRef) -> Result<(), String> {
@@ -125,7 +136,7 @@ mod tests {
         let answers = [
             (String::new(), "no media"),
             ("m=video 9 UDP/TLS/RTP/SAVPF 96\r\n".to_owned(), "no codec"),
-            ("m=video 9 UDP/TLS/RTP/SAVPF x\r\n".to_owned(), "no payload type"),
+            ("m=application 9 UDP/DTLS/SCTP 96\r\n".to_owned(), "no codec"),
             (
                 format!("{rtpmap}a=foo:1\r\na=fmtp:96 a-foo=2\r\n"),
                 "contradicts itself",

@@ -6,7 +6,7 @@ use async_tungstenite::tungstenite::Message;
 use futures::StreamExt;
 use futures::future::{BoxFuture, FutureExt, pending};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::{MAX_MESSAGE_LEN, text};
 use crate::backoff::Backoff;
@@ -17,6 +17,8 @@ use crate::inner::socket::{ServerAddress, Socket};
 const ASK_INTERVAL: Duration = Duration::from_secs(10);
 /// How long it may take to answer. A connection that is dropped ends sessions at the server, so not too soon.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+/// How long a message may take to be sent.
+const SEND_LIMIT: Duration = Duration::from_secs(10);
 /// A connection that lasted this long was a good one: should it be lost, the pauses begin with the shortest again.
 const STABLE: Duration = Duration::from_secs(30);
 
@@ -130,6 +132,8 @@ struct Connection {
     ask_at: Instant,
     /// The server has been asked since then, and has not answered.
     asked_at: Option<Instant>,
+    /// A message could not be sent.
+    is_stuck: bool,
 }
 
 impl Connection {
@@ -143,11 +147,15 @@ impl Connection {
             ask_at: now + ASK_INTERVAL,
             // It owes us a welcome.
             asked_at: Some(now),
+            is_stuck: false,
         }
     }
 
     async fn next(&mut self) -> Result<News, String> {
         loop {
+            if self.is_stuck {
+                return Err("it takes nothing any more".to_owned());
+            }
             let due = self.asked_at.map_or(self.ask_at, |at| at + ANSWER_LIMIT);
             let Ok(message) = timeout_at(due, self.socket.next()).await else {
                 if self.asked_at.is_some() {
@@ -206,7 +214,7 @@ impl Connection {
         if text(message, "type") == "setPeerStatus" {
             self.registered = true;
         }
-        // Should it fail, reading fails too.
-        let _ = self.socket.send(Message::text(message.to_string())).await;
+        let sending = self.socket.send(Message::text(message.to_string()));
+        self.is_stuck |= !matches!(timeout(SEND_LIMIT, sending).await, Ok(Ok(())));
     }
 }
