@@ -15,6 +15,7 @@ use gst::glib;
 
 mod backup;
 pub mod boottime;
+pub mod catalogue;
 pub mod chain;
 pub mod data_channel;
 mod folder;

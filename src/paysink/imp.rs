@@ -4,7 +4,7 @@
 //! a hook or the bus is called. `inner` is set once, in `constructed`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use gst::glib;
@@ -17,14 +17,14 @@ use super::properties::{self, Status};
 use super::sessions::{ClosedHooks, ProviderHooks, Sessions};
 use super::settings::{Checked, Settings, validate};
 use super::signalling::{Loss, Signalling};
-use super::{CAT, proxied, templates};
+use super::{CAT, own_signals, proxied, templates};
 use crate::backup::Seedling;
 use crate::folder;
 use crate::gate::{KeyFrameLimiter, TrackKind};
 use crate::inner::{self, Refused, Signaller, named_meta};
-use crate::messages::{post_element, post_info};
+use crate::messages::{Teller, post_report};
 use crate::session::provider::ProviderHandle;
-use crate::session::sats;
+use crate::session::{Report, sats};
 use crate::settings::SettingsError;
 use streamium_channel::link::Link;
 
@@ -49,6 +49,7 @@ pub struct StreamiumPaySink {
     hooks: Mutex<Option<Arc<dyn ProviderHooks>>>,
     sessions: Sessions,
     signalling: Signalling,
+    pub(super) teller: Teller,
     /// Going down: what the signaller complains of then is nobody's trouble.
     stopping: AtomicBool,
     /// What the settings mean, from READY on.
@@ -68,6 +69,12 @@ impl ObjectSubclass for StreamiumPaySink {
 impl ObjectImpl for StreamiumPaySink {
     fn properties() -> &'static [glib::ParamSpec] {
         properties::specs()
+    }
+
+    fn signals() -> &'static [glib::subclass::Signal] {
+        static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> =
+            LazyLock::new(|| own_signals::declarations().collect());
+        &SIGNALS
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
@@ -214,7 +221,10 @@ impl BinImpl for StreamiumPaySink {
             gst::MessageView::Error(error) => error.debug().unwrap_or_default(),
             _ => glib::GString::default(),
         };
-        post_element(&*self.obj(), "consumer-error", &[("debug", text.to_send_value())]);
+        post_report(
+            &*self.obj(),
+            &Report::new("consumer-error").text_field("debug", text),
+        );
         if fault == Fault::ConsumerStoppedSignaller
             && let Some(Ok((_, signaller))) = self.inner.get()
         {
@@ -373,14 +383,12 @@ impl StreamiumPaySink {
             None => "is free".to_owned(),
             Some(paid) => format!("costs {} an hour", sats(paid.rate.per_hour())),
         };
-        let fields = [
-            ("link", link.to_string().to_send_value()),
-            ("public-key", link.key.to_string().to_send_value()),
-        ];
-        post_element(&*obj, "link", &fields);
-        post_info(
+        post_report(
             &*obj,
-            &format!("\"{}\" {price}. Viewers open {link}", link.stream),
+            &Report::new("link")
+                .text_field("link", &link)
+                .text_field("public-key", link.key)
+                .say(format!("\"{}\" {price}. Viewers open {link}", link.stream)),
         );
         Ok(())
     }

@@ -13,8 +13,12 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
+use crate::catalogue::{self, Catalogue};
+use crate::messages::{OwnSignal, Speaker, Teller};
+
 mod errors;
 mod imp;
+pub mod own_signals;
 mod payments;
 mod properties;
 pub mod proxied;
@@ -48,6 +52,15 @@ pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
         gst::Rank::NONE,
         StreamiumPaySink::static_type(),
     )
+}
+
+impl Speaker for StreamiumPaySink {
+    const CATALOGUE: &'static Catalogue = &catalogue::SINK;
+    const SIGNALS: &'static [OwnSignal] = own_signals::TABLE;
+
+    fn teller(&self) -> &Teller {
+        &self.imp().teller
+    }
 }
 
 impl StreamiumPaySink {

@@ -16,10 +16,11 @@ use super::payments::{self, PaymentHooks};
 use super::properties::{self, Status};
 use super::session::ConsumerHooks;
 use super::settings::{Settings, validate};
-use super::{CAT, pads, proxied, templates};
+use super::{CAT, own_signals, pads, proxied, templates};
 use crate::backup::Seedling;
 use crate::folder;
 use crate::inner::{self, Refused, Signaller};
+use crate::messages::Teller;
 use crate::session::consumer::{ConsumerHandle, ConsumerOptions};
 use crate::settings::SettingsError;
 use streamium_channel::link::Link;
@@ -43,6 +44,7 @@ pub struct StreamiumPaySrc {
     /// The driver, while PAUSED or PLAYING.
     consumer: Mutex<Option<ConsumerHandle>>,
     control: Mutex<Option<Control>>,
+    pub(super) teller: Teller,
     /// Playing, or on the way there: what comes does not wait downstream.
     playing: AtomicBool,
 }
@@ -58,6 +60,12 @@ impl ObjectSubclass for StreamiumPaySrc {
 impl ObjectImpl for StreamiumPaySrc {
     fn properties() -> &'static [glib::ParamSpec] {
         properties::specs()
+    }
+
+    fn signals() -> &'static [glib::subclass::Signal] {
+        static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> =
+            LazyLock::new(|| own_signals::declarations().collect());
+        &SIGNALS
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {

@@ -13,11 +13,15 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
+use crate::catalogue::{self, Catalogue};
+use crate::messages::{OwnSignal, Speaker, Teller};
+
 mod attempt;
 mod control;
 mod ending;
 mod imp;
 mod outage;
+pub mod own_signals;
 mod pads;
 mod payments;
 mod producers;
@@ -55,6 +59,15 @@ pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
         gst::Rank::PRIMARY,
         StreamiumPaySrc::static_type(),
     )
+}
+
+impl Speaker for StreamiumPaySrc {
+    const CATALOGUE: &'static Catalogue = &catalogue::SOURCE;
+    const SIGNALS: &'static [OwnSignal] = own_signals::TABLE;
+
+    fn teller(&self) -> &Teller {
+        &self.imp().teller
+    }
 }
 
 impl StreamiumPaySrc {

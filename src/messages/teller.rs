@@ -1,0 +1,107 @@
+//! The thread that emits an element's signals. The driver must not: it counts money, and a handler that blocks would
+//! hold every payment up.
+
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Mutex, PoisonError};
+
+use gst::glib;
+use gst::prelude::*;
+
+use super::{OwnSignal, Speaker, post_words};
+use crate::session::{Report, Severity};
+
+/// So many signals wait for handlers that are slow; more are lost, the messages on the bus never.
+pub const MAX_WAITING: usize = 1_024;
+
+/// An element's signals, on their way to the handlers in the order of what they tell.
+#[derive(Default)]
+pub struct Teller(Mutex<State>);
+
+/// The lock is a leaf: nothing is called while it is held.
+#[derive(Default)]
+struct State {
+    /// To the thread, which begins with the first signal that anybody listens to.
+    queue: Option<SyncSender<Told>>,
+    /// Handlers are too slow, and that has been said.
+    is_full: bool,
+}
+
+/// A signal to be emitted.
+struct Told {
+    name: &'static str,
+    arguments: Vec<glib::SendValue>,
+}
+
+/// What became of a signal that was to be told.
+enum Outcome {
+    Waits,
+    Lost { is_news: bool },
+}
+
+impl Teller {
+    /// Has the signals of a report emitted, where anybody listens. Never blocks.
+    pub fn tell<E: Speaker>(&self, element: &E, signals: &[OwnSignal], report: &Report) {
+        for signal in signals.iter().filter(|signal| signal.is_of(report)) {
+            if !is_listened_to(element, signal.name) {
+                continue;
+            }
+            let values = signal.values(report);
+            debug_assert!(values.is_some(), "{} lacks an argument: {report:?}", signal.name);
+            let Some(arguments) = values else { continue };
+            let told = Told {
+                name: signal.name,
+                arguments,
+            };
+            if let Outcome::Lost { is_news: true } = self.send(element, told) {
+                let words = "The application's signal handlers are too slow, so signals are lost. Messages on the bus \
+                             are not.";
+                post_words(element, Severity::Warning, words);
+            }
+        }
+    }
+
+    fn send<E: Speaker>(&self, element: &E, told: Told) -> Outcome {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.queue.is_none() {
+            state.queue = start(element);
+        }
+        let sent = state.queue.as_ref().map(|queue| queue.try_send(told));
+        let is_lost = !matches!(sent, Some(Ok(())));
+        let is_news = is_lost && !state.is_full;
+        state.is_full = is_lost;
+        // Its thread is gone: the next signal begins another.
+        if matches!(sent, Some(Err(TrySendError::Disconnected(_)))) {
+            state.queue = None;
+        }
+        if is_lost {
+            Outcome::Lost { is_news }
+        } else {
+            Outcome::Waits
+        }
+    }
+}
+
+/// The thread lives as long as the element: dropping the element drops the queue. Nobody waits for it, since it may
+/// be in a handler.
+fn start<E: Speaker>(element: &E) -> Option<SyncSender<Told>> {
+    let (queue, waiting) = sync_channel(MAX_WAITING);
+    let element = element.as_ref().downgrade();
+    let spawned = std::thread::Builder::new()
+        .name("streamium-signals".to_owned())
+        .spawn(move || emit(&element, &waiting));
+    spawned.ok().map(|_| queue)
+}
+
+fn emit(element: &glib::WeakRef<gst::Element>, waiting: &Receiver<Told>) {
+    while let Ok(told) = waiting.recv() {
+        let Some(element) = element.upgrade() else { return };
+        let arguments: Vec<glib::Value> = told.arguments.into_iter().map(Into::into).collect();
+        element.emit_by_name_with_values(told.name, &arguments);
+    }
+}
+
+fn is_listened_to(element: &impl IsA<gst::Element>, signal: &str) -> bool {
+    let element = element.as_ref();
+    glib::subclass::SignalId::lookup(signal, element.type_())
+        .is_some_and(|id| glib::signal::signal_has_handler_pending(element, id, None, true))
+}
