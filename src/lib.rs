@@ -29,6 +29,7 @@ pub mod refund;
 pub mod session;
 pub mod settings;
 pub mod settle;
+mod stats;
 pub mod store;
 pub mod wallet;
 

@@ -17,6 +17,7 @@ use super::properties::{self, Status};
 use super::sessions::{ClosedHooks, ProviderHooks, Sessions};
 use super::settings::{Checked, Settings, validate};
 use super::signalling::{Loss, Signalling};
+use super::stats::Stats;
 use super::{CAT, own_signals, proxied, templates};
 use crate::backup::Seedling;
 use crate::folder;
@@ -50,6 +51,7 @@ pub struct StreamiumPaySink {
     sessions: Sessions,
     signalling: Signalling,
     pub(super) teller: Teller,
+    stats: Stats,
     /// Going down: what the signaller complains of then is nobody's trouble.
     stopping: AtomicBool,
     /// What the settings mean, from READY on.
@@ -94,7 +96,8 @@ impl ObjectImpl for StreamiumPaySink {
         let name = pspec.name();
         let own = lock(&self.settings)
             .get(name)
-            .or_else(|| lock(&self.status).get(name));
+            .or_else(|| lock(&self.status).get(name))
+            .or_else(|| (name == "stats").then(|| self.stats.value(self.inner())));
         own.or_else(|| proxied::TABLE.find(name).map(|row| row.get(self.inner())))
             .unwrap_or_else(|| pspec.default_value().to_owned())
     }
@@ -366,6 +369,7 @@ impl StreamiumPaySink {
         let seedling = Seedling::look(checked.options.network, &checked.options.data_dir);
         let provider = payments::start(&obj, &checked)
             .map_err(|error| folder::explain(&error, &checked.options.data_dir))?;
+        self.stats.follow(provider.stats());
         seedling.tell(&*obj);
         let earned = provider.earned_before().to_sat();
         let link = self.link(&checked, provider.public_key());

@@ -25,6 +25,7 @@ pub mod proxied;
 mod sessions;
 mod settings;
 mod signalling;
+mod stats;
 mod templates;
 
 pub use properties::Status;

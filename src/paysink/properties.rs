@@ -307,6 +307,18 @@ fn status_specs() -> Vec<glib::ParamSpec> {
             .blurb("What consumers have paid, in satoshi")
             .read_only()
             .build(),
+        /**
+         * GstStreamiumPaySink:stats:
+         *
+         * The statistics of the inner webrtcsink, with one more field, "streamium-pay": a structure with what is earned,
+         * connected, open and to be settled, in all and for each session. Its fields, with their units, are in
+         * docs/elements.md. Reading never waits for the payments; what they say is a second old at most. Read-only.
+         */
+        glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+            .nick("Statistics")
+            .blurb("The statistics of webrtcsink, and in the field streamium-pay those of the payments")
+            .read_only()
+            .build(),
     ]
 }
 

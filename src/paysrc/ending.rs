@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gst::prelude::*;
+use gst::subclass::prelude::ObjectSubclassIsExt;
 
 use super::attempt::Attempt;
 use super::outage::Outage;
@@ -29,6 +30,7 @@ impl Worker {
         let Some(outage) = self.outage.take() else { return };
         let length = outage.length(now);
         if let Some(element) = self.element.upgrade() {
+            element.imp().stats.reconnected(length);
             let length_ms = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
             post_report(
                 &element,

@@ -16,6 +16,7 @@ use super::payments::{self, PaymentHooks};
 use super::properties::{self, Status};
 use super::session::ConsumerHooks;
 use super::settings::{Settings, validate};
+use super::stats::Stats;
 use super::{CAT, own_signals, pads, proxied, templates};
 use crate::backup::Seedling;
 use crate::folder;
@@ -45,6 +46,7 @@ pub struct StreamiumPaySrc {
     consumer: Mutex<Option<ConsumerHandle>>,
     control: Mutex<Option<Control>>,
     pub(super) teller: Teller,
+    pub(super) stats: Stats,
     /// Playing, or on the way there: what comes does not wait downstream.
     playing: AtomicBool,
 }
@@ -91,7 +93,8 @@ impl ObjectImpl for StreamiumPaySrc {
         let name = pspec.name();
         let own = lock(&self.settings)
             .get(name)
-            .or_else(|| lock(&self.status).get(name));
+            .or_else(|| lock(&self.status).get(name))
+            .or_else(|| (name == "stats").then(|| self.stats.value(&self.state())));
         own.or_else(|| proxied::TABLE.find(name).map(|row| row.get(self.template())))
             .unwrap_or_else(|| pspec.default_value().to_owned())
     }
@@ -289,6 +292,10 @@ impl StreamiumPaySrc {
             .find(|object| object.type_() == inner_type)
     }
 
+    fn state(&self) -> String {
+        lock(&self.status).state.clone()
+    }
+
     pub fn is_playing(&self) -> bool {
         self.playing.load(Ordering::SeqCst)
     }
@@ -352,6 +359,7 @@ impl StreamiumPaySrc {
         let folder = options.data_dir.clone();
         let consumer =
             payments::start(&self.obj(), options).map_err(|error| folder::explain(&error, &folder))?;
+        self.stats.follow(consumer.stats());
         seedling.tell(&*self.obj());
         *lock(&self.consumer) = Some(consumer);
         Ok(())

@@ -29,6 +29,7 @@ mod properties;
 pub mod proxied;
 mod session;
 mod settings;
+mod stats;
 mod templates;
 mod watch;
 mod worker;

@@ -210,6 +210,18 @@ fn status_specs() -> Vec<glib::ParamSpec> {
             .default_value(Some("idle"))
             .read_only()
             .build(),
+        /**
+         * GstStreamiumPaySrc:stats:
+         *
+         * Statistics: a structure with one field, "streamium-pay", in which are what was paid, consumed and is left,
+         * the wallet, the channel, what arrived, and outages. Its fields, with their units, are in docs/elements.md.
+         * Reading never waits for the payments; what they say is a second old at most. Read-only.
+         */
+        glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+            .nick("Statistics")
+            .blurb("Statistics of the payments, in the field streamium-pay")
+            .read_only()
+            .build(),
     ]
 }
 

@@ -13,7 +13,9 @@ use streamium_channel::money::Rate;
 
 use super::money::{Money, throw_away_keys};
 use super::notices;
+use super::stats::Looks;
 use super::{ConsumerOptions, ConsumerStatus, Event, StatusHandler};
+use crate::session::servers::Servers;
 use crate::session::{Clock, ConsumerPeer, PeerEvent, Report, ReportHandler, Severity, nonce};
 
 /// While a session runs, arriving media is looked at this often.
@@ -32,11 +34,11 @@ const PAID_TEXT_INTERVAL: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection and its session.
-struct Live {
+pub(super) struct Live {
     id: String,
-    peer: Box<dyn ConsumerPeer>,
+    pub(super) peer: Box<dyn ConsumerPeer>,
     since: Duration,
-    session: Option<ConsumerSession>,
+    pub(super) session: Option<ConsumerSession>,
     /// Its terms have come, and are the link's provider's.
     verified: bool,
 }
@@ -45,7 +47,7 @@ pub struct Driver {
     pub(super) options: ConsumerOptions,
     /// Wallet, chain and store; `None` where only free streams can be watched.
     pub(super) money: Option<Money>,
-    live: Option<Live>,
+    pub(super) live: Option<Live>,
     /// The rate of the running session, for words about it.
     rate: Rate,
     playing: bool,
@@ -56,6 +58,7 @@ pub struct Driver {
     report: ReportHandler,
     status: StatusHandler,
     stopping: Option<(Sender<()>, Duration)>,
+    pub(super) looks: Looks,
 }
 
 impl Driver {
@@ -66,6 +69,7 @@ impl Driver {
         report: ReportHandler,
         status: StatusHandler,
     ) -> Self {
+        let servers = options.chain.as_ref().map(|chain| Servers::new(&chain.servers));
         Self {
             options,
             money,
@@ -78,6 +82,7 @@ impl Driver {
             report,
             status,
             stopping: None,
+            looks: Looks::new(servers.unwrap_or_default()),
         }
     }
 
@@ -99,6 +104,11 @@ impl Driver {
         self.rate
     }
 
+    /// Paid since the start.
+    pub fn paid(&self) -> Amount {
+        self.paid
+    }
+
     pub fn set_status(&self, status: ConsumerStatus) {
         (self.status)(status);
     }
@@ -117,6 +127,7 @@ impl Driver {
 
     /// The last words.
     pub fn finish(mut self) -> Option<Sender<()>> {
+        self.publish(self.now());
         if let Some(money) = &self.money {
             money.stop();
         }
@@ -162,6 +173,7 @@ impl Driver {
 
     pub fn tick(&mut self) {
         let now = self.now();
+        self.publish_when_due(now);
         let Some(live) = &mut self.live else { return };
         if let Some(session) = &mut live.session {
             session.media(live.peer.arrivals());

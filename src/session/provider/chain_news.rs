@@ -11,6 +11,7 @@ use crate::session::{Report, Severity};
 
 impl Driver {
     pub(super) fn chain_event(&mut self, event: ChainEvent) {
+        self.counts.servers.heard(&event);
         self.engine(|engine, out| engine.chain_event(&event, out));
         match event {
             ChainEvent::Tip(tip) => self.new_tip(tip.height),
@@ -131,6 +132,7 @@ impl Driver {
         let Some(id) = money.sessions.get(&outpoint).cloned() else {
             return;
         };
+        self.counts.fault("commitment");
         self.say(
             Report::new("fault")
                 .text_field("session", &id)

@@ -14,7 +14,9 @@ use streamium_channel::provider::{
 
 use super::live::{CONNECT_TIMEOUT, LINGER, Live, MAX_EARLY, Phase};
 use super::money::Money;
+use super::stats::Counts;
 use super::{Event, ProviderOptions, ProviderStartError, notices};
+use crate::session::servers::Servers;
 use crate::session::{Clock, GROUP_COMMIT, PeerEvent, ProviderPeer, Report, ReportHandler, Severity, nonce};
 use crate::store::Store;
 use crate::wallet::Seed;
@@ -40,6 +42,7 @@ pub struct Driver {
     report: ReportHandler,
     /// Who waits for the end, and until when at most.
     stopping: Option<(Sender<()>, Duration)>,
+    pub(super) counts: Counts,
 }
 
 impl Driver {
@@ -56,6 +59,11 @@ impl Driver {
             Some(paid) => Some(Money::start(paid, &options.data_dir, seed.clone(), events)?),
             None => None,
         };
+        let servers = options
+            .paid
+            .as_ref()
+            .map(|paid| Servers::new(&paid.chain.servers));
+        let counts = Counts::new(store.earned()?, servers.unwrap_or_default());
         Ok(Self {
             options,
             identity,
@@ -68,6 +76,7 @@ impl Driver {
             clock,
             report,
             stopping: None,
+            counts,
         })
     }
 
@@ -95,6 +104,7 @@ impl Driver {
     /// The last words.
     pub fn finish(mut self) -> Option<Sender<()>> {
         self.commit_accounts();
+        self.publish(self.now());
         if let Some(money) = &self.money {
             money.chain.stop();
         }
@@ -150,6 +160,7 @@ impl Driver {
         self.engine(|engine, out| engine.tick(out));
         self.tick_deadlines(now);
         self.tick_unseen(now);
+        self.publish_when_due(now);
     }
 
     fn tick_session(&mut self, id: &str, now: Duration) {
@@ -400,6 +411,7 @@ impl Driver {
             .as_ref()
             .map(|paid| paid.rate)
             .unwrap_or_default();
+        self.counts.notice(id, &notice);
         let Some(live) = self.sessions.get_mut(id) else {
             return;
         };

@@ -8,6 +8,7 @@ mod money;
 mod notices;
 mod room;
 mod settling;
+mod stats;
 mod unseen;
 
 use std::path::PathBuf;
@@ -19,12 +20,14 @@ use streamium_channel::blocks::RefundDelay;
 use streamium_channel::link::StreamName;
 use streamium_channel::money::Rate;
 
-use super::{ChainConfig, Clock, PeerEvent, ProviderPeer, ReportHandler, keys};
+use super::{ChainConfig, Clock, PeerEvent, ProviderPeer, Published, ReportHandler, keys};
 use crate::chain::{ChainEvent, ChainStartError};
 use crate::settle::{Payout, SettlePolicy};
 use crate::store::{Lease, Role, Store, StoreError};
 use crate::wallet::{Seed, SeedError};
 use driver::Driver;
+
+pub use stats::{ProviderStats, SessionStats};
 
 /// What a broadcaster has set, checked.
 #[derive(Clone, Debug)]
@@ -96,6 +99,7 @@ pub struct ProviderHandle {
     events: Sender<Event>,
     public_key: XOnlyPublicKey,
     earned: Amount,
+    stats: Published<ProviderStats>,
 }
 
 impl ProviderHandle {
@@ -118,6 +122,7 @@ impl ProviderHandle {
         let earned = store.earned()?;
         let (events, receiver) = channel();
         let driver = Driver::new(options, identity, seed, store, events.clone(), clock, report)?;
+        let stats = driver.counts.published();
         std::thread::Builder::new()
             .name("streamium-provider".into())
             .spawn(move || {
@@ -132,6 +137,7 @@ impl ProviderHandle {
             events,
             public_key: identity.x_only_public_key().0,
             earned,
+            stats,
         })
     }
 
@@ -143,6 +149,11 @@ impl ProviderHandle {
     /// What this data folder had earned when the provider started, in sat, before fees.
     pub fn earned_before(&self) -> Amount {
         self.earned
+    }
+
+    /// How it stands; about a second old at most, and the last word once it has stopped.
+    pub fn stats(&self) -> Published<ProviderStats> {
+        self.stats.clone()
     }
 
     /// Something to hand events in with, from any thread and any callback.
