@@ -22,6 +22,7 @@ mod folder;
 pub mod gate;
 pub mod inner;
 pub mod messages;
+pub mod metrics;
 mod param;
 pub mod paysink;
 pub mod paysrc;

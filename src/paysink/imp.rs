@@ -18,12 +18,13 @@ use super::sessions::{ClosedHooks, ProviderHooks, Sessions};
 use super::settings::{Checked, Settings, validate};
 use super::signalling::{Loss, Signalling};
 use super::stats::Stats;
-use super::{CAT, own_signals, proxied, templates};
+use super::{CAT, metrics, own_signals, proxied, templates};
 use crate::backup::Seedling;
 use crate::folder;
 use crate::gate::{KeyFrameLimiter, TrackKind};
 use crate::inner::{self, Refused, Signaller, named_meta};
 use crate::messages::{Teller, post_report};
+use crate::metrics::Server;
 use crate::session::provider::ProviderHandle;
 use crate::session::{Report, sats};
 use crate::settings::SettingsError;
@@ -52,6 +53,8 @@ pub struct StreamiumPaySink {
     signalling: Signalling,
     pub(super) teller: Teller,
     stats: Stats,
+    /// While PAUSED or PLAYING, where an address is set.
+    metrics: Mutex<Option<Server>>,
     /// Going down: what the signaller complains of then is nobody's trouble.
     stopping: AtomicBool,
     /// What the settings mean, from READY on.
@@ -382,6 +385,7 @@ impl StreamiumPaySink {
             .clone()
             .unwrap_or_else(|| PaymentHooks::new(&provider));
         self.sessions.set_hooks(hooks);
+        *lock(&self.metrics) = metrics::start(&obj, &checked, provider.stats());
         *lock(&self.provider) = Some(provider);
         let price = match &checked.options.paid {
             None => "is free".to_owned(),
@@ -448,6 +452,7 @@ impl StreamiumPaySink {
         }
         self.sessions.set_hooks(Arc::new(ClosedHooks));
         self.signalling.stop();
+        drop(lock(&self.metrics).take());
     }
 }
 

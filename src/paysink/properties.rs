@@ -44,6 +44,10 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
          *
          * What the stream is called at the signalling server and in its link. 1 to 200 bytes, no control
          * characters; default "stream".
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         text(
             "stream-name",
@@ -56,6 +60,10 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
          *
          * The price, in millisatoshi per second. 0, the default, is a free stream: then the element behaves as a
          * plain webrtcsink. Above 0, #GstStreamiumPaySink:payout-address must be set too.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         uint64("rate", "Rate", "The price in millisatoshi per second; 0 is a free stream", 1_000_000_000_000, 0),
         /**
@@ -64,6 +72,10 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
          * Where the earnings go: an address of #GstStreamiumPaySink:network, or a public output descriptor with a
          * wildcard, such as tr(xpub.../0/&ast;), of which each settlement takes the next address. Not set by default,
          * as a free stream needs none.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         text("payout-address", "Payout address", "The address, or the public output descriptor, that the earnings go to", None),
         /**
@@ -71,13 +83,34 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
          *
          * The host in the stream's link, with a port or without: what consumers reach the signalling server
          * by. Default: this machine's address, and the signalling server's port.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         text("link-address", "Link address", "Host, or host:port, by which consumers reach the signalling server", None),
+        /**
+         * GstStreamiumPaySink:metrics-address:
+         *
+         * Where metrics for Prometheus are served while the stream runs, at http://ADDRESS:PORT/metrics: an IP address or
+         * localhost, with a port, or port 0 for one that the system chooses and the message "metrics" says. Nobody is
+         * asked for a password: listen where only your own machines reach. A port that is taken is a warning, and the
+         * broadcast goes on without metrics. Not set by default.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
+         */
+        text("metrics-address", "Metrics address", "Address and port to serve Prometheus metrics at", None),
         /**
          * GstStreamiumPaySink:meta:
          *
          * Metadata about the producer for the signalling server, as of webrtcsink. The field "name" is always
          * #GstStreamiumPaySink:stream-name.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         glib::ParamSpecBoxed::builder::<gst::Structure>("meta")
             .nick("Meta")
@@ -93,12 +126,20 @@ fn credit_specs() -> Vec<glib::ParamSpec> {
          * GstStreamiumPaySink:grace:
          *
          * How long media flows ahead of payment, in milliseconds. 0 to 60,000; default 500.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         uint("grace", "Grace", "How long media flows ahead of payment, in ms", (0, 60_000), DEFAULT_GRACE_MS),
         /**
          * GstStreamiumPaySink:window:
          *
          * How far consumers are asked to pay ahead, in milliseconds. 1,000 to 600,000; default 5,000.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         uint("window", "Window", "How far consumers pay ahead, in ms", (1_000, 600_000), DEFAULT_WINDOW_MS),
         /**
@@ -106,6 +147,10 @@ fn credit_specs() -> Vec<glib::ParamSpec> {
          *
          * How many consumers may be connected without having paid; the longest idle goes first. 1 to 100,000;
          * default 32.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         uint(
             "max-unpaid-consumers",
@@ -124,6 +169,10 @@ fn chain_specs() -> Vec<glib::ParamSpec> {
          *
          * The Bitcoin network: bitcoin (default), testnet, testnet4, signet or regtest. bitcoin is the one whose money
          * is worth something; try things out on signet, whose coins are free.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         text("network", "Network", "bitcoin, testnet, testnet4, signet or regtest", Some(DEFAULT_NETWORK)),
         /**
@@ -131,18 +180,30 @@ fn chain_specs() -> Vec<glib::ParamSpec> {
          *
          * The Electrum servers to follow the chain with: ssl://host:port or tcp://host:port, several separated by
          * commas. Not set by default; a paid stream needs it.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         text("electrum-url", "Electrum servers", "ssl://host:port or tcp://host:port, several separated by commas", None),
         /**
          * GstStreamiumPaySink:electrum-proxy:
          *
          * A SOCKS5 proxy (such as Tor's) to reach the Electrum servers through, as socks5://host:port. Not set by default.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         text("electrum-proxy", "Electrum proxy", "SOCKS5 proxy for the Electrum servers, socks5://host:port", None),
         /**
          * GstStreamiumPaySink:data-dir:
          *
          * The folder with the store and the keys. Default: streamium-pay/NETWORK in the user's data folder.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         text("data-dir", "Data folder", "The folder with the store and the keys", None),
     ]
@@ -155,7 +216,11 @@ fn channel_specs() -> Vec<glib::ParamSpec> {
          * GstStreamiumPaySink:max-refund-delay:
          *
          * After how many blocks a consumer may take back a channel that was not settled. 144 to 4,032; default
-         * 288, two days.
+         * 1,008, a week: a consumer may ask for less.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         uint(
             "max-refund-delay",
@@ -169,18 +234,30 @@ fn channel_specs() -> Vec<glib::ParamSpec> {
          *
          * The first payment, in satoshi. 0, the default: ten seconds of the rate, or what a settlement costs if
          * that is more.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         sat("opening", "Opening payment", "The first payment in satoshi; 0 computes it", 0),
         /**
          * GstStreamiumPaySink:min-capacity:
          *
          * The smallest channel to accept, in satoshi. Default 10,000.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         sat("min-capacity", "Minimal capacity", "The smallest channel in satoshi", DEFAULT_MIN_CAPACITY_SAT),
         /**
          * GstStreamiumPaySink:max-capacity:
          *
          * The largest channel to accept, in satoshi. Default 1,000,000.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         sat("max-capacity", "Maximal capacity", "The largest channel in satoshi", DEFAULT_MAX_CAPACITY_SAT),
     ]
@@ -193,6 +270,10 @@ fn trust_specs() -> Vec<glib::ParamSpec> {
          *
          * From how many confirmations on a channel's payments are trusted without
          * #GstStreamiumPaySink:unconfirmed-limit. 0 to 100; default 1.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         uint(
             "min-confirmations",
@@ -205,6 +286,10 @@ fn trust_specs() -> Vec<glib::ParamSpec> {
          * GstStreamiumPaySink:unconfirmed-limit:
          *
          * How much credit one unconfirmed channel gives at most, in satoshi. Default 1,000.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         sat(
             "unconfirmed-limit",
@@ -216,6 +301,10 @@ fn trust_specs() -> Vec<glib::ParamSpec> {
          * GstStreamiumPaySink:unconfirmed-total:
          *
          * How much credit all unconfirmed channels together give at most, in satoshi. Default 20,000.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         sat(
             "unconfirmed-total",
@@ -228,6 +317,10 @@ fn trust_specs() -> Vec<glib::ParamSpec> {
          *
          * How long a consumer without credit is kept before its channel is settled, in milliseconds; paying before
          * that goes on with the stream. 0 to 86,400,000; default 60,000.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         uint(
             "settle-delay",
@@ -242,6 +335,10 @@ fn trust_specs() -> Vec<glib::ParamSpec> {
          * How long a channel that is to be settled waits for others, to share a transaction and its fee with them, in
          * milliseconds. One that can't be confirmed deep enough for that within this time, or that is near its
          * deadline, is settled alone and at once. 0 to 86,400,000; default 600,000, ten minutes.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         uint(
             "settle-batch-delay",
@@ -255,6 +352,10 @@ fn trust_specs() -> Vec<glib::ParamSpec> {
          *
          * The highest fee rate of a settlement, in satoshi per virtual byte. While fees are higher, a channel waits
          * for its deadline to come near. 1 to 10,000; default 500.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         uint(
             "max-settle-fee-rate",
@@ -268,6 +369,10 @@ fn trust_specs() -> Vec<glib::ParamSpec> {
          *
          * How long a consumer may take to fund a channel it asked for, in milliseconds. 1,000 to 86,400,000;
          * default 3,600,000.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         uint(
             "funding-timeout",
@@ -285,12 +390,16 @@ fn status_specs() -> Vec<glib::ParamSpec> {
          * GstStreamiumPaySink:link:
          *
          * The link to give to consumers. Read-only; NULL until it is known.
+         *
+         * Since: 0.1
          */
         glib::ParamSpecString::builder("link").nick("Link").blurb("The link to give to consumers").read_only().build(),
         /**
          * GstStreamiumPaySink:public-key:
          *
          * The provider's identity key, 64 hexadecimal digits, as it is in the link. Read-only; NULL until known.
+         *
+         * Since: 0.1
          */
         glib::ParamSpecString::builder("public-key")
             .nick("Public key")
@@ -301,6 +410,8 @@ fn status_specs() -> Vec<glib::ParamSpec> {
          * GstStreamiumPaySink:earned:
          *
          * What consumers have ever paid to this data folder, in satoshi, before settlement fees. Read-only.
+         *
+         * Since: 0.1
          */
         glib::ParamSpecUInt64::builder("earned")
             .nick("Earned")
@@ -313,6 +424,8 @@ fn status_specs() -> Vec<glib::ParamSpec> {
          * The statistics of the inner webrtcsink, with one more field, "streamium-pay": a structure with what is earned,
          * connected, open and to be settled, in all and for each session. Its fields, with their units, are in
          * docs/elements.md. Reading never waits for the payments; what they say is a second old at most. Read-only.
+         *
+         * Since: 0.1
          */
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
             .nick("Statistics")
@@ -348,6 +461,7 @@ impl Settings {
             "settle-batch-delay" => put(&mut self.settle_batch_delay_ms, value),
             "max-settle-fee-rate" => put(&mut self.max_settle_fee_rate_sat_per_vb, value),
             "funding-timeout" => put(&mut self.funding_timeout_ms, value),
+            "metrics-address" => self.metrics_address = optional(value),
             "meta" => put(&mut self.meta, value),
             _ => return false,
         }
@@ -379,6 +493,7 @@ impl Settings {
             "settle-batch-delay" => self.settle_batch_delay_ms.to_value(),
             "max-settle-fee-rate" => self.max_settle_fee_rate_sat_per_vb.to_value(),
             "funding-timeout" => self.funding_timeout_ms.to_value(),
+            "metrics-address" => self.metrics_address.to_value(),
             "meta" => self.meta.to_value(),
             _ => return None,
         })
