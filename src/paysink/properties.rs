@@ -106,7 +106,7 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
          * GstStreamiumPaySink:meta:
          *
          * Metadata about the producer for the signalling server, as of webrtcsink. The field "name" is always
-         * #GstStreamiumPaySink:stream-name.
+         * #GstStreamiumPaySink:stream-name, which is all there is by default.
          *
          * Can be set in NULL and READY.
          *

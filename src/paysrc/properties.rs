@@ -50,7 +50,7 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
          * GstStreamiumPaySrc:uri:
          *
          * The stream's link: streamium://HOST:PORT/NAME?key=HEX, or streamiums:// for a signalling server with
-         * TLS. Must be set; quote it in a shell.
+         * TLS. There is no default; quote it in a shell.
          *
          * Can be set in NULL and READY.
          *
