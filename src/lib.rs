@@ -17,6 +17,7 @@ mod backup;
 pub mod boottime;
 pub mod catalogue;
 pub mod chain;
+pub mod config;
 pub mod data_channel;
 mod folder;
 pub mod gate;

@@ -35,6 +35,7 @@ use gst::subclass::prelude::*;
 use crate::catalogue::{self, Catalogue};
 use crate::messages::{OwnSignal, Speaker, Teller};
 
+mod children;
 mod errors;
 mod imp;
 mod metrics;
@@ -45,6 +46,7 @@ pub mod proxied;
 mod sessions;
 mod settings;
 mod signalling;
+pub mod signals;
 mod stats;
 mod templates;
 

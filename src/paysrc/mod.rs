@@ -40,6 +40,7 @@ use crate::catalogue::{self, Catalogue};
 use crate::messages::{OwnSignal, Speaker, Teller};
 
 mod attempt;
+mod children;
 mod control;
 mod ending;
 mod imp;
@@ -52,6 +53,7 @@ mod properties;
 pub mod proxied;
 mod session;
 mod settings;
+pub mod signals;
 mod stats;
 mod templates;
 mod watch;
