@@ -6,6 +6,7 @@ use streamium_channel::provider::CommitmentStatus;
 use super::driver::Driver;
 use super::lasting::commitment_status;
 use super::live::{Live, Phase};
+use super::stats::UNTAKEN;
 use crate::chain::{BroadcastError, ChainEvent, OutpointStatus};
 use crate::session::{Report, Severity};
 
@@ -132,7 +133,7 @@ impl Driver {
         let Some(id) = money.sessions.get(&outpoint).cloned() else {
             return;
         };
-        self.counts.fault("commitment");
+        self.counts.fault(UNTAKEN);
         self.say(
             Report::new("fault")
                 .text_field("session", &id)

@@ -38,6 +38,9 @@ const FAULTS: [ErrorCode; 9] = [
     ErrorCode::Other,
 ];
 
+/// A commitment that the network does not take, which the consumer is told otherwise.
+pub const UNTAKEN: &str = "commitment";
+
 /// A provider at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ProviderStats {
@@ -125,7 +128,12 @@ impl Counts {
             earned,
             payments: 0,
             gate_closings: CLOSINGS.map(|state| (gate_name(state), 0)).into(),
-            faults: FAULTS.map(|code| (code_name(code), 0)).into(),
+            faults: FAULTS
+                .map(code_name)
+                .into_iter()
+                .chain([UNTAKEN])
+                .map(|kind| (kind, 0))
+                .collect(),
             open: HashSet::new(),
             servers,
             published: Published::default(),
