@@ -105,3 +105,83 @@ fn is_listened_to(element: &impl IsA<gst::Element>, signal: &str) -> bool {
     glib::subclass::SignalId::lookup(signal, element.type_())
         .is_some_and(|id| glib::signal::signal_has_handler_pending(element, id, None, true))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::messages::post_report;
+    use crate::paysink::StreamiumPaySink;
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn sink() -> StreamiumPaySink {
+        gst::init().unwrap();
+        glib::Object::new()
+    }
+
+    fn ended(number: usize) -> Report {
+        Report::new("ended")
+            .text_field("session", number)
+            .text_field("reason", "a test")
+    }
+
+    #[test]
+    fn a_handler_that_blocks_costs_signals_and_nothing_else() {
+        let sink = sink();
+        let bus = gst::Bus::new();
+        sink.set_bus(Some(&bus));
+        let (told, sessions) = channel();
+        let (release, released) = channel::<()>();
+        let (told, released) = (Mutex::new(told), Mutex::new(released));
+        sink.connect("consumer-ended", false, move |values| {
+            let session: String = values[1].get().unwrap();
+            told.lock().unwrap().send(session).unwrap();
+            let _ = released.lock().unwrap().recv();
+            None
+        });
+        post_report(&sink, &ended(0));
+        assert_eq!(sessions.recv_timeout(PATIENCE).unwrap(), "0");
+        // One is being told, these wait, and the last three are lost.
+        for number in 1..=MAX_WAITING + 3 {
+            post_report(&sink, &ended(number));
+        }
+        let posted: Vec<_> = bus.iter().map(|message| message.type_()).collect();
+        let count = |kind| posted.iter().filter(|posted| **posted == kind).count();
+        assert_eq!(count(gst::MessageType::Warning), 1, "it is said once");
+        assert_eq!(count(gst::MessageType::Element), MAX_WAITING + 4);
+        drop(release);
+        for number in 1..=MAX_WAITING {
+            assert_eq!(sessions.recv_timeout(PATIENCE).unwrap(), number.to_string());
+        }
+        // Then they come again.
+        post_report(&sink, &ended(5_000));
+        assert_eq!(sessions.recv_timeout(PATIENCE).unwrap(), "5000");
+    }
+
+    #[test]
+    fn nobody_listens_and_no_thread_begins() {
+        let sink = sink();
+        post_report(&sink, &ended(0));
+        let teller = Speaker::teller(&sink);
+        assert!(teller.0.lock().unwrap().queue.is_none());
+    }
+
+    #[test]
+    fn the_thread_ends_with_the_element() {
+        let sink = sink();
+        let (told, threads) = channel();
+        let told = Mutex::new(told);
+        sink.connect("consumer-ended", false, move |_| {
+            told.lock().unwrap().send(()).unwrap();
+            None
+        });
+        post_report(&sink, &ended(0));
+        threads.recv_timeout(PATIENCE).unwrap();
+        drop(sink);
+        // The handler and what it owns go with the element.
+        assert!(threads.recv_timeout(PATIENCE).is_err());
+    }
+}

@@ -56,3 +56,42 @@ impl Servers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chain::{UnreachableReason, parse_servers};
+
+    #[test]
+    fn a_server_is_up_while_it_answers_and_is_believed() {
+        let known = parse_servers("tcp://127.0.0.1:1,tcp://127.0.0.1:2").unwrap();
+        let mut servers = Servers::new(&known);
+        let (first, second) = (|| known[0].clone(), || known[1].clone());
+        let why = UnreachableReason::TimedOut;
+        let events = [
+            (ChainEvent::Reachable { server: first() }, 1),
+            (ChainEvent::Reachable { server: second() }, 2),
+            (
+                ChainEvent::Disagreement {
+                    server: first(),
+                    words: String::new(),
+                },
+                1,
+            ),
+            (
+                ChainEvent::Unreachable {
+                    server: second(),
+                    why,
+                },
+                0,
+            ),
+            (ChainEvent::Agreement { server: first() }, 1),
+        ];
+        assert_eq!(servers.figures(None).servers_up, 0, "none has been heard of");
+        for (event, up) in events {
+            servers.heard(&event);
+            let figures = servers.figures(None);
+            assert_eq!((figures.servers, figures.servers_up), (2, up), "{event:?}");
+        }
+    }
+}

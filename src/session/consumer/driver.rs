@@ -15,6 +15,7 @@ use super::money::{Money, throw_away_keys};
 use super::notices;
 use super::stats::Looks;
 use super::{ConsumerOptions, ConsumerStatus, Event, StatusHandler};
+use crate::catalogue;
 use crate::session::servers::Servers;
 use crate::session::{Clock, ConsumerPeer, PeerEvent, Report, ReportHandler, Severity, nonce};
 
@@ -97,6 +98,7 @@ impl Driver {
     }
 
     pub fn say(&self, report: Report) {
+        debug_assert_eq!(catalogue::SOURCE.check(&report), Ok(()));
         (self.report)(report);
     }
 

@@ -16,6 +16,7 @@ use super::live::{CONNECT_TIMEOUT, LINGER, Live, MAX_EARLY, Phase};
 use super::money::Money;
 use super::stats::Counts;
 use super::{Event, ProviderOptions, ProviderStartError, notices};
+use crate::catalogue;
 use crate::session::servers::Servers;
 use crate::session::{Clock, GROUP_COMMIT, PeerEvent, ProviderPeer, Report, ReportHandler, Severity, nonce};
 use crate::store::Store;
@@ -90,6 +91,7 @@ impl Driver {
     }
 
     pub fn say(&self, report: Report) {
+        debug_assert_eq!(catalogue::SINK.check(&report), Ok(()));
         (self.report)(report);
     }
 
