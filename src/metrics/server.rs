@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn scrapers_that_say_nothing_are_let_go_and_others_are_served() {
         let server = server();
-        let mut silent: Vec<_> = (0..2 * MAX_CONNECTIONS)
+        let mut silent: Vec<_> = (0..=MAX_CONNECTIONS)
             .map(|_| Client::connect(server.address()).unwrap())
             .collect();
         assert!(get(server.address()).ends_with("page"));

@@ -1,5 +1,6 @@
 //! What the provider's driver counts, and lets others read.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
@@ -194,7 +195,7 @@ impl Driver {
             .iter()
             .map(|(id, live)| live.stats(id, now))
             .collect();
-        sessions.sort_by(|one, other| other.connected.cmp(&one.connected));
+        sessions.sort_by_key(|session| Reverse(session.connected));
         ProviderStats {
             rate: rate.unwrap_or_default(),
             earned: self.counts.earned,
