@@ -48,14 +48,19 @@ pub fn post_report<E: Speaker>(element: &E, report: &Report) {
     element.teller().tell(element, E::SIGNALS, report);
 }
 
-/// A structure called `streamium-pay/NAME` with the report's fields.
 fn post_element(element: &impl IsA<gst::Element>, report: &Report) {
     let element = element.as_ref();
+    let message = gst::message::Element::builder(structure(report)).src(element);
+    let _ = element.post_message(message.build());
+}
+
+/// A report for programs: a structure called `streamium-pay/NAME` with its fields.
+pub fn structure(report: &Report) -> gst::Structure {
     let mut structure = gst::Structure::new_empty(format!("streamium-pay/{}", report.name));
     for (name, field) in &report.fields {
         structure.set_value(*name, send_value(field));
     }
-    let _ = element.post_message(gst::message::Element::builder(structure).src(element).build());
+    structure
 }
 
 fn post_words(element: &impl IsA<gst::Element>, severity: Severity, text: &str) {

@@ -35,6 +35,7 @@ use gst::subclass::prelude::*;
 use crate::catalogue::{self, Catalogue};
 use crate::messages::{OwnSignal, Speaker, Teller};
 
+mod channel_properties;
 mod children;
 mod errors;
 mod imp;

@@ -16,7 +16,7 @@ pub fn declarations() -> impl Iterator<Item = glib::subclass::Signal> {
 pub const TABLE: &[OwnSignal] = &[
     /**
      * GstStreamiumPaySink::channel-opened:
-     * @object: the streamiumpaysink
+     * @element: the streamiumpaysink
      * @session: the consumer's session id, as webrtcsink has it
      * @outpoint: the channel's output, TXID:VOUT
      * @capacity_sat: what the consumer has locked in it, in satoshi
@@ -39,7 +39,7 @@ pub const TABLE: &[OwnSignal] = &[
     },
     /**
      * GstStreamiumPaySink::payment:
-     * @object: the streamiumpaysink
+     * @element: the streamiumpaysink
      * @session: the consumer's session id
      * @outpoint: the channel's output, TXID:VOUT
      * @balance_sat: what the channel has paid in all, in satoshi
@@ -57,7 +57,7 @@ pub const TABLE: &[OwnSignal] = &[
     },
     /**
      * GstStreamiumPaySink::gate:
-     * @object: the streamiumpaysink
+     * @element: the streamiumpaysink
      * @session: the consumer's session id
      * @state: open, unpaid, starved, unconfirmed, paused, silent or closed
      *
@@ -73,7 +73,7 @@ pub const TABLE: &[OwnSignal] = &[
     },
     /**
      * GstStreamiumPaySink::consumer-ended:
-     * @object: the streamiumpaysink
+     * @element: the streamiumpaysink
      * @session: the consumer's session id
      * @reason: a sentence for people
      *
@@ -89,7 +89,7 @@ pub const TABLE: &[OwnSignal] = &[
     },
     /**
      * GstStreamiumPaySink::settled:
-     * @object: the streamiumpaysink
+     * @element: the streamiumpaysink
      * @outpoint: the channel's output, TXID:VOUT
      * @txid: the transaction that spends it
      * @ours: %FALSE if it is none of our settlements

@@ -16,7 +16,7 @@ pub fn declarations() -> impl Iterator<Item = glib::subclass::Signal> {
 pub const TABLE: &[OwnSignal] = &[
     /**
      * GstStreamiumPaySrc::funding-required:
-     * @object: the streamiumpaysrc
+     * @element: the streamiumpaysrc
      * @address: where to pay to
      * @amount_sat: how much is missing, in satoshi
      * @uri: both, as a BIP21 URI for a wallet or a QR code
@@ -38,7 +38,7 @@ pub const TABLE: &[OwnSignal] = &[
     },
     /**
      * GstStreamiumPaySrc::channel-opened:
-     * @object: the streamiumpaysrc
+     * @element: the streamiumpaysrc
      * @outpoint: the channel's output, TXID:VOUT
      * @capacity_sat: what is locked in it, in satoshi
      * @descriptor: its output descriptor, with which any descriptor wallet gets the money back should the provider
@@ -56,7 +56,7 @@ pub const TABLE: &[OwnSignal] = &[
     },
     /**
      * GstStreamiumPaySrc::payment:
-     * @object: the streamiumpaysrc
+     * @element: the streamiumpaysrc
      * @outpoint: the channel's output, TXID:VOUT
      * @paid_sat: what has been paid in all, in satoshi
      * @added_sat: what is new, in satoshi
@@ -74,7 +74,7 @@ pub const TABLE: &[OwnSignal] = &[
     },
     /**
      * GstStreamiumPaySrc::gate:
-     * @object: the streamiumpaysrc
+     * @element: the streamiumpaysrc
      * @state: open, unpaid, starved, unconfirmed, paused, silent or closed
      *
      * The provider says that media flows (open), or not any more and why.
@@ -89,7 +89,7 @@ pub const TABLE: &[OwnSignal] = &[
     },
     /**
      * GstStreamiumPaySrc::settled:
-     * @object: the streamiumpaysrc
+     * @element: the streamiumpaysrc
      * @outpoint: the channel's output, TXID:VOUT
      * @txid: the transaction that spends it
      * @buried: %TRUE once it is six blocks deep

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// A driver publishes its statistics this often, and they are no older than that and [`super::provider`]'s or
-/// [`super::consumer`]'s longest wait.
+/// A driver publishes its statistics no more often than this. It looks around once a second at least, so they are no older
+/// than that.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(500);
 
 /// The newest of something. All clones read the same. The lock is a leaf, and held for as long as a pointer is copied.

@@ -123,7 +123,7 @@ fn check_signal(class: glib::Type, name: &str, arguments: &[glib::Type]) {
     check_since(&block);
     let described: Vec<_> = block.lines.iter().filter(|line| line.starts_with('@')).collect();
     let title = &block.title;
-    assert!(described[0].starts_with("@object: "), "{title}");
+    assert!(described[0].starts_with("@element: "), "{title}");
     assert_eq!(described.len(), arguments.len() + 1, "the arguments of {title}");
     for (argument, line) in arguments.iter().zip(&described[1..]) {
         let is_number = *argument == glib::Type::U64;
