@@ -1,6 +1,7 @@
 //! The consumer's driver: its one session, its wallet, its chain, its store and its refunds, in one thread.
 
 mod channels;
+mod connecting;
 mod driver;
 mod funding;
 mod lasting;

@@ -18,7 +18,7 @@ use super::stats::Counts;
 use super::{Event, ProviderOptions, ProviderStartError, notices};
 use crate::catalogue;
 use crate::session::servers::Servers;
-use crate::session::{Clock, GROUP_COMMIT, PeerEvent, ProviderPeer, Report, ReportHandler, Severity, nonce};
+use crate::session::{Clock, GROUP_COMMIT, PeerEvent, ProviderPeer, Report, ReportHandler, nonce};
 use crate::store::Store;
 use crate::wallet::Seed;
 
@@ -37,8 +37,8 @@ pub struct Driver {
     pub(super) money: Option<Money>,
     pub(super) sessions: HashMap<String, Live>,
     /// Payments and accounts that wait for the next group commit, and since when.
-    accounts: Vec<AccountRecord>,
-    accounts_since: Option<Duration>,
+    pub(super) accounts: Vec<AccountRecord>,
+    pub(super) accounts_since: Option<Duration>,
     clock: Clock,
     report: ReportHandler,
     /// Who waits for the end, and until when at most.
@@ -359,28 +359,6 @@ impl Driver {
             Effect::End(reason) => self.ended(id, &reason),
         }
         Ok(())
-    }
-
-    /// Writes what waits. If that fails media stops: rather no stream than lost money.
-    pub(super) fn commit_accounts(&mut self) {
-        self.accounts_since = None;
-        if self.accounts.is_empty() {
-            return;
-        }
-        // Later ones of a channel include the earlier ones.
-        let mut latest: HashMap<_, AccountRecord> = HashMap::new();
-        for update in self.accounts.drain(..) {
-            latest.insert(update.outpoint, update);
-        }
-        let updates: Vec<_> = latest.into_values().collect();
-        if let Err(error) = self.store.save_accounts(&updates) {
-            let words = format!("payments can't be recorded, so all media stops: {error}");
-            self.say(Report::new("store-failed").say(&words).severity(Severity::Error));
-            let ids: Vec<_> = self.sessions.keys().cloned().collect();
-            for id in ids {
-                self.close_session(&id, EndReason::Failed(words.clone()));
-            }
-        }
     }
 
     pub(super) fn close_session(&mut self, id: &str, reason: EndReason) {

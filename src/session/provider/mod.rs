@@ -1,6 +1,7 @@
 //! The provider's driver: all sessions of one stream, its store, its chain and its settlements, in one thread.
 
 mod chain_news;
+mod commits;
 mod driver;
 mod lasting;
 mod live;
