@@ -79,7 +79,7 @@ impl Snapshot {
         let help =
             "Connected consumers: those that have paid, those that have not, and those of a free stream";
         lines.gauges("consumers", help, "state", states)?;
-        let open = stats.open_gates() as f64;
+        let open = stats.open_gates();
         lines.gauge("open_gates", "Consumers to whom media flows", None, open)?;
         let help = "How often media to a consumer stopped since the start, by reason";
         lines.counters("gate_closings", help, "reason", &stats.gate_closings)?;
@@ -119,7 +119,7 @@ impl Snapshot {
             ),
         ];
         for (name, help, amount) in amounts {
-            lines.gauge(name, help, Some(&satoshis()), amount.to_sat() as f64)?;
+            lines.gauge(name, help, Some(&satoshis()), amount.to_sat())?;
         }
         Ok(())
     }
@@ -131,7 +131,7 @@ impl Snapshot {
                 "chain_tip_height",
                 "The newest block",
                 None,
-                f64::from(tip.height),
+                u64::from(tip.height),
             )?;
             let age = tip.age(SystemTime::now()).as_secs_f64();
             lines.gauge(
@@ -173,7 +173,10 @@ impl Lines<'_> {
         self.one(name, help, unit, &ConstCounter::new(value))
     }
 
-    fn gauge(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: f64) -> fmt::Result {
+    fn gauge<N>(&mut self, name: &str, help: &str, unit: Option<&Unit>, value: N) -> fmt::Result
+    where
+        ConstGauge<N>: EncodeMetric,
+    {
         self.one(name, help, unit, &ConstGauge::new(value))
     }
 

@@ -119,7 +119,8 @@ impl ConsumerHandle {
             }
             None => (None, None),
         };
-        let driver = Driver::new(options, money, clock, report, status);
+        let mut driver = Driver::new(options, money, clock, report, status);
+        driver.publish(driver.now());
         let stats = driver.looks.published();
         std::thread::Builder::new()
             .name("streamium-consumer".into())

@@ -122,7 +122,8 @@ impl ProviderHandle {
         };
         let earned = store.earned()?;
         let (events, receiver) = channel();
-        let driver = Driver::new(options, identity, seed, store, events.clone(), clock, report)?;
+        let mut driver = Driver::new(options, identity, seed, store, events.clone(), clock, report)?;
+        driver.publish(driver.now());
         let stats = driver.counts.published();
         std::thread::Builder::new()
             .name("streamium-provider".into())
