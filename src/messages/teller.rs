@@ -1,5 +1,5 @@
-//! The thread that emits an element's signals. The driver must not: it counts money, and a handler that blocks would
-//! hold every payment up.
+//! The thread that emits an element's signals, `notify` included. The driver must not: it counts money, and a handler that
+//! blocks would hold every payment up.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Mutex, PoisonError};
@@ -20,16 +20,20 @@ pub struct Teller(Mutex<State>);
 /// The lock is a leaf: nothing is called while it is held.
 #[derive(Default)]
 struct State {
-    /// To the thread, which begins with the first signal that anybody listens to.
+    /// To the thread, which begins with the first signal.
     queue: Option<SyncSender<Told>>,
     /// Handlers are too slow, and that has been said.
     is_full: bool,
 }
 
 /// A signal to be emitted.
-struct Told {
-    name: &'static str,
-    arguments: Vec<glib::SendValue>,
+enum Told {
+    Signal {
+        name: &'static str,
+        arguments: Vec<glib::SendValue>,
+    },
+    /// A property has changed.
+    Notify(&'static str),
 }
 
 /// What became of a signal that was to be told.
@@ -48,19 +52,25 @@ impl Teller {
             let values = signal.values(report);
             debug_assert!(values.is_some(), "{} lacks an argument: {report:?}", signal.name);
             let Some(arguments) = values else { continue };
-            let told = Told {
-                name: signal.name,
-                arguments,
-            };
-            if let Outcome::Lost { is_news: true } = self.send(element, told) {
-                let words = "The application's signal handlers are too slow, so signals are lost. Messages on the bus \
-                             are not.";
-                post_words(element, Severity::Warning, words);
-            }
+            let name = signal.name;
+            self.send(element, Told::Signal { name, arguments });
         }
     }
 
-    fn send<E: Speaker>(&self, element: &E, told: Told) -> Outcome {
+    /// Has `notify` emitted. Always, since who listens may do so on a bin around the element. Never blocks.
+    pub fn notify<E: Speaker>(&self, element: &E, property: &'static str) {
+        self.send(element, Told::Notify(property));
+    }
+
+    fn send<E: Speaker>(&self, element: &E, told: Told) {
+        if let Outcome::Lost { is_news: true } = self.enqueue(element, told) {
+            let words = "The application's signal handlers are too slow, so signals are lost. Messages on the bus are \
+                         not.";
+            post_words(element, Severity::Warning, words);
+        }
+    }
+
+    fn enqueue<E: Speaker>(&self, element: &E, told: Told) -> Outcome {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.queue.is_none() {
             state.queue = start(element);
@@ -95,8 +105,13 @@ fn start<E: Speaker>(element: &E) -> Option<SyncSender<Told>> {
 fn emit(element: &glib::WeakRef<gst::Element>, waiting: &Receiver<Told>) {
     while let Ok(told) = waiting.recv() {
         let Some(element) = element.upgrade() else { return };
-        let arguments: Vec<glib::Value> = told.arguments.into_iter().map(Into::into).collect();
-        element.emit_by_name_with_values(told.name, &arguments);
+        match told {
+            Told::Notify(property) => element.notify(property),
+            Told::Signal { name, arguments } => {
+                let arguments: Vec<glib::Value> = arguments.into_iter().map(Into::into).collect();
+                element.emit_by_name_with_values(name, &arguments);
+            }
+        }
     }
 }
 
@@ -159,6 +174,21 @@ mod tests {
         // Then they come again.
         post_report(&sink, &ended(5_000));
         assert_eq!(sessions.recv_timeout(PATIENCE).unwrap(), "5000");
+    }
+
+    #[test]
+    fn a_property_that_has_changed_is_told_there_too() {
+        let sink = sink();
+        let (told, threads) = channel();
+        let told = Mutex::new(told);
+        sink.connect_notify(Some("earned"), move |sink, _| {
+            let thread = std::thread::current().name().unwrap_or_default().to_owned();
+            let earned = sink.property::<u64>("earned");
+            told.lock().unwrap().send((thread, earned)).unwrap();
+        });
+        sink.update_status(|status| status.earned_sat = 7);
+        let expected = ("streamium-signals".to_owned(), 7);
+        assert_eq!(threads.recv_timeout(PATIENCE).unwrap(), expected);
     }
 
     #[test]

@@ -263,13 +263,13 @@ impl StreamiumPaySink {
         };
         let obj = self.obj();
         if old.link != new.link {
-            obj.notify("link");
+            self.teller.notify(&*obj, "link");
         }
         if old.public_key != new.public_key {
-            obj.notify("public-key");
+            self.teller.notify(&*obj, "public-key");
         }
         if old.earned_sat != new.earned_sat {
-            obj.notify("earned");
+            self.teller.notify(&*obj, "earned");
         }
     }
 

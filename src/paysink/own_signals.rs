@@ -24,7 +24,7 @@ pub const TABLE: &[OwnSignal] = &[
      * A consumer has committed. Until the commitment is confirmed its payments count up to
      * #GstStreamiumPaySink:unconfirmed-limit.
      *
-     * All own signals are emitted in the order in which things happen, from one thread that does nothing else: a
+     * All own signals, and notify, are emitted in the order in which things happen, from one thread that does nothing else: a
      * handler may take its time, query and set properties, and post to a main loop, but one that waits for a state
      * change of the pipeline's, or for ever, gets no further signals. 1,024 wait for it; what comes then is lost, with a
      * WARNING. No handler delays a payment, and messages on the bus are never lost.

@@ -261,13 +261,13 @@ impl StreamiumPaySrc {
         };
         let obj = self.obj();
         if old.funding_address != new.funding_address {
-            obj.notify("funding-address");
+            self.teller.notify(&*obj, "funding-address");
         }
         if old.paid_sat != new.paid_sat {
-            obj.notify("paid");
+            self.teller.notify(&*obj, "paid");
         }
         if old.state != new.state {
-            obj.notify("state");
+            self.teller.notify(&*obj, "state");
         }
     }
 

@@ -23,7 +23,7 @@ pub const TABLE: &[OwnSignal] = &[
      *
      * The wallet needs money before a channel can be opened. Emitted again when the amount changes.
      *
-     * All own signals are emitted in the order in which things happen, from one thread that does nothing else: a
+     * All own signals, and notify, are emitted in the order in which things happen, from one thread that does nothing else: a
      * handler may take its time, query and set properties, and post to a main loop, but one that waits for a state
      * change of the pipeline's, or for ever, gets no further signals. 1,024 wait for it; what comes then is lost, with a
      * WARNING. No handler delays a payment, and messages on the bus are never lost.
