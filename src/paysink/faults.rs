@@ -8,7 +8,8 @@ use gst::prelude::*;
 use super::sessions::Sessions;
 use super::{CAT, StreamiumPaySink};
 use crate::inner::{RelayEvent, Signaller};
-use crate::messages::{post_element, post_info};
+use crate::messages::post_report;
+use crate::session::{Report, Severity};
 
 /// What an error of webrtcsink's is about. It has only words for it, in its debug string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,13 +111,17 @@ impl Faults {
 
     fn joined(&self, element: &StreamiumPaySink) {
         let server = element.signalling_server().unwrap_or_default();
-        say_server(element, &server, None);
-        if self.away.swap(false, Ordering::SeqCst) {
-            post_info(
-                element,
-                &format!("The signalling server {server} is back: the stream is listed again."),
-            );
-        }
+        let report = Report::new("signalling")
+            .text_field("server", &server)
+            .flag("reachable", true);
+        let report = if self.away.swap(false, Ordering::SeqCst) {
+            report.say(format!(
+                "The signalling server {server} is back: the stream is listed again."
+            ))
+        } else {
+            report
+        };
+        post_report(element, &report);
     }
 
     /// `was_joined`: it is not the wrong server.
@@ -125,20 +130,20 @@ impl Faults {
             return gst::info!(CAT, obj = element, "signalling server: {reason}");
         }
         let server = element.signalling_server().unwrap_or_default();
-        say_server(element, &server, Some(reason));
-        if was_joined {
-            gst::element_warning!(
-                element,
-                gst::ResourceError::Read,
-                ("The signalling server {server} is gone ({reason}); trying again. Who watches goes on watching.")
+        let (severity, words) = if was_joined {
+            let words = format!(
+                "The signalling server {server} is gone ({reason}); trying again. Who watches goes on watching."
             );
+            (Severity::Warning, words)
         } else {
-            gst::element_error!(
-                element,
-                gst::ResourceError::OpenRead,
-                ("The signalling server {server} can't be reached: {reason}")
-            );
-        }
+            let words = format!("The signalling server {server} can't be reached: {reason}.");
+            (Severity::Error, words)
+        };
+        let report = Report::new("signalling")
+            .text_field("server", &server)
+            .flag("reachable", false)
+            .text_field("reason", reason);
+        post_report(element, &report.severity(severity).say(words));
     }
 }
 
@@ -168,20 +173,11 @@ pub fn consumer_error(element: &StreamiumPaySink, session: Option<&str>, peer: O
         "session {session:?} of consumer {peer:?}: {reason}"
     );
     let known = [("session", session), ("peer", peer), ("reason", Some(reason))];
-    let fields: Vec<_> = known
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?.to_send_value())))
-        .collect();
-    post_element(element, "consumer-error", &fields);
-}
-
-fn say_server(element: &StreamiumPaySink, server: &str, reason: Option<&str>) {
-    let mut fields = vec![
-        ("server", server.to_send_value()),
-        ("reachable", reason.is_none().to_send_value()),
-    ];
-    fields.extend(reason.map(|reason| ("reason", reason.to_send_value())));
-    post_element(element, "signalling", &fields);
+    let known = known.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    let report = known.fold(Report::new("consumer-error"), |report, (name, value)| {
+        report.text_field(name, value)
+    });
+    post_report(element, &report);
 }
 
 #[cfg(test)]

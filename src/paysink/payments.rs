@@ -14,7 +14,7 @@ use crate::data_channel::DataChannelEvent;
 use crate::gate;
 use crate::messages::{peer_event, post_report};
 use crate::session::provider::{ProviderHandle, ProviderInputs, ProviderStartError};
-use crate::session::{Field, Peer, ProviderPeer, Report};
+use crate::session::{Field, Peer, ProviderPeer, ProviderPeerFigures, Report};
 
 /// Starts the driver of an element. It reports on the element's bus for as long as there is an element.
 pub fn start(element: &StreamiumPaySink, checked: &Checked) -> Result<ProviderHandle, ProviderStartError> {
@@ -93,6 +93,15 @@ impl ProviderPeer for SessionHandle {
 
     fn is_gone(&self) -> bool {
         SessionHandle::is_gone(self)
+    }
+
+    fn figures(&self) -> ProviderPeerFigures {
+        let gate = self.gate.stats();
+        ProviderPeerFigures {
+            peer: self.peer.clone(),
+            passed: gate.passed,
+            dropped: gate.dropped,
+        }
     }
 
     fn tracks(&self) -> Vec<Track> {
