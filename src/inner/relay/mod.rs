@@ -148,11 +148,11 @@ impl Exchange {
         self.local = Some(local);
         if let Some(id) = self.upstream.id() {
             let welcome = welcome(id);
-            self.to_signaller(&welcome).await;
+            self.tell_signaller(&welcome).await;
         }
     }
 
-    async fn to_signaller(&mut self, message: &Value) {
+    async fn tell_signaller(&mut self, message: &Value) {
         let Some(local) = &mut self.local else { return };
         if !local::send(local, message).await {
             self.local = None;
@@ -176,7 +176,7 @@ impl Exchange {
                 // The server knows nothing of sessions from before.
                 self.sessions.clear();
                 self.joined = true;
-                self.to_signaller(&welcome(&id)).await;
+                self.tell_signaller(&welcome(&id)).await;
                 (self.on_event)(RelayEvent::Joined);
             }
             News::Message(message) => self.message(message).await,
@@ -211,14 +211,14 @@ impl Exchange {
             }
             _ => return gst::debug!(CAT, "not for a producer: {message}"),
         }
-        self.to_signaller(&message).await;
+        self.tell_signaller(&message).await;
     }
 
     /// Ends a session on both sides.
     async fn refuse(&mut self, session: String, reason: &str) {
         let peer = self.sessions.remove(&session);
         let end = json!({ "type": "endSession", "sessionId": session });
-        self.to_signaller(&end).await;
+        self.tell_signaller(&end).await;
         self.upstream.send(&end).await;
         let reason = reason.to_owned();
         (self.on_event)(RelayEvent::Refused {
