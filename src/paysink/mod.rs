@@ -16,15 +16,19 @@ use gst::subclass::prelude::*;
 mod children;
 mod errors;
 mod imp;
+mod navigation;
+mod pads;
 mod payments;
 mod properties;
 pub mod proxied;
+mod proxied_servers;
 mod sessions;
 mod settings;
 mod signalling;
 pub mod signals;
 mod templates;
 
+pub use pads::StreamiumPaySinkPad;
 pub use properties::Status;
 pub use sessions::{ClosedHooks, FreeHooks, ProviderHooks, SessionHandle, Sessions, Track};
 pub use settings::{Checked, Settings, validate};
@@ -40,7 +44,7 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 glib::wrapper! {
     pub struct StreamiumPaySink(ObjectSubclass<imp::StreamiumPaySink>)
         @extends gst::Bin, gst::Element, gst::Object,
-        @implements gst::ChildProxy;
+        @implements gst::ChildProxy, gst_video::Navigation;
 }
 
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {

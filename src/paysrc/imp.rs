@@ -16,7 +16,7 @@ use super::payments::{self, PaymentHooks};
 use super::properties::{self, Status};
 use super::session::ConsumerHooks;
 use super::settings::{Settings, validate};
-use super::{CAT, pads, proxied, signals, templates};
+use super::{CAT, navigation, pads, proxied, signals, templates};
 use crate::backup::Seedling;
 use crate::folder;
 use crate::inner::{self, Refused, Signaller};
@@ -178,8 +178,10 @@ impl ElementImpl for StreamiumPaySrc {
     /// EOS from outside (`gst-launch-1.0 -e` sends it on Ctrl-C) ends the session and the stream, so that what is
     /// recorded gets its end. webrtcsrc would swallow it.
     fn send_event(&self, event: gst::Event) -> bool {
-        if event.type_() != gst::EventType::Eos {
-            return self.parent_send_event(event);
+        match event.type_() {
+            gst::EventType::Eos => (),
+            gst::EventType::Navigation => return navigation::send(self.current(), event),
+            _ => return self.parent_send_event(event),
         }
         // Not here, since it waits for the provider's word.
         self.obj().call_async(|element| element.imp().finish());
@@ -275,6 +277,11 @@ impl StreamiumPaySrc {
         self.template.get()?.as_ref().ok()
     }
 
+    /// The webrtcsrc that runs now.
+    pub(super) fn current(&self) -> Option<gst::Element> {
+        lock(&self.control).as_ref().and_then(Control::inner)
+    }
+
     pub(super) fn signaller(&self) -> Option<glib::Object> {
         Signaller::of(self.template()?).map(|signaller| signaller.object().clone())
     }
@@ -286,6 +293,9 @@ impl StreamiumPaySrc {
         }
         if let Some(reason) = self.refused.reason() {
             return Err(SettingsError::BadProxied(reason));
+        }
+        if let Some(template) = self.template() {
+            signals::TABLE.warn_of_unheard(template, &*self.obj());
         }
         let settings = lock(&self.settings).clone();
         *lock(&self.options) = Some(validate(&settings)?);

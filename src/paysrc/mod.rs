@@ -18,6 +18,7 @@ mod children;
 mod control;
 mod ending;
 mod imp;
+mod navigation;
 mod outage;
 mod pads;
 mod payments;
@@ -27,6 +28,7 @@ pub mod proxied;
 mod session;
 mod settings;
 pub mod signals;
+mod src_pad;
 mod templates;
 mod watch;
 mod worker;
@@ -34,6 +36,7 @@ mod worker;
 pub use properties::Status;
 pub use session::{Arrival, ConsumerHooks, ConsumerSession, IdleHooks};
 pub use settings::{Settings, validate};
+pub use src_pad::StreamiumPaySrcPad;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
