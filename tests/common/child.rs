@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::webrtc::PATIENCE;
 
 /// A folder with nothing but this build's plugin.
-static PLUGIN: LazyLock<PathBuf> = LazyLock::new(|| {
+pub static PLUGIN: LazyLock<PathBuf> = LazyLock::new(|| {
     let exe = std::env::current_exe().unwrap();
     let built = exe.parent().unwrap().join("libgststreamiumpay.so");
     assert!(built.is_file(), "{} is not there", built.display());

@@ -10,7 +10,7 @@ use gststreamiumpay::data_channel::DataChannelEvent;
 use gststreamiumpay::gate::TrackKind::{Audio, Video};
 
 use crate::common::webrtc::{
-    Consumer, H264, PATIENCE, Provider, RAW_AUDIO, RAW_VIDEO, begun, channel_event, run,
+    Consumer, Event, H264, PATIENCE, Provider, RAW_AUDIO, RAW_VIDEO, Recorder, begun, channel_event, run,
 };
 
 /// A filter that counts what comes in.
@@ -132,6 +132,8 @@ fn a_sources_filter_is_asked_for_on_each_connection() {
         let count = Arc::new(AtomicUsize::new(0));
         let (sender, asked) = channel();
         let source = Consumer::element(&provider);
+        // Nobody here asks for terms before pictures are shown.
+        source.set_hooks(Recorder::new().0);
         let (counted, sender) = (count.clone(), Mutex::new(sender));
         source.connect("request-encoded-filter", false, move |values| {
             let _ = sender.lock().unwrap().send(values[2].get::<String>().unwrap());
@@ -154,10 +156,10 @@ fn a_sources_filter_is_asked_for_on_each_connection() {
 }
 
 /// The next session, whatever is heard of the last meanwhile.
-fn begun_again<S>(events: &Receiver<crate::common::webrtc::Event<S>>) -> S {
+fn begun_again<S>(events: &Receiver<Event<S>>) -> S {
     loop {
         match events.recv_timeout(PATIENCE).expect("a session begins") {
-            crate::common::webrtc::Event::Begun(session) => return session,
+            Event::Begun(session) => return session,
             _ => continue,
         }
     }

@@ -9,7 +9,7 @@ use gst::glib;
 use gst::prelude::*;
 use gststreamiumpay::inner::make_sink;
 
-use crate::common::webrtc::run;
+use crate::common::webrtc::{Consumer, Provider, RAW_VIDEO, begun, run};
 use crate::{inside, pairs};
 
 /// The signals that a type has over any bin's.
@@ -194,16 +194,15 @@ fn encoder_setup_ends_with_the_first_true() {
 #[test]
 fn sessions_are_listed() {
     run(|| {
-        let provider = crate::common::webrtc::Provider::hooked(crate::common::webrtc::RAW_VIDEO);
-        let (provider, events) = provider;
+        let (provider, events) = Provider::hooked(RAW_VIDEO);
         assert!(
             provider
                 .sink
                 .emit_by_name::<Vec<String>>("get-sessions", &[])
                 .is_empty()
         );
-        let _consumer = crate::common::webrtc::Consumer::plain(&provider);
-        let session = crate::common::webrtc::begun(&events);
+        let _consumer = Consumer::plain(&provider);
+        let session = begun(&events);
         assert_eq!(
             provider.sink.emit_by_name::<Vec<String>>("get-sessions", &[]),
             [session.id.clone()]
