@@ -19,6 +19,7 @@ use super::settings::{Checked, Settings, validate};
 use super::signalling::{Loss, Signalling};
 use super::{CAT, pads, proxied, signals, templates};
 use crate::backup::Seedling;
+use crate::config::{self, ConfigError};
 use crate::folder;
 use crate::gate::TrackKind;
 use crate::inner::{self, Refused, Signaller, named_meta};
@@ -45,6 +46,8 @@ pub struct StreamiumPaySink {
     status: Mutex<Status>,
     /// What a proxied property could not take; reported when the element starts.
     refused: Refused,
+    /// What of the environment or the configuration file can't be used; reported likewise.
+    config_error: OnceLock<ConfigError>,
     /// Hooks that somebody has set; else the rate decides.
     hooks: Mutex<Option<Arc<dyn ProviderHooks>>>,
     sessions: Sessions,
@@ -108,6 +111,9 @@ impl ObjectImpl for StreamiumPaySink {
         }
         let _ = self.inner.set(made);
         self.update_meta();
+        if let Err(error) = config::apply(obj.upcast_ref(), "streamiumpaysink", properties::specs()) {
+            let _ = self.config_error.set(error);
+        }
     }
 }
 
@@ -303,6 +309,9 @@ impl StreamiumPaySink {
         }
         if let Some(reason) = self.refused.reason() {
             return Err(SettingsError::BadProxied(reason));
+        }
+        if let Some(error) = self.config_error.get() {
+            return Err(SettingsError::Config(error.clone()));
         }
         if let Some(inner) = self.inner() {
             signals::TABLE.warn_of_unheard(inner, &*self.obj());

@@ -18,6 +18,7 @@ use super::session::ConsumerHooks;
 use super::settings::{Settings, validate};
 use super::{CAT, navigation, pads, proxied, signals, templates};
 use crate::backup::Seedling;
+use crate::config::{self, ConfigError};
 use crate::folder;
 use crate::inner::{self, Refused, Signaller};
 use crate::session::consumer::{ConsumerHandle, ConsumerOptions};
@@ -37,6 +38,8 @@ pub struct StreamiumPaySrc {
     status: Mutex<Status>,
     /// What a proxied property could not take; reported when the element starts.
     refused: Refused,
+    /// What of the environment or the configuration file can't be used; reported likewise.
+    config_error: OnceLock<ConfigError>,
     hooks: Mutex<Option<Arc<dyn ConsumerHooks>>>,
     /// What the settings mean, from READY on.
     options: Mutex<Option<ConsumerOptions>>,
@@ -103,6 +106,9 @@ impl ObjectImpl for StreamiumPaySrc {
             gst::warning!(CAT, imp = self, "{reason}");
         }
         let _ = self.template.set(made);
+        if let Err(error) = config::apply(obj.upcast_ref(), "streamiumpaysrc", properties::specs()) {
+            let _ = self.config_error.set(error);
+        }
     }
 
     fn dispose(&self) {
@@ -293,6 +299,9 @@ impl StreamiumPaySrc {
         }
         if let Some(reason) = self.refused.reason() {
             return Err(SettingsError::BadProxied(reason));
+        }
+        if let Some(error) = self.config_error.get() {
+            return Err(SettingsError::Config(error.clone()));
         }
         if let Some(template) = self.template() {
             signals::TABLE.warn_of_unheard(template, &*self.obj());
