@@ -2,6 +2,8 @@
 //! run, and both elements with and without the user's own plugin beside.
 
 mod common;
+#[path = "surface/docs.rs"]
+mod docs;
 #[path = "surface/filter.rs"]
 mod filter;
 #[path = "surface/installed.rs"]

@@ -124,7 +124,7 @@ impl Forwarded {
                 Answer::Last(type_of) => Some(answer.unwrap_or_else(|| glib::Value::from_type(type_of()))),
                 Answer::UntilTrue => Some(answer.unwrap_or_else(|| false.to_value())),
                 Answer::First(_) => answer
-                    .filter(|value| !is_null(value))
+                    .filter(|value| !is_nothing(value))
                     .or_else(|| without(handler.get(), self.name, values)),
             }
         });
@@ -173,11 +173,10 @@ fn without(own: Option<&glib::SignalHandlerId>, signal: &str, values: &[glib::Va
     answer
 }
 
-fn is_null(value: &glib::Value) -> bool {
-    value
-        .get::<Option<gst::Structure>>()
-        .is_ok_and(|value| value.is_none())
-        || value
-            .get::<Option<gst::Caps>>()
-            .is_ok_and(|value| value.is_none())
+/// No answer, or caps without a structure, which webrtcsink would panic over.
+fn is_nothing(value: &glib::Value) -> bool {
+    let caps = value.get::<Option<gst::Caps>>();
+    let structure = value.get::<Option<gst::Structure>>();
+    caps.is_ok_and(|caps| caps.is_none_or(|caps| caps.structure(0).is_none()))
+        || structure.is_ok_and(|structure| structure.is_none())
 }

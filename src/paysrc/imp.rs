@@ -23,7 +23,6 @@ use crate::folder;
 use crate::inner::{self, Refused, Signaller};
 use crate::session::consumer::{ConsumerHandle, ConsumerOptions};
 use crate::settings::SettingsError;
-use streamium_channel::link::Link;
 
 /// How long stopping may wait for the provider's word that it settles: the only time that a state change waits for
 /// the network. Nothing depends on it.
@@ -213,31 +212,6 @@ impl BinImpl for StreamiumPaySrc {
     }
 }
 
-impl URIHandlerImpl for StreamiumPaySrc {
-    const URI_TYPE: gst::URIType = gst::URIType::Src;
-
-    fn protocols() -> &'static [&'static str] {
-        &["streamium", "streamiums"]
-    }
-
-    fn uri(&self) -> Option<String> {
-        lock(&self.settings).uri.clone()
-    }
-
-    fn set_uri(&self, uri: &str) -> Result<(), glib::Error> {
-        if self.obj().current_state() > gst::State::Ready {
-            return Err(glib::Error::new(
-                gst::URIError::BadState,
-                "the link can't be changed while playing",
-            ));
-        }
-        uri.parse::<Link>()
-            .map_err(|error| glib::Error::new(gst::URIError::BadUri, &error.to_string()))?;
-        lock(&self.settings).uri = Some(uri.to_owned());
-        Ok(())
-    }
-}
-
 impl StreamiumPaySrc {
     pub fn set_hooks(&self, hooks: Arc<dyn ConsumerHooks>) {
         *lock(&self.hooks) = Some(hooks);
@@ -273,6 +247,10 @@ impl StreamiumPaySrc {
         let inner_type = self.template()?.type_();
         std::iter::successors(Some(source.clone()), |object| object.parent())
             .find(|object| object.type_() == inner_type)
+    }
+
+    pub(super) fn settings(&self) -> MutexGuard<'_, Settings> {
+        lock(&self.settings)
     }
 
     pub fn is_playing(&self) -> bool {

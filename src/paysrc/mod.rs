@@ -30,6 +30,7 @@ mod settings;
 pub mod signals;
 mod src_pad;
 mod templates;
+mod uri;
 mod watch;
 mod worker;
 

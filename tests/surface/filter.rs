@@ -93,6 +93,12 @@ fn handlers_hear_of_consumers_and_their_parts() {
             let sender = sender.clone();
             let answers = signal.ends_with("setup");
             provider.sink.connect(signal, false, move |values| {
+                if matches!(signal, "consumer-pipeline-created" | "consumer-added") {
+                    // docs/elements.md says that these may ask.
+                    let element = values[0].get::<gst::Element>().unwrap();
+                    element.property::<gst::Structure>("stats");
+                    element.emit_by_name::<Vec<String>>("get-sessions", &[]);
+                }
                 let _ = sender
                     .lock()
                     .unwrap()

@@ -2,7 +2,7 @@
 
 use gst::glib;
 use gst::prelude::*;
-use gststreamiumpay::inner::{Kind, Part, Proxied, When};
+use gststreamiumpay::inner::{Kind, Part, Proxied, When, make_src};
 
 use crate::common::webrtc::run;
 use crate::{Pair, inside, pairs};
@@ -171,6 +171,29 @@ fn what_is_set_on_ours_reaches_the_inner_element() {
                     "{name}"
                 );
             }
+        }
+    });
+}
+
+/// A source has a webrtcsrc for each connection.
+#[test]
+fn what_is_set_goes_on_to_each_connection() {
+    run(|| {
+        let [_, pair] = pairs();
+        let next = make_src().unwrap();
+        let settable = || pair.table.rows().filter(|row| row.when != When::Never);
+        for row in settable() {
+            row.set(&pair.inner, &other_value(row).0).unwrap();
+        }
+        pair.table.copy(&pair.inner, &next);
+        for row in settable() {
+            let (_, expected) = other_value(row);
+            assert_eq!(
+                serialized(&next.property_value(row.name)),
+                expected,
+                "{}",
+                row.name
+            );
         }
     });
 }

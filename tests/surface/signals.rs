@@ -153,11 +153,29 @@ fn a_listeners_answer_is_the_inner_elements() {
         assert_eq!((bitrates(&inner), caps_for(&inner, 100_000)), (shared, chosen));
         ours.disconnect(id);
         assert_eq!(bitrates(&inner), 1_000);
-        // As a handler in Python without a return.
-        ours.connect("define-encoder-bitrates", false, |_| {
+    });
+}
+
+/// webrtcsink would panic over both: caps without a structure, and a handler in Python that returns nothing.
+#[test]
+fn a_listener_without_an_answer_leaves_it_to_the_inner_element() {
+    run(|| {
+        let ours = gst::ElementFactory::make("streamiumpaysink").build().unwrap();
+        let inner = inside(&ours).unwrap();
+        let caps = caps_for(&inner, 100_000);
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counter = asked.clone();
+        ours.connect("define-encoder-bitrates", false, move |_| {
+            counter.fetch_add(1, Ordering::SeqCst);
             Some(None::<gst::Structure>.to_value())
         });
-        assert_eq!(bitrates(&inner), 1_000);
+        let counter = asked.clone();
+        ours.connect("configure-mitigation-caps", false, move |_| {
+            counter.fetch_add(1, Ordering::SeqCst);
+            Some(gst::Caps::new_empty().to_value())
+        });
+        assert_eq!((bitrates(&inner), caps_for(&inner, 100_000)), (1_000, caps));
+        assert_eq!(asked.load(Ordering::SeqCst), 2);
     });
 }
 
