@@ -1,13 +1,12 @@
 //! GStreamer's own programs, as a user runs them: without a plugin of webrtcsink's beside ours, and with one.
 
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
 
 use tempfile::TempDir;
 
-use crate::common::child::{Launched, PLUGIN, gstreamer, said, wait_for_port};
+use crate::common::child::{Launched, PLUGIN, gstreamer, plugin_folder, said, wait_for_port};
 use crate::common::webrtc::{free_port, run};
 
 /// A folder with the plugin that users install. It is a cdylib too, so cargo has built it along with ours.
@@ -25,16 +24,7 @@ static THEIRS: LazyLock<PathBuf> = LazyLock::new(|| {
     };
     let modified = |path: &PathBuf| path.metadata().unwrap().modified().unwrap();
     let newest = built.filter(is_it).max_by_key(modified);
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rswebrtc");
-    let _ = std::fs::remove_dir_all(&dir);
-    std::fs::create_dir_all(&dir).unwrap();
-    // GStreamer takes the plugin's name from the file's.
-    symlink(
-        newest.expect("cargo builds libgstrswebrtc"),
-        dir.join("libgstrswebrtc.so"),
-    )
-    .unwrap();
-    dir
+    plugin_folder("rswebrtc", &newest.expect("cargo builds libgstrswebrtc"))
 });
 
 /// A machine with some plugins, on which GStreamer was never run.
