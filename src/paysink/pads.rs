@@ -96,6 +96,8 @@ pub fn request(
     KeyFrameLimiter::install(ghost.upcast_ref());
     ghost.set_active(true).ok()?;
     element.add_pad(&ghost).ok()?;
+    // gst-launch waits for this with what it is to set on the pad.
+    element.child_added(&ghost, &ghost.name());
     Some(ghost.upcast())
 }
 
@@ -106,6 +108,7 @@ pub fn release(element: &StreamiumPaySink, inner: Option<&gst::Element>, pad: &g
         .and_then(|ghost| ghost.target());
     let _ = pad.set_active(false);
     let _ = element.remove_pad(pad);
+    element.child_removed(pad, &pad.name());
     if let (Some(inner), Some(target)) = (inner, target) {
         inner.release_request_pad(&target);
     }

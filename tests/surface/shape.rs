@@ -122,3 +122,19 @@ fn a_sink_pads_properties_reach_the_inner_pad() {
         assert_eq!(child(&pair.ours, "video_0"), None);
     });
 }
+
+/// gst-launch knows a pad's property before it has the pad.
+#[test]
+fn a_sink_pads_properties_can_be_set_in_a_description() {
+    run(|| {
+        let launch = "streamiumpaysink name=sink video_0::msid=one audio_0::msid=two videotestsrc ! sink. audiotestsrc ! sink.";
+        let pipeline = gst::parse::launch(launch)
+            .unwrap()
+            .downcast::<gst::Pipeline>()
+            .unwrap();
+        let sink = pipeline.by_name("sink").unwrap();
+        let msid = |pad| sink.static_pad(pad).unwrap().property::<Option<String>>("msid");
+        assert_eq!(msid("video_0").as_deref(), Some("one"));
+        assert_eq!(msid("audio_0").as_deref(), Some("two"));
+    });
+}

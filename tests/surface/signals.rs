@@ -59,7 +59,12 @@ fn every_signal_is_there_with_the_same_types() {
                 };
                 assert_eq!(types(&ours), types(&theirs), "{name}");
                 assert_eq!(ours.return_type().type_(), theirs.return_type().type_(), "{name}");
-                let told = glib::SignalFlags::ACTION | glib::SignalFlags::DETAILED;
+                let told = glib::SignalFlags::ACTION
+                    | glib::SignalFlags::DETAILED
+                    | glib::SignalFlags::RUN_FIRST
+                    | glib::SignalFlags::RUN_LAST
+                    | glib::SignalFlags::RUN_CLEANUP
+                    | glib::SignalFlags::NO_RECURSE;
                 assert_eq!(ours.flags() & told, theirs.flags() & told, "{name}");
             }
             for row in pair.signals.0 {
