@@ -1,8 +1,8 @@
 //! Signals that are the inner element's, under the same name on ours.
 //!
 //! As with [`super::Table`], they come from static tables, and a test compares them with the live elements. The inner
-//! element's signal is answered with what ours answers, but only if somebody listens to ours: else the inner
-//! element's defaults stay in force.
+//! element's signal is answered with what ours answers. If that is nothing, as when nobody listens, the inner element's
+//! defaults stay in force.
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, OnceLock};
@@ -84,31 +84,38 @@ impl Signals {
 impl Forwarded {
     fn spec(&self) -> Signal {
         let params = self.params.iter().map(|type_of| type_of());
-        let builder = Signal::builder(self.name).param_types(params).run_last();
+        let builder = Signal::builder(self.name)
+            .param_types(params)
+            .return_type_from(self.answer_type())
+            .run_last();
         match self.answer {
-            Answer::Nothing => builder.build(),
-            Answer::Last(type_of) => builder.return_type_from(type_of()).build(),
+            Answer::Nothing | Answer::Last(_) => builder.build(),
             Answer::UntilTrue => builder
-                .return_type::<bool>()
                 .accumulator(|_, _, value| match value.get() {
                     Ok(true) => ControlFlow::Break(value.clone()),
                     _ => ControlFlow::Continue(value.clone()),
                 })
                 .build(),
-            Answer::First(type_of) => builder
-                .return_type_from(type_of())
+            Answer::First(_) => builder
                 .accumulator(|_, _, value| ControlFlow::Break(value.clone()))
                 .build(),
         }
     }
 
-    /// Whether this inner element has the signal, with as many arguments. Another version's may differ.
+    fn answer_type(&self) -> glib::Type {
+        match self.answer {
+            Answer::Nothing => glib::Type::UNIT,
+            Answer::Last(type_of) | Answer::First(type_of) => type_of(),
+            Answer::UntilTrue => glib::Type::BOOL,
+        }
+    }
+
+    /// Whether this inner element has the signal, as we know it. Another version's may differ.
     fn is_of(&self, inner: &gst::Element) -> bool {
         SignalId::lookup(self.name, inner.type_()).is_some_and(|id| {
             let query = id.query();
-            let answers = query.return_type().type_() != glib::Type::UNIT;
             query.param_types().len() == self.params.len()
-                && answers == !matches!(self.answer, Answer::Nothing)
+                && query.return_type().type_() == self.answer_type()
         })
     }
 
@@ -117,15 +124,17 @@ impl Forwarded {
         let own = Arc::new(OnceLock::new());
         let handler = own.clone();
         let id = inner.connect(self.name, false, move |values| {
-            let outer = outer.upgrade().filter(|outer| has_handlers(outer, self.name));
-            let answer = outer.and_then(|outer| self.emit(&outer, values.get(1..).unwrap_or_default()));
+            let answer = outer
+                .upgrade()
+                .and_then(|outer| self.emit(&outer, values.get(1..).unwrap_or_default()));
+            let none = || Some(glib::Value::from_type(self.answer_type()));
             match self.answer {
                 Answer::Nothing => None,
-                Answer::Last(type_of) => Some(answer.unwrap_or_else(|| glib::Value::from_type(type_of()))),
-                Answer::UntilTrue => Some(answer.unwrap_or_else(|| false.to_value())),
+                Answer::Last(_) | Answer::UntilTrue => answer.or_else(none),
                 Answer::First(_) => answer
                     .filter(|value| !is_nothing(value))
-                    .or_else(|| without(handler.get(), self.name, values)),
+                    .or_else(|| without(handler.get(), self.name, values))
+                    .or_else(none),
             }
         });
         let _ = own.set(id);
