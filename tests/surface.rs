@@ -68,11 +68,11 @@ impl Pair {
     }
 }
 
-/// The webrtcsink inside one of ours. A source's comes and goes; its properties are held by one that is not to be seen.
+/// The webrtcsink or webrtcsrc inside one of ours. A source's comes and goes, and while it is not connected its
+/// properties are held by one that is not to be seen.
 pub fn inside(ours: &gst::Element) -> Option<gst::Element> {
-    ours.downcast_ref::<gst::Bin>()
-        .unwrap()
-        .children()
+    let children = ours.downcast_ref::<gst::Bin>().unwrap().children();
+    children
         .into_iter()
-        .next()
+        .find(|child| child.find_property("signaller").is_some())
 }

@@ -9,6 +9,7 @@ use gst_video::prelude::NavigationExt;
 use gststreamiumpay::gate::TrackKind::Video;
 
 use crate::common::webrtc::{Consumer, PATIENCE, Provider, RAW_VIDEO, run};
+use crate::inside;
 
 /// The keys that reach the sources of a broadcast.
 fn keys(sink: &gst::Element) -> Receiver<String> {
@@ -82,12 +83,7 @@ fn a_source_pads_properties_are_the_inner_pads() {
         consumer.expect(Video, 1);
         let proxy = consumer.source.dynamic_cast_ref::<gst::ChildProxy>().unwrap();
         let ours = proxy.child_property::<Option<String>>("video_0::msid");
-        let inner = consumer
-            .source
-            .downcast_ref::<gst::Bin>()
-            .unwrap()
-            .children()
-            .remove(0);
+        let inner = inside(&consumer.source).unwrap();
         let theirs = inner
             .static_pad("video_0")
             .unwrap()
