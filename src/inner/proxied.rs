@@ -146,13 +146,26 @@ impl Proxied {
         }
         let before = inner.property_value(name);
         inner.set_property_from_value(name, &value);
-        if matches!(self.kind, Kind::Strings) && strings(&inner.property_value(name)) != strings(&value) {
-            // webrtcsrc leaves out codecs that it does not know, and says nothing.
+        let dropped = self.dropped(inner, &value);
+        if !dropped.is_empty() {
             inner.set_property_from_value(name, &before);
-            let given = strings(&value).unwrap_or_default().join(", ");
-            return Err(format!("{name} has what is not known here: {given}"));
+            return Err(format!(
+                "{name} can't have {}: it is not known",
+                dropped.join(", ")
+            ));
         }
         Ok(())
+    }
+
+    /// What the inner element has left out of an array and said nothing, as webrtcsrc does with unknown codecs.
+    fn dropped(&self, inner: &gst::Element, value: &glib::Value) -> Vec<String> {
+        if !matches!(self.kind, Kind::Strings) {
+            return Vec::new();
+        }
+        let taken = strings(&inner.property_value(self.name)).unwrap_or_default();
+        let mut given = strings(value).unwrap_or_default();
+        given.retain(|one| !taken.contains(one));
+        given
     }
 
     /// The inner element's value, or the default where there is no inner element, or it has no such property.
