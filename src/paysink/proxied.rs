@@ -7,14 +7,21 @@ use super::proxied_servers::SERVERS;
 use crate::inner::{Kind, LeftOut, Part, Proxied, Table, When};
 
 /// See [`Table`].
-pub static TABLE: Table = Table(&[MEDIA, SERVERS, STATS]);
+pub static TABLE: Table = Table(&[MEDIA, SERVERS]);
 
 /// See [`LeftOut`].
-pub static LEFT_OUT: &[LeftOut] = &[LeftOut {
-    part: Part::Property,
-    name: "meta",
-    why: "the sink has its own, into which the stream's name is merged",
-}];
+pub static LEFT_OUT: &[LeftOut] = &[
+    LeftOut {
+        part: Part::Property,
+        name: "meta",
+        why: "the sink has its own, into which the stream's name is merged",
+    },
+    LeftOut {
+        part: Part::Property,
+        name: "stats",
+        why: "the sink has its own, with webrtcsink's beside",
+    },
+];
 
 /// What is sent, and how.
 static MEDIA: &[Proxied] = &[
@@ -290,28 +297,3 @@ static MEDIA: &[Proxied] = &[
     )
     .when(When::Never),
 ];
-
-/// What comes back.
-static STATS: &[Proxied] = &[
-    /**
-     * GstStreamiumPaySink:stats:
-     *
-     * Statistics of webrtcsink: a structure with a field for each session, named by its id. See webrtcsink and
-     * webrtcbin for what is in them. Must not be read in a handler of the signals that docs/elements.md names.
-     * Read-only.
-     *
-     * Since: 0.1
-     */
-    Proxied::new(
-        "stats",
-        "Statistics",
-        "Statistics of all sessions",
-        Kind::Structure,
-    )
-    .when(When::Never),
-];
-
-/// webrtcsink's statistics. Takes its locks: never from one of its callbacks.
-pub fn stats(inner: &gst::Element) -> Option<gst::Structure> {
-    TABLE.read(inner, "stats")
-}

@@ -10,13 +10,14 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use super::StreamiumPaySink;
+use super::{StreamiumPaySink, own_signals};
 use crate::inner::{Answer, Forwarded, Signals};
 
 /// Those of webrtcsink's, see [`Signals`]. What a handler must not do is in docs/elements.md.
 pub static TABLE: Signals = Signals(&[
     /**
      * GstStreamiumPaySink::consumer-added:
+     * @element: the streamiumpaysink
      * @consumer_id: (type utf8): the consumer's id at the signalling server
      * @webrtcbin: the new webrtcbin, in READY
      *
@@ -32,6 +33,7 @@ pub static TABLE: Signals = Signals(&[
     },
     /**
      * GstStreamiumPaySink::consumer-pipeline-created:
+     * @element: the streamiumpaysink
      * @consumer_id: (type utf8): the consumer's id at the signalling server
      * @pipeline: the consumer's pipeline, still empty
      *
@@ -47,6 +49,7 @@ pub static TABLE: Signals = Signals(&[
     },
     /**
      * GstStreamiumPaySink::consumer-removed:
+     * @element: the streamiumpaysink
      * @consumer_id: (type utf8): the consumer's id at the signalling server
      * @webrtcbin: its webrtcbin
      *
@@ -61,6 +64,7 @@ pub static TABLE: Signals = Signals(&[
     },
     /**
      * GstStreamiumPaySink::encoder-setup:
+     * @element: the streamiumpaysink
      * @consumer_id: (type utf8): the consumer's id, or "discovery" if no consumer gets what it encodes
      * @pad_name: (type utf8): our sink pad that it encodes
      * @encoder: the new encoder
@@ -82,6 +86,7 @@ pub static TABLE: Signals = Signals(&[
     },
     /**
      * GstStreamiumPaySink::payloader-setup:
+     * @element: the streamiumpaysink
      * @consumer_id: (type utf8): the consumer's id, or "discovery" if no consumer gets what it payloads
      * @pad_name: (type utf8): our sink pad that it is for
      * @payloader: the new payloader
@@ -103,6 +108,7 @@ pub static TABLE: Signals = Signals(&[
     },
     /**
      * GstStreamiumPaySink::request-encoded-filter:
+     * @element: the streamiumpaysink
      * @consumer_id: (type utf8) (nullable): the consumer's id, or NULL if no consumer gets what is filtered
      * @pad_name: (type utf8): our sink pad
      * @encoded_caps: the caps of what is encoded
@@ -121,6 +127,7 @@ pub static TABLE: Signals = Signals(&[
     },
     /**
      * GstStreamiumPaySink::define-encoder-bitrates:
+     * @element: the streamiumpaysink
      * @consumer_id: (type utf8): the consumer's id
      * @overall_bitrate: what there is to share among its encoders, in bit/s
      * @bitrates: a gint for each sink pad: the encoder's bitrate in bit/s, if it is left at that
@@ -138,6 +145,7 @@ pub static TABLE: Signals = Signals(&[
     },
     /**
      * GstStreamiumPaySink::configure-mitigation-caps:
+     * @element: the streamiumpaysink
      * @pad_name: (type utf8): our sink pad
      * @video_info: what comes in there
      * @bitrate: the encoder's new bitrate, in bit/s
@@ -163,8 +171,13 @@ pub static TABLE: Signals = Signals(&[
 ]);
 
 pub fn signals() -> &'static [Signal] {
-    static SIGNALS: LazyLock<Vec<Signal>> =
-        LazyLock::new(|| TABLE.specs().chain(actions()).chain(own()).collect());
+    static SIGNALS: LazyLock<Vec<Signal>> = LazyLock::new(|| {
+        TABLE
+            .specs()
+            .chain(actions())
+            .chain(own_signals::declarations())
+            .collect()
+    });
     &SIGNALS
 }
 
@@ -173,6 +186,7 @@ fn actions() -> Vec<Signal> {
     vec![
         /**
          * GstStreamiumPaySink::get-sessions:
+         * @element: the streamiumpaysink
          *
          * As of webrtcsink: an action signal.
          *
@@ -200,9 +214,4 @@ fn sessions(values: &[glib::Value]) -> Vec<String> {
         .and_then(|element| element.imp().inner())
         .filter(|inner| glib::subclass::SignalId::lookup(GET_SESSIONS, inner.type_()).is_some())
         .map_or_else(Vec::new, |inner| inner.emit_by_name(GET_SESSIONS, &[]))
-}
-
-/// Those that webrtcsink does not have.
-fn own() -> Vec<Signal> {
-    Vec::new()
 }

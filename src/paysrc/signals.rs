@@ -9,12 +9,14 @@ use glib::subclass::Signal;
 use gst::glib;
 use gst::prelude::*;
 
+use super::own_signals;
 use crate::inner::{Answer, Forwarded, Signals};
 
 /// Those of webrtcsrc's, see [`Signals`]. What a handler must not do is in docs/elements.md.
 pub static TABLE: Signals = Signals(&[
     /**
      * GstStreamiumPaySrc::request-encoded-filter:
+     * @element: the streamiumpaysrc
      * @producer_id: (type utf8) (nullable): the provider's id at the signalling server
      * @pad_name: (type utf8): our source pad
      * @allowed_caps: (nullable): what may come out there
@@ -34,11 +36,7 @@ pub static TABLE: Signals = Signals(&[
 ]);
 
 pub fn signals() -> &'static [Signal] {
-    static SIGNALS: LazyLock<Vec<Signal>> = LazyLock::new(|| TABLE.specs().chain(own()).collect());
+    static SIGNALS: LazyLock<Vec<Signal>> =
+        LazyLock::new(|| TABLE.specs().chain(own_signals::declarations()).collect());
     &SIGNALS
-}
-
-/// Those that webrtcsrc does not have.
-fn own() -> Vec<Signal> {
-    Vec::new()
 }
