@@ -20,7 +20,7 @@ use crate::network::Cable;
 
 /// A signalling server in a process of its own: that of another stream.
 pub fn server(dir: &Path, port: u16) -> Launched {
-    let server = Launched::start(
+    let mut server = Launched::start(
         &["-e"],
         &format!(
             "streamiumpaysink name=sink stun-server=none stream-name=other network=regtest data-dir={} \
@@ -29,6 +29,7 @@ pub fn server(dir: &Path, port: u16) -> Launched {
             dir.join("server").display()
         ),
     );
+    server.link();
     wait_for_port(port);
     server
 }
