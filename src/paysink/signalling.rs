@@ -6,7 +6,7 @@ use gst::glib;
 
 use crate::inner::{Relay, RelayEvent, ServerAddress, Signaller};
 
-/// What there is of it. With a signaller of another kind (WHIP, say), which has no such server, there is nothing.
+/// What there is of it. With a signaller of another kind, which has no such server, there is nothing.
 #[derive(Default)]
 pub struct Signalling(Mutex<Option<Running>>);
 
@@ -64,7 +64,8 @@ impl Signalling {
             return;
         };
         running.signaller.disconnect(running.handler);
-        running.signaller.set_uri(&lock(&running.uri));
+        let uri = lock(&running.uri).clone();
+        running.signaller.set_uri(&uri);
         drop(running.relay);
     }
 }
