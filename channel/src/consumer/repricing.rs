@@ -138,15 +138,20 @@ impl ConsumerSession {
         Ok(())
     }
 
-    /// Counts at the rate that is in force, or at one that it has agreed to, if that is dearer.
+    /// The rate it counts at: that in force, or one that it has taken, if that is dearer. Zero for a free stream, and
+    /// before there are terms.
+    pub fn rate(&self) -> Rate {
+        let accepted = self.repricing.accepted.map(|offer| offer.rate);
+        let terms = self.state.terms().map(|terms| terms.rate);
+        terms.map_or(Rate::default(), |rate| rate.max(accepted.unwrap_or_default()))
+    }
+
+    /// Counts at that rate from now on.
     pub(super) fn reckon(&mut self, now: Duration) {
         self.count(now);
-        let accepted = self
-            .repricing
-            .accepted
-            .map_or(Rate::default(), |offer| offer.rate);
+        let rate = self.rate();
         if let State::Open(open) = &mut self.state {
-            open.purse.set_rate(open.terms.rate.max(accepted), now);
+            open.purse.set_rate(rate, now);
         }
     }
 }

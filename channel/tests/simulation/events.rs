@@ -58,6 +58,7 @@ pub enum Mishap {
     Pause,
     Budget,
     StopAndReturn,
+    Reprice,
 }
 
 #[derive(Default)]
