@@ -231,10 +231,7 @@ impl World {
 
     /// The broadcaster sets another rate; now and then one that the consumer does not pay.
     fn reprice(&mut self) {
-        let (old, first) = (
-            self.provider.rate.msat_per_s(),
-            self.conditions.rate.msat_per_s(),
-        );
+        let (old, first) = (self.provider.rate.msat_per_s(), self.conditions.rate.msat_per_s());
         let rate = match self.dice.percent(10) {
             true => MAX_RATE.msat_per_s() + 1,
             false => self.dice.pick(&[old / 10, old / 2, old * 2, first]),
