@@ -208,7 +208,11 @@ fn a_provider_that_changes_its_rate_and_sends_nothing_gets_two_windows_of_what_w
         let rate = if number % 2 == 0 { 400_000 } else { 10_000 };
         let text = offered(&pair, number, rate);
         let sent = tell(&mut pair, &text);
-        assert!(answers(&sent, "accept-rate"), "offer {number}: {sent:?} {:?}", pair.consumer_end);
+        assert!(
+            answers(&sent, "accept-rate"),
+            "offer {number}: {sent:?} {:?}",
+            pair.consumer_end
+        );
         let changed = json!({ "type": "rate-changed", "number": number }).to_string();
         tell(&mut pair, &changed);
         for _ in 0..12 {

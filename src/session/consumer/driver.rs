@@ -301,7 +301,8 @@ impl Driver {
                 paid,
                 carried,
                 consumed,
-            } => self.save_paid(outpoint, paid, carried, consumed)?,
+                rate,
+            } => self.save_paid(outpoint, (paid, carried), consumed, rate)?,
             Effect::FreshKeys => self.fresh_keys(),
             // The record is watched from the moment it is saved.
             Effect::Watch { .. } => (),
