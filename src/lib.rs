@@ -16,6 +16,7 @@ use gst::glib;
 mod backup;
 pub mod boottime;
 pub mod chain;
+pub mod config;
 pub mod data_channel;
 mod folder;
 pub mod gate;

@@ -7,6 +7,7 @@ use streamium_channel::blocks::{RefundDelay, RefundDelayError};
 use streamium_channel::link::{LinkError, StreamNameError};
 
 use crate::chain::{ServerUrlError, parse_proxy, parse_servers};
+use crate::config::ConfigError;
 use crate::session::ChainConfig;
 use crate::settle::PayoutError;
 
@@ -52,6 +53,8 @@ pub enum SettingsError {
     BadUri(LinkError),
     #[error("{0}.")]
     BadProxied(String),
+    #[error("{0}.")]
+    Config(ConfigError),
     #[error("{0}.")]
     Inner(String),
 }

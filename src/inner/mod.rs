@@ -9,6 +9,7 @@
 mod proxied;
 mod resolve;
 mod signaller;
+mod signals;
 
 use std::sync::{LazyLock, Once};
 
@@ -18,6 +19,7 @@ use gst::prelude::*;
 pub use proxied::{Kind, Proxied, Refused, Table};
 pub use resolve::{NAME_FIELD, ProducerEvent, Resolver, named_meta};
 pub use signaller::Signaller;
+pub use signals::{Forwarded, Signals, TypeOf};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(

@@ -17,8 +17,9 @@ use super::properties::{self, Status};
 use super::sessions::{ClosedHooks, ProviderHooks, Sessions};
 use super::settings::{Checked, Settings, validate};
 use super::signalling::{Loss, Signalling};
-use super::{CAT, proxied, templates};
+use super::{CAT, proxied, signals, templates};
 use crate::backup::Seedling;
+use crate::config::{self, ConfigError};
 use crate::folder;
 use crate::gate::{KeyFrameLimiter, TrackKind};
 use crate::inner::{self, Refused, Signaller, named_meta};
@@ -45,6 +46,8 @@ pub struct StreamiumPaySink {
     status: Mutex<Status>,
     /// What a proxied property could not take; reported when the element starts.
     refused: Refused,
+    /// What of the environment or the configuration file can't be used; reported likewise.
+    config_error: OnceLock<ConfigError>,
     /// Hooks that somebody has set; else the rate decides.
     hooks: Mutex<Option<Arc<dyn ProviderHooks>>>,
     sessions: Sessions,
@@ -68,6 +71,10 @@ impl ObjectSubclass for StreamiumPaySink {
 impl ObjectImpl for StreamiumPaySink {
     fn properties() -> &'static [glib::ParamSpec] {
         properties::specs()
+    }
+
+    fn signals() -> &'static [glib::subclass::Signal] {
+        signals::signals()
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
@@ -104,6 +111,9 @@ impl ObjectImpl for StreamiumPaySink {
         }
         let _ = self.inner.set(made);
         self.update_meta();
+        if let Err(error) = config::apply(obj.upcast_ref(), "streamiumpaysink", properties::specs()) {
+            let _ = self.config_error.set(error);
+        }
     }
 }
 
@@ -228,38 +238,6 @@ impl BinImpl for StreamiumPaySink {
     }
 }
 
-impl ChildProxyImpl for StreamiumPaySink {
-    fn child_by_index(&self, index: u32) -> Option<glib::Object> {
-        let index = usize::try_from(index).ok()?;
-        self.obj()
-            .children()
-            .into_iter()
-            .nth(index)
-            .map(|child| child.upcast())
-    }
-
-    fn children_count(&self) -> u32 {
-        u32::try_from(self.obj().children().len()).unwrap_or(u32::MAX)
-    }
-
-    fn child_by_name(&self, name: &str) -> Option<glib::Object> {
-        if name == "signaller" {
-            return self
-                .inner
-                .get()?
-                .as_ref()
-                .ok()
-                .map(|(_, signaller)| signaller.object().clone());
-        }
-        // The pads, as webrtcsink has it, and what is in the bin, as any bin has it.
-        let pad = self
-            .obj()
-            .static_pad(name)
-            .map(|pad| pad.upcast::<glib::Object>());
-        pad.or_else(|| self.obj().by_name(name).map(|child| child.upcast()))
-    }
-}
-
 impl StreamiumPaySink {
     pub fn set_hooks(&self, hooks: Arc<dyn ProviderHooks>) {
         *lock(&self.hooks) = Some(hooks.clone());
@@ -285,8 +263,12 @@ impl StreamiumPaySink {
         }
     }
 
-    fn inner(&self) -> Option<&gst::Element> {
+    pub(super) fn inner(&self) -> Option<&gst::Element> {
         self.inner.get()?.as_ref().ok().map(|(sink, _)| sink)
+    }
+
+    pub(super) fn signaller(&self) -> Option<&Signaller> {
+        self.inner.get()?.as_ref().ok().map(|(_, signaller)| signaller)
     }
 
     fn make_inner(&self) -> Inner {
@@ -342,6 +324,9 @@ impl StreamiumPaySink {
         }
         if let Some(reason) = self.refused.reason() {
             return Err(SettingsError::BadProxied(reason));
+        }
+        if let Some(error) = self.config_error.get() {
+            return Err(SettingsError::Config(error.clone()));
         }
         *lock(&self.checked) = Some(validate(&lock(&self.settings).clone())?);
         Ok(())

@@ -13,6 +13,7 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
+mod children;
 mod errors;
 mod imp;
 mod payments;
@@ -21,6 +22,7 @@ pub mod proxied;
 mod sessions;
 mod settings;
 mod signalling;
+pub mod signals;
 mod templates;
 
 pub use properties::Status;

@@ -16,8 +16,9 @@ use super::payments::{self, PaymentHooks};
 use super::properties::{self, Status};
 use super::session::ConsumerHooks;
 use super::settings::{Settings, validate};
-use super::{CAT, pads, proxied, templates};
+use super::{CAT, pads, proxied, signals, templates};
 use crate::backup::Seedling;
+use crate::config::{self, ConfigError};
 use crate::folder;
 use crate::inner::{self, Refused, Signaller};
 use crate::session::consumer::{ConsumerHandle, ConsumerOptions};
@@ -37,6 +38,8 @@ pub struct StreamiumPaySrc {
     status: Mutex<Status>,
     /// What a proxied property could not take; reported when the element starts.
     refused: Refused,
+    /// What of the environment or the configuration file can't be used; reported likewise.
+    config_error: OnceLock<ConfigError>,
     hooks: Mutex<Option<Arc<dyn ConsumerHooks>>>,
     /// What the settings mean, from READY on.
     options: Mutex<Option<ConsumerOptions>>,
@@ -58,6 +61,10 @@ impl ObjectSubclass for StreamiumPaySrc {
 impl ObjectImpl for StreamiumPaySrc {
     fn properties() -> &'static [glib::ParamSpec] {
         properties::specs()
+    }
+
+    fn signals() -> &'static [glib::subclass::Signal] {
+        signals::signals()
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
@@ -99,6 +106,9 @@ impl ObjectImpl for StreamiumPaySrc {
             gst::warning!(CAT, imp = self, "{reason}");
         }
         let _ = self.template.set(made);
+        if let Err(error) = config::apply(obj.upcast_ref(), "streamiumpaysrc", properties::specs()) {
+            let _ = self.config_error.set(error);
+        }
     }
 
     fn dispose(&self) {
@@ -201,24 +211,6 @@ impl BinImpl for StreamiumPaySrc {
     }
 }
 
-impl ChildProxyImpl for StreamiumPaySrc {
-    fn child_by_index(&self, index: u32) -> Option<glib::Object> {
-        (index == 0).then(|| self.signaller()).flatten()
-    }
-
-    fn children_count(&self) -> u32 {
-        1
-    }
-
-    fn child_by_name(&self, name: &str) -> Option<glib::Object> {
-        if name == "signaller" {
-            self.signaller()
-        } else {
-            None
-        }
-    }
-}
-
 impl URIHandlerImpl for StreamiumPaySrc {
     const URI_TYPE: gst::URIType = gst::URIType::Src;
 
@@ -289,7 +281,7 @@ impl StreamiumPaySrc {
         self.template.get()?.as_ref().ok()
     }
 
-    fn signaller(&self) -> Option<glib::Object> {
+    pub(super) fn signaller(&self) -> Option<glib::Object> {
         Signaller::of(self.template()?).map(|signaller| signaller.object().clone())
     }
 
@@ -300,6 +292,9 @@ impl StreamiumPaySrc {
         }
         if let Some(reason) = self.refused.reason() {
             return Err(SettingsError::BadProxied(reason));
+        }
+        if let Some(error) = self.config_error.get() {
+            return Err(SettingsError::Config(error.clone()));
         }
         let settings = lock(&self.settings).clone();
         *lock(&self.options) = Some(validate(&settings)?);

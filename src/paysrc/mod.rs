@@ -14,6 +14,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 mod attempt;
+mod children;
 mod control;
 mod ending;
 mod imp;
@@ -25,6 +26,7 @@ mod properties;
 pub mod proxied;
 mod session;
 mod settings;
+pub mod signals;
 mod templates;
 mod watch;
 mod worker;
