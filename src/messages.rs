@@ -21,27 +21,34 @@ pub fn post_info(element: &impl IsA<gst::Element>, text: &str) {
 
 /// Posts an element message for programs: a structure called `streamium-pay/<name>` with these fields.
 pub fn post_element(element: &impl IsA<gst::Element>, name: &str, fields: &[(&str, glib::SendValue)]) {
-    let element = element.as_ref();
     let mut structure = gst::Structure::new_empty(format!("streamium-pay/{name}"));
     for (field, value) in fields {
         structure.set_value(*field, value.clone());
     }
+    post_structure(element.as_ref(), structure);
+}
+
+fn post_structure(element: &gst::Element, structure: gst::Structure) {
     let _ = element.post_message(gst::message::Element::builder(structure).src(element).build());
+}
+
+/// A report for programs.
+pub fn structure(report: &Report) -> gst::Structure {
+    let mut structure = gst::Structure::new_empty(format!("streamium-pay/{}", report.name));
+    for (name, field) in &report.fields {
+        let value = match field {
+            Field::Text(text) => text.to_send_value(),
+            Field::Number(number) => number.to_send_value(),
+            Field::Flag(flag) => flag.to_send_value(),
+        };
+        structure.set_value(*name, value);
+    }
+    structure
 }
 
 /// Posts what a driver reports: as element message, and in words where it has some.
 pub fn post_report(element: &impl IsA<gst::Element>, report: &Report) {
-    let value = |field: &Field| match field {
-        Field::Text(text) => text.to_send_value(),
-        Field::Number(number) => number.to_send_value(),
-        Field::Flag(flag) => flag.to_send_value(),
-    };
-    let fields: Vec<_> = report
-        .fields
-        .iter()
-        .map(|(name, field)| (*name, value(field)))
-        .collect();
-    post_element(element, report.name, &fields);
+    post_structure(element.as_ref(), structure(report));
     let Some(text) = &report.text else { return };
     match report.severity {
         Severity::Info => post_info(element, text),

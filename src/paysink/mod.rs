@@ -19,6 +19,7 @@ mod imp;
 mod payments;
 mod properties;
 pub mod proxied;
+mod repricing;
 mod sessions;
 mod settings;
 mod signalling;

@@ -137,7 +137,7 @@ fn paid(settings: &Settings, network: Network) -> Result<Option<PaidOptions>, Se
     };
     let millis = |ms: u32| Duration::from_millis(ms.into());
     let opening = settings.opening_sat;
-    Ok(Some(PaidOptions {
+    let paid = PaidOptions {
         rate: Rate::new(settings.rate_msat_per_s),
         payout,
         settle: SettlePolicy {
@@ -158,7 +158,9 @@ fn paid(settings: &Settings, network: Network) -> Result<Option<PaidOptions>, Se
         unconfirmed_total: Amount::from_sat(settings.unconfirmed_total_sat),
         max_unpaid_consumers: usize::try_from(settings.max_unpaid_consumers).unwrap_or(usize::MAX),
         funding_timeout: millis(settings.funding_timeout_ms),
-    }))
+    };
+    paid.check_rate().map_err(SettingsError::RateTooHigh)?;
+    Ok(Some(paid))
 }
 
 fn check_order(settings: &Settings) -> Result<(), SettingsError> {

@@ -14,6 +14,7 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 mod attempt;
+mod authorize;
 mod children;
 mod control;
 mod ending;

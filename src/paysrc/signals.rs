@@ -6,6 +6,7 @@ use glib::subclass::Signal;
 use gst::glib;
 use gst::prelude::*;
 
+use super::authorize;
 use crate::inner::{Forwarded, Signals};
 
 /// Those of webrtcsrc's, see [`Signals`].
@@ -22,5 +23,5 @@ pub fn signals() -> &'static [Signal] {
 
 /// Those that webrtcsrc does not have.
 fn own() -> Vec<Signal> {
-    Vec::new()
+    vec![authorize::signal()]
 }

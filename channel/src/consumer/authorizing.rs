@@ -28,6 +28,11 @@ impl Agreed {
         }
     }
 
+    /// The rate that was agreed to.
+    pub const fn rate(&self) -> Rate {
+        self.rate
+    }
+
     /// Whether these are no other terms. Who goes on with an open channel makes no first payment, which may be another
     /// now since it follows the chain's fees.
     fn covers(&self, terms: &Terms, resuming: bool) -> bool {

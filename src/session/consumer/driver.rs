@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use bitcoin::Amount;
 use streamium_channel::consumer::{
-    ConsumerEffect as Effect, ConsumerEnd, ConsumerIdentity, ConsumerNotice, ConsumerSession,
+    Agreed, ConsumerEffect as Effect, ConsumerEnd, ConsumerIdentity, ConsumerNotice, ConsumerSession,
 };
 use streamium_channel::handshake::Bytes32;
 use streamium_channel::message::{GateState, encode};
 use streamium_channel::money::Rate;
 
+use super::authorizing::{Asked, Asking};
 use super::money::{Money, throw_away_keys};
 use super::notices;
 use super::{ConsumerOptions, ConsumerStatus, Event, StatusHandler};
@@ -55,6 +56,11 @@ pub struct Driver {
     clock: Clock,
     report: ReportHandler,
     status: StatusHandler,
+    /// Where there is an application that decides.
+    pub(super) asking: Option<Asking>,
+    pub(super) asked: Option<Asked>,
+    /// What it has agreed to in this run.
+    pub(super) agreed: Option<Agreed>,
     stopping: Option<(Sender<()>, Duration)>,
 }
 
@@ -63,8 +69,8 @@ impl Driver {
         options: ConsumerOptions,
         money: Option<Money>,
         clock: Clock,
-        report: ReportHandler,
-        status: StatusHandler,
+        (report, status): (ReportHandler, StatusHandler),
+        asking: Option<Asking>,
     ) -> Self {
         Self {
             options,
@@ -77,6 +83,9 @@ impl Driver {
             clock,
             report,
             status,
+            asking,
+            asked: None,
+            agreed: None,
             stopping: None,
         }
     }
@@ -93,6 +102,11 @@ impl Driver {
 
     pub fn say(&self, report: Report) {
         (self.report)(report);
+    }
+
+    /// The present connection.
+    pub(super) fn live_id(&self) -> Option<String> {
+        self.live.as_ref().map(|live| live.id.clone())
     }
 
     pub fn rate(&self) -> Rate {
@@ -152,6 +166,7 @@ impl Driver {
                 self.options.policy.budget = budget;
                 self.with_session(|session| session.set_budget(budget, now));
             }
+            Event::Authorized { id, question, yes } => self.authorized(&id, question, yes),
             Event::Chain(event) => self.chain_event(event),
             Event::Stop { done } => {
                 self.stopping = Some((done, now.saturating_add(STOP_LIMIT)));
@@ -261,7 +276,7 @@ impl Driver {
 
     /// An own failure: nothing has been locked that is not on record.
     pub(super) fn fail(&mut self, words: &str) {
-        self.say(notices::ended(&ConsumerEnd::Failed(words.to_owned())));
+        self.say(notices::ended(&ConsumerEnd::Failed(words.to_owned()), self.paid));
         if let Some(live) = self.live.take() {
             live.peer.end();
         }
@@ -287,6 +302,7 @@ impl Driver {
                     let _ = live.peer.send(&text);
                 }
             }
+            Effect::Authorize { question, terms } => self.authorize(question, terms)?,
             Effect::AwaitFunds { capacity, fee_rate } => self.await_funds(capacity, fee_rate)?,
             Effect::BuildCommitment {
                 contract,
@@ -329,6 +345,7 @@ impl Driver {
                     self.set_status(ConsumerStatus::State("playing"));
                 }
             }
+            ConsumerNotice::Rate { new, .. } => self.rate = *new,
             ConsumerNotice::Opening { .. } => self.set_status(ConsumerStatus::State("opening")),
             ConsumerNotice::Paid { added, .. } => {
                 self.paid = self.paid.checked_add(*added).unwrap_or(Amount::MAX_MONEY);
@@ -381,7 +398,7 @@ impl Driver {
         if matches!(end, ConsumerEnd::Gone | ConsumerEnd::Disconnected) {
             return self.lost(&end);
         }
-        self.say(notices::ended(&end));
+        self.say(notices::ended(&end, self.paid));
         if let Some(live) = &self.live {
             live.peer.end();
         }

@@ -26,6 +26,7 @@ impl Driver {
             spent: spent.unwrap_or(Amount::MAX_MONEY),
             resumable: self.resumable(money),
             tolerated: money.tolerated,
+            agreed: self.agreed.clone(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The consumer's driver: its one session, its wallet, its chain, its store and its refunds, in one thread.
 
+mod authorizing;
 mod channels;
 mod driver;
 mod funding;
@@ -19,6 +20,8 @@ use super::{ChainConfig, Clock, ConsumerPeer, PeerEvent, ReportHandler};
 use crate::chain::{ChainEvent, ChainStartError};
 use crate::store::{Lease, Role, Store, StoreError};
 use crate::wallet::{Wallet, WalletError};
+use authorizing::Asking;
+pub use authorizing::Authorizer;
 use driver::Driver;
 use money::Money;
 
@@ -75,6 +78,12 @@ pub(crate) enum Event {
     },
     Playing(bool),
     Budget(Amount),
+    /// The application's answer to a question of this connection's session.
+    Authorized {
+        id: String,
+        question: u32,
+        yes: bool,
+    },
     Chain(ChainEvent),
     /// End the session, wait a moment for the provider's settlement, then say so.
     Stop {
@@ -89,11 +98,13 @@ pub struct ConsumerHandle {
 
 impl ConsumerHandle {
     /// Opens what has to be open (store, wallet) and starts the thread. Waits for the disk, not for the network.
+    /// Without an `authorizer` whatever is within the policy is agreed to.
     pub fn start(
         options: ConsumerOptions,
         clock: Clock,
         report: ReportHandler,
         status: StatusHandler,
+        authorizer: Option<Authorizer>,
     ) -> Result<Self, ConsumerStartError> {
         let (events, receiver) = channel();
         let (lease, money) = match &options.chain {
@@ -114,7 +125,11 @@ impl ConsumerHandle {
             }
             None => (None, None),
         };
-        let driver = Driver::new(options, money, clock, report, status);
+        let asking = authorizer.map(|authorizer| Asking {
+            authorizer,
+            events: events.clone(),
+        });
+        let driver = Driver::new(options, money, clock, (report, status), asking);
         std::thread::Builder::new()
             .name("streamium-consumer".into())
             .spawn(move || {

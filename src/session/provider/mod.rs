@@ -6,6 +6,7 @@ mod lasting;
 mod live;
 mod money;
 mod notices;
+mod repricing;
 mod room;
 mod settling;
 mod unseen;
@@ -25,6 +26,7 @@ use crate::settle::{Payout, SettlePolicy};
 use crate::store::{Lease, Role, Store, StoreError};
 use crate::wallet::{Seed, SeedError};
 use driver::Driver;
+pub use repricing::RateTooHigh;
 
 /// What a broadcaster has set, checked.
 #[derive(Clone, Debug)]
@@ -84,6 +86,8 @@ pub(crate) enum Event {
     Removed {
         id: String,
     },
+    /// The rate has been changed.
+    Rate(Rate),
     Chain(ChainEvent),
     /// Close and settle what can be settled, then say so.
     Stop {
