@@ -206,6 +206,20 @@ impl Reports {
     }
 }
 
+impl Reports {
+    /// True if nothing of this name comes for so long.
+    pub fn quiet_for(&mut self, name: &str, time: Duration) -> bool {
+        let end = Instant::now() + time;
+        while let Ok(report) = self
+            .receiver
+            .recv_timeout(end.saturating_duration_since(Instant::now()))
+        {
+            self.seen.push(report);
+        }
+        self.seen.iter().all(|report| report.name != name)
+    }
+}
+
 pub fn text(report: &Report, name: &str) -> String {
     match report.fields.iter().find(|(field, _)| *field == name) {
         Some((_, Field::Text(text))) => text.clone(),
