@@ -53,6 +53,10 @@ impl Note {
         self.get(field)
     }
 
+    pub fn flag(&self, field: &str) -> bool {
+        self.get(field)
+    }
+
     fn get<T: for<'a> gst::glib::value::FromValue<'a> + 'static>(&self, field: &str) -> T {
         let fields = self
             .fields

@@ -189,7 +189,8 @@ impl PaidConsumer {
         consumer
     }
 
-    fn prepare(link: &str, settings: &str) -> Self {
+    /// Not running yet.
+    pub fn prepare(link: &str, settings: &str) -> Self {
         let launch = format!("streamiumpaysrc uri=\"{link}\" stun-server=none network=regtest {settings}");
         let source = gst::parse::launch(&launch).unwrap();
         let pipeline = gst::Pipeline::new();
