@@ -4,6 +4,7 @@ mod common;
 
 use common::pair::{Pair, consumer_identity};
 use common::*;
+use std::time::Duration;
 use streamium_channel::bitcoin::Amount;
 use streamium_channel::consumer::{ConsumerEnd, ConsumerNotice, ConsumerPolicy, Refusal};
 use streamium_channel::liveness::GONE_AFTER;
@@ -113,6 +114,22 @@ fn a_window_at_the_new_rate_is_paid_before_it_is_debited() {
         Rate::new(OLD),
         "it has not read the answer yet"
     );
+}
+
+#[test]
+fn until_the_provider_says_so_the_dearer_rate_counts() {
+    for (new, meanwhile) in [(300_000, 300_000), (20_000, OLD)] {
+        let mut pair = playing();
+        pair.latency = seconds(1);
+        pair.set_rate(new);
+        pair.until("the answer", |pair| sent(pair, "accept-rate") > 0);
+        assert_eq!(rates(&pair), (OLD, meanwhile));
+        pair.until("the change", |pair| pair.provider.rate() == Rate::new(new));
+        assert_eq!(rates(&pair), (new, meanwhile));
+        pair.run(seconds(1) + Duration::from_millis(100));
+        assert_eq!(rates(&pair), (new, new));
+        assert!(faults(&pair).is_empty());
+    }
 }
 
 #[test]
@@ -390,7 +407,7 @@ fn rates_may_change_while_channels_are_renewed() {
         // At another point of every exchange.
         for _ in 0..10 {
             pair.confirm(1);
-            pair.run(seconds(1) + std::time::Duration::from_millis(50));
+            pair.run(seconds(1) + Duration::from_millis(50));
         }
     }
     assert!(pair.used_up.len() >= 5, "{:?}", pair.used_up);
