@@ -338,7 +338,7 @@ impl StreamiumPaySink {
     fn reprice(&self) {
         let inputs = lock(&self.provider).as_ref().map(ProviderHandle::inputs);
         if let Some(inputs) = inputs {
-            repricing::reprice(&*self.obj(), &self.settings, &self.checked, &inputs);
+            repricing::reprice(&self.obj(), &self.settings, &self.checked, &inputs);
         }
     }
 

@@ -72,22 +72,26 @@ fn a_rate_that_the_links_key_has_not_signed_for_this_session_is_not_taken() {
         ("another number", good.replace("\"number\":1,", "\"number\":2,")),
         ("another time", good.replace("120000", "120001")),
     ];
-    let sessions: [(&str, fn(&mut Terms)); 4] = [
-        ("another provider's nonce", |terms| {
-            terms.provider_nonce = Bytes32::new([9; 32])
-        }),
-        ("another consumer's nonce", |terms| {
-            terms.consumer_nonce = Bytes32::new([9; 32])
-        }),
-        ("another certificate", |terms| {
-            terms.provider_certificate = Bytes32::new([9; 32])
-        }),
-        ("another consumer", |terms| {
-            terms.consumer_certificate = Bytes32::new([9; 32])
-        }),
+    let sessions = [
+        (
+            "another provider's nonce",
+            other(|terms| terms.provider_nonce = Bytes32::new([9; 32])),
+        ),
+        (
+            "another consumer's nonce",
+            other(|terms| terms.consumer_nonce = Bytes32::new([9; 32])),
+        ),
+        (
+            "another certificate",
+            other(|terms| terms.provider_certificate = Bytes32::new([9; 32])),
+        ),
+        (
+            "another consumer",
+            other(|terms| terms.consumer_certificate = Bytes32::new([9; 32])),
+        ),
     ];
-    for (what, change) in sessions {
-        cases.push((what, signed_offer(offer(1, 100), &other(change), &key(IDENTITY))));
+    for (what, terms) in sessions {
+        cases.push((what, signed_offer(offer(1, 100), &terms, &key(IDENTITY))));
     }
     for (what, text) in cases {
         assert_ne!(text, good);

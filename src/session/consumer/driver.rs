@@ -15,7 +15,7 @@ use super::authorizing::{Asked, Asking};
 use super::money::{Money, throw_away_keys};
 use super::notices;
 use super::{ConsumerOptions, ConsumerStatus, Event, StatusHandler};
-use crate::session::{Clock, ConsumerPeer, PeerEvent, Report, ReportHandler, Severity, nonce};
+use crate::session::{Clock, ConsumerPeer, PeerEvent, Report, ReportHandler, nonce};
 
 /// While a session runs, arriving media is looked at this often.
 const MEDIA_INTERVAL: Duration = Duration::from_millis(200);
@@ -33,25 +33,25 @@ const PAID_TEXT_INTERVAL: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection and its session.
-struct Live {
+pub(super) struct Live {
     id: String,
-    peer: Box<dyn ConsumerPeer>,
+    pub(super) peer: Box<dyn ConsumerPeer>,
     since: Duration,
     session: Option<ConsumerSession>,
     /// Its terms have come, and are the link's provider's.
-    verified: bool,
+    pub(super) verified: bool,
 }
 
 pub struct Driver {
     pub(super) options: ConsumerOptions,
     /// Wallet, chain and store; `None` where only free streams can be watched.
     pub(super) money: Option<Money>,
-    live: Option<Live>,
+    pub(super) live: Option<Live>,
     /// The rate of the running session, for words about it.
     rate: Rate,
     playing: bool,
     /// Paid since the start.
-    paid: Amount,
+    pub(super) paid: Amount,
     paid_said: Option<Duration>,
     clock: Clock,
     report: ReportHandler,
@@ -187,21 +187,6 @@ impl Driver {
         }
     }
 
-    /// This is not the link's provider: look for another of the name.
-    fn pass_over(&mut self, why: &str) {
-        let name = &self.options.link.stream;
-        let report = Report::new("refused")
-            .text_field("reason", why)
-            .severity(Severity::Warning);
-        self.say(report.say(format!(
-            "Not the provider of \"{name}\" in the link, nothing was paid: {why}."
-        )));
-        self.set_status(ConsumerStatus::State("resolving"));
-        if let Some(live) = self.live.take() {
-            live.peer.try_next();
-        }
-    }
-
     /// Does something with the session, if there is one, and carries out what follows.
     pub(super) fn with_session(&mut self, act: impl FnOnce(&mut ConsumerSession) -> Vec<Effect>) {
         if let Some(session) = self.live.as_mut().and_then(|live| live.session.as_mut()) {
@@ -272,15 +257,6 @@ impl Driver {
         let mut session = ConsumerSession::new(self.options.policy, identity, past, suggested, self.now());
         let _ = session.set_playing(self.playing, self.now());
         Ok(session)
-    }
-
-    /// An own failure: nothing has been locked that is not on record.
-    pub(super) fn fail(&mut self, words: &str) {
-        self.say(notices::ended(&ConsumerEnd::Failed(words.to_owned()), self.paid));
-        if let Some(live) = self.live.take() {
-            live.peer.end();
-        }
-        self.set_status(ConsumerStatus::State("stopped"));
     }
 
     /// Carries effects out in order; the first that fails ends the session, and none after it happens.
@@ -381,35 +357,5 @@ impl Driver {
             budget,
             !is_payment || due,
         ));
-    }
-
-    fn ended(&mut self, end: ConsumerEnd) {
-        if let Some(money) = &mut self.money {
-            money.release_session();
-        }
-        let unverified = self.live.as_ref().is_some_and(|live| !live.verified);
-        let not_the_provider = matches!(
-            end,
-            ConsumerEnd::Fault(_) | ConsumerEnd::TimedOut(_) | ConsumerEnd::Gone
-        );
-        if unverified && not_the_provider {
-            return self.pass_over(&end.to_string());
-        }
-        if matches!(end, ConsumerEnd::Gone | ConsumerEnd::Disconnected) {
-            return self.lost(&end);
-        }
-        self.say(notices::ended(&end, self.paid));
-        if let Some(live) = &self.live {
-            live.peer.end();
-        }
-        self.set_status(ConsumerStatus::State("stopped"));
-    }
-
-    /// The connection with the link's provider is gone. Whether another is tried is the element's to say.
-    fn lost(&self, end: &ConsumerEnd) {
-        self.say(Report::new("lost").text_field("reason", end));
-        if let Some(live) = &self.live {
-            live.peer.lost();
-        }
     }
 }

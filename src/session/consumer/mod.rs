@@ -3,6 +3,7 @@
 mod authorizing;
 mod channels;
 mod driver;
+mod ending;
 mod funding;
 mod lasting;
 mod money;
