@@ -127,7 +127,7 @@ mutate "hello has a time limit" provider/session.rs 's/State::AwaitHello => \(HE
     hostile a_consumer_that_only_idles_is_let_go_from_every_state
 mutate "the commitment has a time limit" provider/session.rs 's/State::Accepted\(_\) => \(COMMITMENT_TIMEOUT,/State::Accepted(_) => (Duration::MAX,/' \
     hostile a_consumer_that_only_idles_is_let_go_from_every_state
-mutate "a channel without credit has a time limit" provider/session.rs 's/since\.saturating_add\(self\.config\.settle_delay\)/Duration::MAX/' \
+mutate "a channel without credit has a time limit" provider/session.rs 's/false => self\.config\.settle_delay,/false => Duration::MAX,/' \
     hostile a_consumer_that_only_idles_is_let_go_from_every_state
 mutate "who is silent is gone" provider/session.rs 's/if self\.liveness\.is_gone\(now\) &&/if false \&\& self.liveness.is_gone(now) \&\&/' \
     hostile a_consumer_that_falls_silent_is_gone_from_every_state

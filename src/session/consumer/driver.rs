@@ -40,6 +40,8 @@ pub(super) struct Live {
     session: Option<ConsumerSession>,
     /// Its terms have come, and are the link's provider's.
     pub(super) verified: bool,
+    /// The session is over: the connection ends at this time.
+    pub(super) ends_at: Option<Duration>,
 }
 
 pub struct Driver {
@@ -155,6 +157,7 @@ impl Driver {
             Event::Disconnected { id } => {
                 if self.live.as_ref().is_some_and(|live| live.id == id) {
                     self.with_session(|session| session.disconnected(now));
+                    self.part(Duration::MAX);
                     self.live = None;
                 }
             }
@@ -177,6 +180,7 @@ impl Driver {
 
     pub fn tick(&mut self) {
         let now = self.now();
+        self.part(now);
         let Some(live) = &mut self.live else { return };
         if let Some(session) = &mut live.session {
             session.media(live.peer.arrivals());
@@ -206,6 +210,7 @@ impl Driver {
             since: self.now(),
             session: None,
             verified: false,
+            ends_at: None,
         });
         self.set_status(ConsumerStatus::State("connecting"));
     }

@@ -1,10 +1,15 @@
 //! How a session ends, and what follows: another producer, another connection, or nothing.
 
+use std::time::Duration;
+
 use streamium_channel::consumer::ConsumerEnd;
 
 use super::driver::Driver;
 use super::{ConsumerStatus, notices};
 use crate::session::{Report, Severity};
+
+/// How long the last words may take to get out.
+const PARTING: Duration = Duration::from_millis(500);
 
 impl Driver {
     /// This is not the link's provider: look for another of the name.
@@ -48,10 +53,26 @@ impl Driver {
             return self.lost(&end);
         }
         self.say(notices::ended(&end, self.paid));
-        if let Some(live) = &self.live {
+        // A channel's end waits for the provider's answer; a refusal has none, and is to be read all the same.
+        let now = self.now();
+        let patience = match end {
+            ConsumerEnd::Refused(_) => PARTING,
+            _ => Duration::ZERO,
+        };
+        if let Some(live) = &mut self.live {
+            live.ends_at = Some(now.saturating_add(patience));
+        }
+        self.part(now);
+        self.set_status(ConsumerStatus::State("stopped"));
+    }
+
+    /// Ends the connection once it is time.
+    pub(super) fn part(&mut self, now: Duration) {
+        if let Some(live) = &mut self.live
+            && live.ends_at.take_if(|at| *at <= now).is_some()
+        {
             live.peer.end();
         }
-        self.set_status(ConsumerStatus::State("stopped"));
     }
 
     /// The connection with the link's provider is gone. Whether another is tried is the element's to say.
