@@ -15,6 +15,7 @@ use gst::glib;
 
 mod backup;
 pub mod boottime;
+pub mod catalogue;
 pub mod chain;
 pub mod config;
 pub mod data_channel;
@@ -22,6 +23,7 @@ mod folder;
 pub mod gate;
 pub mod inner;
 pub mod messages;
+pub mod metrics;
 mod param;
 pub mod paysink;
 pub mod paysrc;
@@ -29,6 +31,7 @@ pub mod refund;
 pub mod session;
 pub mod settings;
 pub mod settle;
+mod stats;
 pub mod store;
 pub mod wallet;
 

@@ -37,6 +37,11 @@ pub enum SettingsError {
     BadStreamName(StreamNameError),
     #[error("link-address \"{0}\" must be a host name or an IP address, with a port or without.")]
     BadLinkAddress(String),
+    #[error(
+        "metrics-address \"{0}\" must be an IP address or localhost, with a port: 127.0.0.1:9101, or port 0 to have one \
+         chosen."
+    )]
+    BadMetricsAddress(String),
     #[error("electrum-url: {0}.")]
     BadElectrumUrl(ServerUrlError),
     #[error("electrum-proxy: {0}.")]

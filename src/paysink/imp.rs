@@ -17,15 +17,17 @@ use super::properties::{self, Status};
 use super::sessions::{ClosedHooks, ProviderHooks, Sessions};
 use super::settings::{Checked, Settings, validate};
 use super::signalling::{Loss, Signalling};
-use super::{CAT, proxied, repricing, signals, templates};
+use super::stats::Stats;
+use super::{CAT, metrics, proxied, repricing, signals, templates};
 use crate::backup::Seedling;
 use crate::config::{self, ConfigError};
 use crate::folder;
 use crate::gate::{KeyFrameLimiter, TrackKind};
 use crate::inner::{self, Refused, Signaller, named_meta};
-use crate::messages::{post_element, post_info};
+use crate::messages::{Teller, post_report};
+use crate::metrics::Server;
 use crate::session::provider::ProviderHandle;
-use crate::session::sats;
+use crate::session::{Report, sats};
 use crate::settings::SettingsError;
 use streamium_channel::link::Link;
 
@@ -52,6 +54,10 @@ pub struct StreamiumPaySink {
     hooks: Mutex<Option<Arc<dyn ProviderHooks>>>,
     sessions: Sessions,
     signalling: Signalling,
+    pub(super) teller: Teller,
+    stats: Stats,
+    /// While PAUSED or PLAYING, where an address is set.
+    metrics: Mutex<Option<Server>>,
     /// Going down: what the signaller complains of then is nobody's trouble.
     stopping: AtomicBool,
     /// What the settings mean, from READY on.
@@ -96,7 +102,8 @@ impl ObjectImpl for StreamiumPaySink {
         let name = pspec.name();
         let own = lock(&self.settings)
             .get(name)
-            .or_else(|| lock(&self.status).get(name));
+            .or_else(|| lock(&self.status).get(name))
+            .or_else(|| (name == "stats").then(|| self.stats.value(self.inner())));
         own.or_else(|| proxied::TABLE.find(name).map(|row| row.get(self.inner())))
             .unwrap_or_else(|| pspec.default_value().to_owned())
     }
@@ -226,7 +233,10 @@ impl BinImpl for StreamiumPaySink {
             gst::MessageView::Error(error) => error.debug().unwrap_or_default(),
             _ => glib::GString::default(),
         };
-        post_element(&*self.obj(), "consumer-error", &[("debug", text.to_send_value())]);
+        post_report(
+            &*self.obj(),
+            &Report::new("consumer-error").text_field("debug", text),
+        );
         if fault == Fault::ConsumerStoppedSignaller
             && let Some(Ok((_, signaller))) = self.inner.get()
         {
@@ -255,13 +265,13 @@ impl StreamiumPaySink {
         };
         let obj = self.obj();
         if old.link != new.link {
-            obj.notify("link");
+            self.teller.notify(&*obj, "link");
         }
         if old.public_key != new.public_key {
-            obj.notify("public-key");
+            self.teller.notify(&*obj, "public-key");
         }
         if old.earned_sat != new.earned_sat {
-            obj.notify("earned");
+            self.teller.notify(&*obj, "earned");
         }
     }
 
@@ -351,6 +361,7 @@ impl StreamiumPaySink {
         let seedling = Seedling::look(checked.options.network, &checked.options.data_dir);
         let provider = payments::start(&obj, &checked)
             .map_err(|error| folder::explain(&error, &checked.options.data_dir))?;
+        self.stats.follow(provider.stats());
         seedling.tell(&*obj);
         let earned = provider.earned_before().to_sat();
         let link = self.link(&checked, provider.public_key());
@@ -363,19 +374,18 @@ impl StreamiumPaySink {
             .clone()
             .unwrap_or_else(|| PaymentHooks::new(&provider));
         self.sessions.set_hooks(hooks);
+        *lock(&self.metrics) = metrics::start(&obj, &checked, provider.stats());
         *lock(&self.provider) = Some(provider);
         let price = match &checked.options.paid {
             None => "is free".to_owned(),
             Some(paid) => format!("costs {} an hour", sats(paid.rate.per_hour())),
         };
-        let fields = [
-            ("link", link.to_string().to_send_value()),
-            ("public-key", link.key.to_string().to_send_value()),
-        ];
-        post_element(&*obj, "link", &fields);
-        post_info(
+        post_report(
             &*obj,
-            &format!("\"{}\" {price}. Viewers open {link}", link.stream),
+            &Report::new("link")
+                .text_field("link", &link)
+                .text_field("public-key", link.key)
+                .say(format!("\"{}\" {price}. Viewers open {link}", link.stream)),
         );
         Ok(())
     }
@@ -431,6 +441,7 @@ impl StreamiumPaySink {
         }
         self.sessions.set_hooks(Arc::new(ClosedHooks));
         self.signalling.stop();
+        drop(lock(&self.metrics).take());
     }
 }
 

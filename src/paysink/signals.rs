@@ -6,6 +6,7 @@ use glib::subclass::Signal;
 use gst::glib;
 use gst::prelude::*;
 
+use super::own_signals;
 use crate::inner::{Forwarded, Signals};
 
 /// Those of webrtcsink's, see [`Signals`].
@@ -23,11 +24,7 @@ pub static TABLE: Signals = Signals(&[
 ]);
 
 pub fn signals() -> &'static [Signal] {
-    static SIGNALS: LazyLock<Vec<Signal>> = LazyLock::new(|| TABLE.specs().chain(own()).collect());
+    static SIGNALS: LazyLock<Vec<Signal>> =
+        LazyLock::new(|| TABLE.specs().chain(own_signals::declarations()).collect());
     &SIGNALS
-}
-
-/// Those that webrtcsink does not have.
-fn own() -> Vec<Signal> {
-    Vec::new()
 }

@@ -16,11 +16,13 @@ use super::payments::{self, PaymentHooks};
 use super::properties::{self, Status};
 use super::session::ConsumerHooks;
 use super::settings::{Settings, validate};
+use super::stats::Stats;
 use super::{CAT, pads, proxied, signals, templates};
 use crate::backup::Seedling;
 use crate::config::{self, ConfigError};
 use crate::folder;
 use crate::inner::{self, Refused, Signaller};
+use crate::messages::Teller;
 use crate::session::consumer::{ConsumerHandle, ConsumerOptions};
 use crate::settings::SettingsError;
 use streamium_channel::link::Link;
@@ -46,6 +48,8 @@ pub struct StreamiumPaySrc {
     /// The driver, while PAUSED or PLAYING.
     consumer: Mutex<Option<ConsumerHandle>>,
     control: Mutex<Option<Control>>,
+    pub(super) teller: Teller,
+    pub(super) stats: Stats,
     /// Playing, or on the way there: what comes does not wait downstream.
     playing: AtomicBool,
 }
@@ -90,7 +94,8 @@ impl ObjectImpl for StreamiumPaySrc {
         let name = pspec.name();
         let own = lock(&self.settings)
             .get(name)
-            .or_else(|| lock(&self.status).get(name));
+            .or_else(|| lock(&self.status).get(name))
+            .or_else(|| (name == "stats").then(|| self.stats.value(&self.state())));
         own.or_else(|| proxied::TABLE.find(name).map(|row| row.get(self.template())))
             .unwrap_or_else(|| pspec.default_value().to_owned())
     }
@@ -256,13 +261,13 @@ impl StreamiumPaySrc {
         };
         let obj = self.obj();
         if old.funding_address != new.funding_address {
-            obj.notify("funding-address");
+            self.teller.notify(&*obj, "funding-address");
         }
         if old.paid_sat != new.paid_sat {
-            obj.notify("paid");
+            self.teller.notify(&*obj, "paid");
         }
         if old.state != new.state {
-            obj.notify("state");
+            self.teller.notify(&*obj, "state");
         }
     }
 
@@ -271,6 +276,10 @@ impl StreamiumPaySrc {
         let inner_type = self.template()?.type_();
         std::iter::successors(Some(source.clone()), |object| object.parent())
             .find(|object| object.type_() == inner_type)
+    }
+
+    fn state(&self) -> String {
+        lock(&self.status).state.clone()
     }
 
     pub fn is_playing(&self) -> bool {
@@ -339,6 +348,7 @@ impl StreamiumPaySrc {
         let folder = options.data_dir.clone();
         let consumer =
             payments::start(&self.obj(), options).map_err(|error| folder::explain(&error, &folder))?;
+        self.stats.follow(consumer.stats());
         seedling.tell(&*self.obj());
         *lock(&self.consumer) = Some(consumer);
         Ok(())

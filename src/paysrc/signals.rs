@@ -6,7 +6,7 @@ use glib::subclass::Signal;
 use gst::glib;
 use gst::prelude::*;
 
-use super::authorize;
+use super::{authorize, own_signals};
 use crate::inner::{Forwarded, Signals};
 
 /// Those of webrtcsrc's, see [`Signals`].
@@ -17,11 +17,9 @@ pub static TABLE: Signals = Signals(&[Forwarded {
 }]);
 
 pub fn signals() -> &'static [Signal] {
-    static SIGNALS: LazyLock<Vec<Signal>> = LazyLock::new(|| TABLE.specs().chain(own()).collect());
+    static SIGNALS: LazyLock<Vec<Signal>> = LazyLock::new(|| {
+        let own = own_signals::declarations().chain([authorize::signal()]);
+        TABLE.specs().chain(own).collect()
+    });
     &SIGNALS
-}
-
-/// Those that webrtcsrc does not have.
-fn own() -> Vec<Signal> {
-    vec![authorize::signal()]
 }

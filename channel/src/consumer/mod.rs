@@ -6,6 +6,7 @@
 
 mod authorizing;
 mod closing;
+mod figures;
 mod messages;
 mod opening;
 mod paying;
@@ -18,6 +19,7 @@ mod session;
 mod state;
 
 pub use authorizing::Agreed;
+pub use figures::{ChannelFigures, Figures};
 pub use policy::{ConsumerPolicy, Refusal};
 pub use purse::{Exhausted, Purse};
 pub use resuming::{Past, Resumable};

@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use bitcoin::Amount;
 use streamium_channel::consumer::{
-    Agreed, ConsumerEffect as Effect, ConsumerEnd, ConsumerIdentity, ConsumerNotice, ConsumerSession,
+    Agreed, ConsumerEffect as Effect, ConsumerEnd, ConsumerNotice, ConsumerSession,
 };
-use streamium_channel::handshake::Bytes32;
 use streamium_channel::message::{GateState, encode};
 use streamium_channel::money::Rate;
 
 use super::authorizing::{Asked, Asking};
-use super::money::{Money, throw_away_keys};
+use super::money::Money;
 use super::notices;
+use super::stats::Looks;
 use super::{ConsumerOptions, ConsumerStatus, Event, StatusHandler};
-use crate::session::{Clock, ConsumerPeer, PeerEvent, Report, ReportHandler, nonce};
+use crate::catalogue;
+use crate::session::servers::Servers;
+use crate::session::{Clock, ConsumerPeer, Report, ReportHandler};
 
 /// While a session runs, arriving media is looked at this often.
 const MEDIA_INTERVAL: Duration = Duration::from_millis(200);
@@ -34,10 +36,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection and its session.
 pub(super) struct Live {
-    id: String,
+    pub(super) id: String,
     pub(super) peer: Box<dyn ConsumerPeer>,
-    since: Duration,
-    session: Option<ConsumerSession>,
+    pub(super) since: Duration,
+    pub(super) session: Option<ConsumerSession>,
     /// Its terms have come, and are the link's provider's.
     pub(super) verified: bool,
     /// The session is over: the connection ends at this time.
@@ -51,7 +53,7 @@ pub struct Driver {
     pub(super) live: Option<Live>,
     /// The rate of the running session, for words about it.
     rate: Rate,
-    playing: bool,
+    pub(super) playing: bool,
     /// Paid since the start.
     pub(super) paid: Amount,
     paid_said: Option<Duration>,
@@ -63,7 +65,8 @@ pub struct Driver {
     pub(super) asked: Option<Asked>,
     /// What it has agreed to in this run.
     pub(super) agreed: Option<Agreed>,
-    stopping: Option<(Sender<()>, Duration)>,
+    pub(super) stopping: Option<(Sender<()>, Duration)>,
+    pub(super) looks: Looks,
 }
 
 impl Driver {
@@ -74,6 +77,7 @@ impl Driver {
         (report, status): (ReportHandler, StatusHandler),
         asking: Option<Asking>,
     ) -> Self {
+        let servers = options.chain.as_ref().map(|chain| Servers::new(&chain.servers));
         Self {
             options,
             money,
@@ -89,6 +93,7 @@ impl Driver {
             asked: None,
             agreed: None,
             stopping: None,
+            looks: Looks::new(servers.unwrap_or_default()),
         }
     }
 
@@ -103,6 +108,7 @@ impl Driver {
     }
 
     pub fn say(&self, report: Report) {
+        debug_assert_eq!(catalogue::SOURCE.check(&report), Ok(()));
         (self.report)(report);
     }
 
@@ -113,6 +119,11 @@ impl Driver {
 
     pub fn rate(&self) -> Rate {
         self.rate
+    }
+
+    /// Paid since the start.
+    pub fn paid(&self) -> Amount {
+        self.paid
     }
 
     pub fn set_status(&self, status: ConsumerStatus) {
@@ -133,6 +144,7 @@ impl Driver {
 
     /// The last words.
     pub fn finish(mut self) -> Option<Sender<()>> {
+        self.publish(self.now());
         if let Some(money) = &self.money {
             money.stop();
         }
@@ -181,6 +193,7 @@ impl Driver {
     pub fn tick(&mut self) {
         let now = self.now();
         self.part(now);
+        self.publish_when_due(now);
         let Some(live) = &mut self.live else { return };
         if let Some(session) = &mut live.session {
             session.media(live.peer.arrivals());
@@ -197,71 +210,6 @@ impl Driver {
             let effects = act(session);
             self.carry_out(effects);
         }
-    }
-
-    fn connected(&mut self, id: String, peer: Box<dyn ConsumerPeer>) {
-        if self.stopping.is_some() {
-            peer.end();
-            return;
-        }
-        self.live = Some(Live {
-            id,
-            peer,
-            since: self.now(),
-            session: None,
-            verified: false,
-            ends_at: None,
-        });
-        self.set_status(ConsumerStatus::State("connecting"));
-    }
-
-    fn peer_event(&mut self, id: &str, event: PeerEvent) {
-        let now = self.now();
-        if self.live.as_ref().is_none_or(|live| live.id != id) {
-            return;
-        }
-        match event {
-            PeerEvent::Open => self.begin(),
-            PeerEvent::Text(text) => self.with_session(|session| session.text(&text, now)),
-            PeerEvent::NotText => self.with_session(|session| session.not_text(now)),
-            PeerEvent::Closed => self.with_session(|session| session.disconnected(now)),
-        }
-    }
-
-    /// Starts the state machine once the data channel is open.
-    fn begin(&mut self) {
-        match self.make_session() {
-            Ok(session) => {
-                let effects = session.start();
-                if let Some(live) = &mut self.live {
-                    live.session = Some(session);
-                }
-                self.set_status(ConsumerStatus::State("awaiting-terms"));
-                self.carry_out(effects);
-            }
-            Err(words) => self.fail(&words),
-        }
-    }
-
-    fn make_session(&mut self) -> Result<ConsumerSession, String> {
-        let live = self.live.as_ref().ok_or("the connection is gone")?;
-        let certificates = live.peer.certificates()?;
-        let own = match &mut self.money {
-            Some(money) => money.channel_keys(self.options.network)?,
-            None => throw_away_keys()?,
-        };
-        let identity = ConsumerIdentity {
-            link: self.options.link.clone(),
-            chain: Bytes32::genesis(self.options.network),
-            channel: own,
-            nonce: nonce()?,
-            certificates,
-        };
-        let suggested = self.money.as_ref().and_then(Money::fee_rate);
-        let past = self.past();
-        let mut session = ConsumerSession::new(self.options.policy, identity, past, suggested, self.now());
-        let _ = session.set_playing(self.playing, self.now());
-        Ok(session)
     }
 
     /// Carries effects out in order; the first that fails ends the session, and none after it happens.

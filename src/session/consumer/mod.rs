@@ -2,12 +2,14 @@
 
 mod authorizing;
 mod channels;
+mod connecting;
 mod driver;
 mod ending;
 mod funding;
 mod lasting;
 mod money;
 mod notices;
+mod stats;
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -17,7 +19,7 @@ use bitcoin::{Amount, Network};
 use streamium_channel::consumer::ConsumerPolicy;
 use streamium_channel::link::Link;
 
-use super::{ChainConfig, Clock, ConsumerPeer, PeerEvent, ReportHandler};
+use super::{ChainConfig, Clock, ConsumerPeer, PeerEvent, Published, ReportHandler};
 use crate::chain::{ChainEvent, ChainStartError};
 use crate::store::{Lease, Role, Store, StoreError};
 use crate::wallet::{Wallet, WalletError};
@@ -25,6 +27,7 @@ use authorizing::Asking;
 pub use authorizing::Authorizer;
 use driver::Driver;
 use money::Money;
+pub use stats::ConsumerStats;
 
 /// What a viewer has set, checked.
 #[derive(Clone, Debug)]
@@ -95,6 +98,7 @@ pub(crate) enum Event {
 /// A running consumer.
 pub struct ConsumerHandle {
     events: Sender<Event>,
+    stats: Published<ConsumerStats>,
 }
 
 impl ConsumerHandle {
@@ -130,7 +134,9 @@ impl ConsumerHandle {
             authorizer,
             events: events.clone(),
         });
-        let driver = Driver::new(options, money, clock, (report, status), asking);
+        let mut driver = Driver::new(options, money, clock, (report, status), asking);
+        driver.publish(driver.now());
+        let stats = driver.looks.published();
         std::thread::Builder::new()
             .name("streamium-consumer".into())
             .spawn(move || {
@@ -141,7 +147,12 @@ impl ConsumerHandle {
                     let _ = done.send(());
                 }
             })?;
-        Ok(Self { events })
+        Ok(Self { events, stats })
+    }
+
+    /// How it stands; about a second old at most, and the last word once it has stopped.
+    pub fn stats(&self) -> Published<ConsumerStats> {
+        self.stats.clone()
     }
 
     /// Something to hand events in with, from any thread and any callback.
