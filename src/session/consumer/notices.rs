@@ -65,13 +65,13 @@ pub fn report(link: &Link, notice: &ConsumerNotice, rate: Rate, budget: Amount, 
             let text = format!("Paid {} so far, of a budget of {}.", sats(*paid), sats(budget));
             if say_paid { report.say(text) } else { report }
         }
-        ConsumerNotice::Rate { old, new } => rates(*old, *new).flag("accepted", true).say(format!(
+        ConsumerNotice::Rate { old, new } => Report::new("rate").rates(*old, *new).flag("accepted", true).say(format!(
             "The rate went {} to {} msat a second, {} an hour.",
             way(*old, *new),
             new.msat_per_s(),
             sats(new.per_hour())
         )),
-        ConsumerNotice::RateRefused { old, new, refusal } => rates(*old, *new)
+        ConsumerNotice::RateRefused { old, new, refusal } => Report::new("rate").rates(*old, *new)
             .flag("accepted", false)
             .text_field("reason", refusal)
             .say(format!(
@@ -98,12 +98,6 @@ pub fn report(link: &Link, notice: &ConsumerNotice, rate: Rate, budget: Amount, 
             .text_field("reason", fault)
             .say(format!("The provider did something wrong: {fault}.")),
     }
-}
-
-fn rates(old: Rate, new: Rate) -> Report {
-    Report::new("rate")
-        .number("old-rate-msat-per-s", old.msat_per_s())
-        .number("rate-msat-per-s", new.msat_per_s())
 }
 
 const fn way(old: Rate, new: Rate) -> &'static str {

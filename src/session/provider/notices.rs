@@ -73,15 +73,16 @@ pub fn report(id: &str, notice: &ProviderNotice, rate: Rate, say_paid: bool) -> 
             .sat("balance-sat", *balance)
             .number("consumed-msat", consumed.to_msat())
             .say(gate_text(viewer, *state, *balance, *consumed, rate)),
-        ProviderNotice::RateOffered { old, new } => rates(report("rate-offered"), *old, *new).say(format!(
+        ProviderNotice::RateOffered { old, new } => report("rate-offered").rates(*old, *new).say(format!(
             "Viewer {viewer} is offered a rate of {} msat/s.",
             new.msat_per_s()
         )),
-        ProviderNotice::RateAccepted { old, new } => rates(report("rate-accepted"), *old, *new).say(format!(
+        ProviderNotice::RateAccepted { old, new } => report("rate-accepted").rates(*old, *new).say(format!(
             "Viewer {viewer} pays {} msat/s from now on.",
             new.msat_per_s()
         )),
-        ProviderNotice::RateRefused { old, new, reason } => rates(report("rate-refused"), *old, *new)
+        ProviderNotice::RateRefused { old, new, reason } => report("rate-refused")
+            .rates(*old, *new)
             .text_field("reason", reason)
             .say(format!(
                 "Viewer {viewer} does not pay {} msat/s, and leaves: {reason}.",
@@ -91,12 +92,6 @@ pub fn report(id: &str, notice: &ProviderNotice, rate: Rate, say_paid: bool) -> 
             .text_field("reason", fault)
             .say(format!("Viewer {viewer} did something wrong: {fault}.")),
     }
-}
-
-fn rates(report: Report, old: Rate, new: Rate) -> Report {
-    report
-        .number("old-rate-msat-per-s", old.msat_per_s())
-        .number("rate-msat-per-s", new.msat_per_s())
 }
 
 fn gate_text(viewer: &str, state: GateState, balance: Amount, consumed: Msat, rate: Rate) -> String {
