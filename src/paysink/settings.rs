@@ -270,6 +270,31 @@ mod tests {
     }
 
     #[test]
+    fn a_rate_that_no_channel_can_pay_is_refused() {
+        let with_rate = |rate, change: fn(&mut Settings)| {
+            with(|s| {
+                paid(s);
+                s.rate_msat_per_s = rate;
+                change(s);
+            })
+        };
+        // Ten seconds are a quarter of the largest channel.
+        assert!(with_rate(25_000_000, |_| ()).is_ok());
+        let error = with_rate(25_000_001, |_| ()).unwrap_err().to_string();
+        assert!(
+            error.contains("max-capacity (1000000 sat)") && error.contains("250001 sat"),
+            "{error}"
+        );
+        // With a first payment of its own it is the window that has to fit.
+        assert!(with_rate(200_000_000, |s| s.opening_sat = 1_000).is_ok());
+        let error = with_rate(200_000_001, |s| s.opening_sat = 1_000).unwrap_err();
+        assert!(
+            error.to_string().contains("the window costs 1000001 sat"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn a_payout_address_must_be_one_of_the_network() {
         for (text, other_network) in [
             (REGTEST, true),
