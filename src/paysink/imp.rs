@@ -18,11 +18,11 @@ use super::sessions::{ClosedHooks, ProviderHooks, Sessions};
 use super::settings::{Checked, Settings, validate};
 use super::signalling::{Loss, Signalling};
 use super::stats::Stats;
-use super::{CAT, metrics, proxied, repricing, signals, templates};
+use super::{CAT, metrics, pads, proxied, repricing, signals, templates};
 use crate::backup::Seedling;
 use crate::config::{self, ConfigError};
 use crate::folder;
-use crate::gate::{KeyFrameLimiter, TrackKind};
+use crate::gate::TrackKind;
 use crate::inner::{self, Refused, Signaller, named_meta};
 use crate::messages::{Teller, post_report};
 use crate::metrics::Server;
@@ -71,7 +71,7 @@ impl ObjectSubclass for StreamiumPaySink {
     const NAME: &'static str = "GstStreamiumPaySink";
     type Type = super::StreamiumPaySink;
     type ParentType = gst::Bin;
-    type Interfaces = (gst::ChildProxy,);
+    type Interfaces = (gst::ChildProxy, gst_video::Navigation);
 }
 
 impl ObjectImpl for StreamiumPaySink {
@@ -152,28 +152,11 @@ impl ElementImpl for StreamiumPaySink {
         _name: Option<&str>,
         _caps: Option<&gst::Caps>,
     ) -> Option<gst::Pad> {
-        // webrtcsink names pads itself, by kind and in order.
-        let target = self.inner()?.request_pad_simple(templ.name_template())?;
-        let ghost = gst::GhostPad::builder_from_template_with_target(templ, &target)
-            .map_err(|error| gst::error!(CAT, imp = self, "no pad: {error}"))
-            .ok()?
-            .name(target.name())
-            .build();
-        KeyFrameLimiter::install(ghost.upcast_ref());
-        ghost.set_active(true).ok()?;
-        self.obj().add_pad(&ghost).ok()?;
-        Some(ghost.upcast())
+        pads::request(&self.obj(), self.inner()?, templ)
     }
 
     fn release_pad(&self, pad: &gst::Pad) {
-        let target = pad
-            .downcast_ref::<gst::GhostPad>()
-            .and_then(|ghost| ghost.target());
-        let _ = pad.set_active(false);
-        let _ = self.obj().remove_pad(pad);
-        if let (Some(inner), Some(target)) = (self.inner(), target) {
-            inner.release_request_pad(&target);
-        }
+        pads::release(&self.obj(), self.inner(), pad);
     }
 
     fn change_state(
@@ -296,6 +279,8 @@ impl StreamiumPaySink {
                 .filter_map(|pad| TrackKind::from_name(&pad.name()))
                 .collect()
         });
+        // After our own handlers: a user's find the gate in place.
+        signals::TABLE.forward(&sink, &*obj);
         Ok((sink, signaller))
     }
 
@@ -339,6 +324,9 @@ impl StreamiumPaySink {
         }
         if let Some(error) = self.config_error.get() {
             return Err(SettingsError::Config(error.clone()));
+        }
+        if let Some(inner) = self.inner() {
+            signals::TABLE.warn_of_unheard(inner, &*self.obj());
         }
         *lock(&self.checked) = Some(validate(&lock(&self.settings).clone())?);
         Ok(())
@@ -411,9 +399,10 @@ impl StreamiumPaySink {
         let Some(Ok((inner, signaller))) = self.inner.get() else {
             return (false, DEFAULT_PORT);
         };
-        if inner.property::<bool>("run-signalling-server") {
-            let port = inner.property::<u32>("signalling-server-port");
-            return (false, u16::try_from(port).unwrap_or(DEFAULT_PORT));
+        if proxied::TABLE.read(inner, "run-signalling-server") == Some(true) {
+            let port = proxied::TABLE.read::<u32>(inner, "signalling-server-port");
+            let port = port.and_then(|port| u16::try_from(port).ok());
+            return (false, port.unwrap_or(DEFAULT_PORT));
         }
         let uri = signaller
             .object()

@@ -40,10 +40,13 @@ mod children;
 mod errors;
 mod imp;
 mod metrics;
+mod navigation;
 pub mod own_signals;
+mod pads;
 mod payments;
 mod properties;
 pub mod proxied;
+mod proxied_servers;
 mod repricing;
 mod sessions;
 mod settings;
@@ -52,6 +55,7 @@ pub mod signals;
 mod stats;
 mod templates;
 
+pub use pads::StreamiumPaySinkPad;
 pub use properties::Status;
 pub use sessions::{ClosedHooks, FreeHooks, ProviderHooks, SessionHandle, Sessions, Track};
 pub use settings::{Checked, Settings, validate};
@@ -67,7 +71,7 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 glib::wrapper! {
     pub struct StreamiumPaySink(ObjectSubclass<imp::StreamiumPaySink>)
         @extends gst::Bin, gst::Element, gst::Object,
-        @implements gst::ChildProxy;
+        @implements gst::ChildProxy, gst_video::Navigation;
 }
 
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {

@@ -1,6 +1,7 @@
 //! What is reached as `name::property`.
 
 use gst::glib;
+use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::imp::StreamiumPaySrc;
@@ -16,9 +17,8 @@ impl ChildProxyImpl for StreamiumPaySrc {
 
     fn child_by_name(&self, name: &str) -> Option<glib::Object> {
         if name == "signaller" {
-            self.signaller()
-        } else {
-            None
+            return self.signaller();
         }
+        self.obj().static_pad(name).map(|pad| pad.upcast())
     }
 }

@@ -17,7 +17,7 @@ use super::properties::{self, Status};
 use super::session::ConsumerHooks;
 use super::settings::{Settings, validate};
 use super::stats::Stats;
-use super::{CAT, pads, proxied, signals, templates};
+use super::{CAT, navigation, pads, proxied, signals, templates};
 use crate::backup::Seedling;
 use crate::config::{self, ConfigError};
 use crate::folder;
@@ -25,7 +25,6 @@ use crate::inner::{self, Refused, Signaller};
 use crate::messages::Teller;
 use crate::session::consumer::{ConsumerHandle, ConsumerOptions};
 use crate::settings::SettingsError;
-use streamium_channel::link::Link;
 
 /// How long stopping may wait for the provider's word that it settles: the only time that a state change waits for
 /// the network. Nothing depends on it.
@@ -189,8 +188,10 @@ impl ElementImpl for StreamiumPaySrc {
     /// EOS from outside (`gst-launch-1.0 -e` sends it on Ctrl-C) ends the session and the stream, so that what is
     /// recorded gets its end. webrtcsrc would swallow it.
     fn send_event(&self, event: gst::Event) -> bool {
-        if event.type_() != gst::EventType::Eos {
-            return self.parent_send_event(event);
+        match event.type_() {
+            gst::EventType::Eos => (),
+            gst::EventType::Navigation => return navigation::send(self.current(), event),
+            _ => return self.parent_send_event(event),
         }
         // Not here, since it waits for the provider's word.
         self.obj().call_async(|element| element.imp().finish());
@@ -213,31 +214,6 @@ impl BinImpl for StreamiumPaySrc {
             return;
         }
         self.parent_handle_message(message);
-    }
-}
-
-impl URIHandlerImpl for StreamiumPaySrc {
-    const URI_TYPE: gst::URIType = gst::URIType::Src;
-
-    fn protocols() -> &'static [&'static str] {
-        &["streamium", "streamiums"]
-    }
-
-    fn uri(&self) -> Option<String> {
-        lock(&self.settings).uri.clone()
-    }
-
-    fn set_uri(&self, uri: &str) -> Result<(), glib::Error> {
-        if self.obj().current_state() > gst::State::Ready {
-            return Err(glib::Error::new(
-                gst::URIError::BadState,
-                "the link can't be changed while playing",
-            ));
-        }
-        uri.parse::<Link>()
-            .map_err(|error| glib::Error::new(gst::URIError::BadUri, &error.to_string()))?;
-        lock(&self.settings).uri = Some(uri.to_owned());
-        Ok(())
     }
 }
 
@@ -278,6 +254,10 @@ impl StreamiumPaySrc {
             .find(|object| object.type_() == inner_type)
     }
 
+    pub(super) fn settings(&self) -> MutexGuard<'_, Settings> {
+        lock(&self.settings)
+    }
+
     fn state(&self) -> String {
         lock(&self.status).state.clone()
     }
@@ -288,6 +268,11 @@ impl StreamiumPaySrc {
 
     fn template(&self) -> Option<&gst::Element> {
         self.template.get()?.as_ref().ok()
+    }
+
+    /// The webrtcsrc that runs now.
+    pub(super) fn current(&self) -> Option<gst::Element> {
+        lock(&self.control).as_ref().and_then(Control::inner)
     }
 
     pub(super) fn signaller(&self) -> Option<glib::Object> {
@@ -304,6 +289,9 @@ impl StreamiumPaySrc {
         }
         if let Some(error) = self.config_error.get() {
             return Err(SettingsError::Config(error.clone()));
+        }
+        if let Some(template) = self.template() {
+            signals::TABLE.warn_of_unheard(template, &*self.obj());
         }
         let settings = lock(&self.settings).clone();
         *lock(&self.options) = Some(validate(&settings)?);

@@ -45,6 +45,7 @@ mod children;
 mod control;
 mod ending;
 mod imp;
+mod navigation;
 mod outage;
 pub mod own_signals;
 mod pads;
@@ -55,14 +56,17 @@ pub mod proxied;
 mod session;
 mod settings;
 pub mod signals;
+mod src_pad;
 mod stats;
 mod templates;
+mod uri;
 mod watch;
 mod worker;
 
 pub use properties::Status;
 pub use session::{Arrival, ConsumerHooks, ConsumerSession, IdleHooks};
 pub use settings::{Settings, validate};
+pub use src_pad::StreamiumPaySrcPad;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(

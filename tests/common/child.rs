@@ -2,7 +2,7 @@
 //! started again.
 #![allow(dead_code)]
 
-use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -16,17 +16,27 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::webrtc::PATIENCE;
 
 /// A folder with nothing but this build's plugin.
-static PLUGIN: LazyLock<PathBuf> = LazyLock::new(|| {
+pub static PLUGIN: LazyLock<PathBuf> = LazyLock::new(|| {
     let exe = std::env::current_exe().unwrap();
-    let built = exe.parent().unwrap().join("libgststreamiumpay.so");
-    assert!(built.is_file(), "{} is not there", built.display());
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin");
-    std::fs::create_dir_all(&dir).unwrap();
-    match symlink(built, dir.join("libgststreamiumpay.so")) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => panic!("{error}"),
-        _ => dir,
-    }
+    plugin_folder("plugin", &exe.with_file_name("libgststreamiumpay.so"))
 });
+
+/// A folder of this name with nothing but the plugin that cargo has built there.
+pub fn plugin_folder(name: &str, built: &Path) -> PathBuf {
+    assert!(built.is_file(), "{} is not there", built.display());
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&dir).unwrap();
+    // GStreamer takes the plugin's name from the file's, which cargo may have added a hash to.
+    let stem = built.file_stem().unwrap().to_str().unwrap();
+    let link = dir.join(format!("{}.so", stem.split('-').next().unwrap()));
+    if std::fs::read_link(&link).ok().as_deref() != Some(built) {
+        // At once, since other tests may look; and it may be there, of another build.
+        let new = dir.join(std::process::id().to_string());
+        symlink(built, &new).unwrap();
+        std::fs::rename(new, link).unwrap();
+    }
+    dir
+}
 
 /// What gst-launch knows of plugins: not the user's, which must not learn of this build.
 fn registry() -> PathBuf {
