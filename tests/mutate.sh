@@ -218,11 +218,11 @@ mutate "a new rate has a time limit" provider/repricing.rs 's/\(now >= open\.unt
 mutate "new rates keep their distance" provider/repricing.rs 's/if now < self\.repricing\.not_before\(\) \{/if false {/' \
     repricing offers_keep_their_distance_and_the_last_rate_that_was_set_counts
 mutate "the application is asked about the terms (new rate)" consumer/authorizing.rs 's/if agreed\.is_some_and\(\|agreed\| agreed\.covers\(&terms, resuming\)\)/if true || agreed.is_some()/' \
-    repricing an_application_that_says_no_has_committed_and_paid_nothing
+    authorizing an_application_that_says_no_has_committed_and_paid_nothing
 mutate "the application is asked about a new rate" consumer/repricing.rs 's/Ok\(\(\)\) if unchanged =>/Ok(()) if true || unchanged =>/' \
-    repricing an_application_that_refuses_a_new_rate_ends_the_session
+    authorizing an_application_that_refuses_a_new_rate_ends_the_session
 mutate "a word holds for the terms, new rate or opening" consumer/authorizing.rs 's/\s*&& \(resuming \|\| terms\.opening <= self\.opening\)//' \
-    repricing a_word_on_what_resuming_costs_is_none_on_a_dearer_opening
+    authorizing a_word_on_what_resuming_costs_is_none_on_a_dearer_opening
 
 # Third parties.
 mutate "the provider signs all of a settlement" spend.rs 's/sighash\(tx, input, &Prevouts::All\(spent\), leaf, TapSighashType::Default\)/sighash(tx, input, \&Prevouts::All(spent), leaf, TapSighashType::SinglePlusAnyoneCanPay)/' \

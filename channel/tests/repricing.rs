@@ -5,10 +5,8 @@ mod common;
 use common::pair::{Pair, consumer_identity};
 use common::*;
 use std::time::Duration;
-use streamium_channel::bitcoin::Amount;
 use streamium_channel::consumer::{ConsumerEnd, ConsumerNotice, ConsumerPolicy, Refusal};
-use streamium_channel::liveness::GONE_AFTER;
-use streamium_channel::message::{ConsumerMessage, ErrorCode, GateState, ProviderMessage};
+use streamium_channel::message::{ConsumerMessage, ErrorCode, GateState};
 use streamium_channel::money::{Msat, Rate};
 use streamium_channel::provider::{EndReason, ProviderConfig, ProviderNotice};
 use streamium_channel::rate_offer::{ANSWER_TIMEOUT, OFFER_INTERVAL};
@@ -29,13 +27,6 @@ fn playing() -> Pair {
     pair
 }
 
-fn rates(pair: &Pair) -> (u64, u64) {
-    (
-        pair.provider.rate().msat_per_s(),
-        pair.consumer.rate().msat_per_s(),
-    )
-}
-
 /// The consumer's count as last recorded.
 fn counted(pair: &Pair) -> Msat {
     pair.consumer_records
@@ -45,15 +36,6 @@ fn counted(pair: &Pair) -> Msat {
         .unwrap()
 }
 
-fn sent(pair: &Pair, what: &str) -> usize {
-    pair.log.iter().filter(|line| line.contains(what)).count()
-}
-
-fn faults(pair: &Pair) -> Vec<&ConsumerNotice> {
-    let is = |notice: &&ConsumerNotice| matches!(notice, ConsumerNotice::Fault(_));
-    pair.notices.iter().filter(is).collect()
-}
-
 #[test]
 fn a_new_rate_holds_for_both_from_then_on_and_media_does_not_stop() {
     for new in [200_000, 1_000_000, 50_000, 1_000, 10] {
@@ -61,7 +43,7 @@ fn a_new_rate_holds_for_both_from_then_on_and_media_does_not_stop() {
         let (open, before) = (pair.open_time, pair.provider.consumed(pair.now));
         pair.set_rate(new);
         pair.run(seconds(30));
-        assert_eq!(rates(&pair), (new, new));
+        assert_eq!(pair.rates(), (new, new));
         assert_eq!(pair.open_time - open, seconds(30), "media stopped at {new}");
         // Up to the answer, two trips of 40 ms and a step, the old rate holds.
         let debited = pair.provider.consumed(pair.now).minus(before).to_msat();
@@ -79,7 +61,7 @@ fn a_new_rate_holds_for_both_from_then_on_and_media_does_not_stop() {
         assert!(ours.abs_diff(theirs) <= apart, "{ours} and {theirs} at {new}");
         let paid = pair.paid.to_sat() * 1_000;
         assert!(paid >= theirs, "{paid} paid of {theirs} at {new}");
-        assert!(faults(&pair).is_empty());
+        assert!(pair.faults().is_empty());
         let (old, new) = (Rate::new(OLD), Rate::new(new));
         assert!(pair.notices.contains(&ConsumerNotice::Rate { old, new }));
         assert!(
@@ -97,7 +79,7 @@ fn a_new_rate_holds_for_both_from_then_on_and_media_does_not_stop() {
 fn a_window_at_the_new_rate_is_paid_before_it_is_debited() {
     let mut pair = playing();
     pair.set_rate(1_000_000);
-    pair.until("the answer", |pair| sent(pair, "accept-rate") > 0);
+    pair.until("the answer", |pair| pair.sent("accept-rate") > 0);
     let paid = |line: &&String| line.contains(" -> ") && line.contains("\"payment\"");
     let at = pair
         .log
@@ -122,13 +104,13 @@ fn until_the_provider_says_so_the_dearer_rate_counts() {
         let mut pair = playing();
         pair.latency = seconds(1);
         pair.set_rate(new);
-        pair.until("the answer", |pair| sent(pair, "accept-rate") > 0);
-        assert_eq!(rates(&pair), (OLD, meanwhile));
+        pair.until("the answer", |pair| pair.sent("accept-rate") > 0);
+        assert_eq!(pair.rates(), (OLD, meanwhile));
         pair.until("the change", |pair| pair.provider.rate() == Rate::new(new));
-        assert_eq!(rates(&pair), (new, meanwhile));
+        assert_eq!(pair.rates(), (new, meanwhile));
         pair.run(seconds(1) + Duration::from_millis(100));
-        assert_eq!(rates(&pair), (new, new));
-        assert!(faults(&pair).is_empty());
+        assert_eq!(pair.rates(), (new, new));
+        assert!(pair.faults().is_empty());
     }
 }
 
@@ -139,13 +121,13 @@ fn the_old_rate_holds_and_is_paid_until_the_answer() {
     let (before, open) = (pair.provider.consumed(pair.now), pair.open_time);
     pair.set_rate(500_000);
     pair.run(seconds(60));
-    assert_eq!(rates(&pair), (OLD, OLD));
+    assert_eq!(pair.rates(), (OLD, OLD));
     assert_eq!(pair.provider.consumed(pair.now).minus(before).to_msat(), 60 * OLD);
     assert_eq!(pair.open_time - open, seconds(60));
     assert_eq!(pair.questions.last().unwrap().1.rate, Rate::new(500_000));
     pair.authorize(true);
     pair.run(seconds(1));
-    assert_eq!(rates(&pair), (500_000, 500_000));
+    assert_eq!(pair.rates(), (500_000, 500_000));
 }
 
 #[test]
@@ -180,19 +162,6 @@ fn a_rate_above_max_rate_ends_the_session_with_a_word_and_what_was_paid_is_settl
         "nothing is paid at a rate that was refused"
     );
     assert_eq!(pair.provider.rate(), Rate::new(OLD));
-}
-
-#[test]
-fn an_application_that_refuses_a_new_rate_ends_the_session() {
-    let mut pair = playing();
-    pair.authorizes = Some(false);
-    pair.set_rate(50_000);
-    pair.until("the end", |pair| pair.provider_end.is_some());
-    assert!(matches!(
-        pair.provider_notices.iter().rev().find(|notice| matches!(notice, ProviderNotice::RateRefused { .. })),
-        Some(ProviderNotice::RateRefused { reason, .. }) if reason.contains("went down") && reason.contains("authorize-terms")
-    ));
-    assert!(pair.settle_due);
 }
 
 #[test]
@@ -234,14 +203,14 @@ fn offers_keep_their_distance_and_the_last_rate_that_was_set_counts() {
         pair.set_rate(rate);
     }
     pair.run(OFFER_INTERVAL - seconds(1));
-    assert_eq!((sent(&pair, "\"rate\""), rates(&pair)), (1, (200_000, 200_000)));
+    assert_eq!((pair.sent("\"rate\""), pair.rates()), (1, (200_000, 200_000)));
     pair.run(seconds(2));
-    assert_eq!((sent(&pair, "\"rate\""), rates(&pair)), (2, (400_000, 400_000)));
+    assert_eq!((pair.sent("\"rate\""), pair.rates()), (2, (400_000, 400_000)));
     // Set back before it is offered: nothing to say.
     pair.set_rate(300_000);
     pair.set_rate(400_000);
     pair.run(seconds(20));
-    assert_eq!((sent(&pair, "\"rate\""), rates(&pair)), (2, (400_000, 400_000)));
+    assert_eq!((pair.sent("\"rate\""), pair.rates()), (2, (400_000, 400_000)));
     assert_eq!(pair.provider_end, None);
 }
 
@@ -254,7 +223,7 @@ fn a_later_offer_replaces_one_that_was_not_answered() {
     pair.set_rate(300_000);
     // The answer to the first one was on its way.
     pair.inject(&ConsumerMessage::AcceptRate { number: 1 });
-    assert_eq!(sent(&pair, "\"error\""), 0);
+    assert_eq!(pair.sent("\"error\""), 0);
     assert_eq!(
         pair.provider.rate(),
         Rate::new(OLD),
@@ -269,7 +238,7 @@ fn a_later_offer_replaces_one_that_was_not_answered() {
     );
     pair.authorize(true);
     pair.run(seconds(1));
-    assert_eq!(rates(&pair), (300_000, 300_000));
+    assert_eq!(pair.rates(), (300_000, 300_000));
 }
 
 #[test]
@@ -285,14 +254,14 @@ fn an_answer_that_crosses_a_later_offer_is_made_up_for() {
     pair.set_rate(40_000);
     pair.run(seconds(1));
     assert_eq!(
-        rates(&pair),
+        pair.rates(),
         (OLD, 200_000),
         "it has taken what does not stand any more"
     );
     pair.run(seconds(8));
-    assert_eq!(rates(&pair), (40_000, 40_000));
+    assert_eq!(pair.rates(), (40_000, 40_000));
     pair.run(seconds(60));
-    assert!(faults(&pair).is_empty() && pair.provider_end.is_none());
+    assert!(pair.faults().is_empty() && pair.provider_end.is_none());
 }
 
 #[test]
@@ -311,7 +280,7 @@ fn a_rate_that_is_taken_back_needs_no_new_word() {
         (pair.consumer_end.clone(), pair.provider_end.clone()),
         (None, None)
     );
-    assert_eq!(rates(&pair), (OLD, OLD));
+    assert_eq!(pair.rates(), (OLD, OLD));
 }
 
 #[test]
@@ -319,7 +288,7 @@ fn who_has_no_terms_yet_gets_them_at_the_new_rate() {
     let mut pair = Pair::new();
     pair.set_rate(200_000);
     pair.until_playing();
-    assert_eq!((sent(&pair, "\"rate\""), rates(&pair)), (0, (200_000, 200_000)));
+    assert_eq!((pair.sent("\"rate\""), pair.rates()), (0, (200_000, 200_000)));
 }
 
 #[test]
@@ -329,7 +298,7 @@ fn who_waits_for_funds_is_offered_the_rate_and_opens_at_it() {
     pair.until("the terms", |pair| !pair.notices.is_empty());
     pair.set_rate(200_000);
     pair.run(seconds(30));
-    assert_eq!(rates(&pair), (200_000, 200_000));
+    assert_eq!(pair.rates(), (200_000, 200_000));
     let effects = pair.consumer.funded(pair.now);
     pair.consumer_effects(effects);
     pair.until_playing();
@@ -365,7 +334,7 @@ fn a_rate_changes_while_paused_without_a_payment() {
     let paid = pair.paid;
     pair.set_rate(300_000);
     pair.run(seconds(5));
-    assert_eq!((rates(&pair), pair.paid), ((300_000, 300_000), paid));
+    assert_eq!((pair.rates(), pair.paid), ((300_000, 300_000), paid));
     let effects = pair.consumer.set_playing(true, pair.now);
     pair.consumer_effects(effects);
     pair.until_playing();
@@ -386,7 +355,7 @@ fn a_starved_session_takes_a_new_rate_and_its_debt_stays() {
     let debited = pair.provider.consumed(pair.now);
     pair.set_rate(1_000);
     pair.run(seconds(5));
-    assert_eq!(rates(&pair), (1_000, 1_000));
+    assert_eq!(pair.rates(), (1_000, 1_000));
     assert_eq!(pair.gate, GateState::Starved, "a lower rate pays no debt");
     assert_eq!(pair.provider.consumed(pair.now), debited);
 }
@@ -413,9 +382,9 @@ fn rates_may_change_while_channels_are_renewed() {
     assert!(pair.used_up.len() >= 5, "{:?}", pair.used_up);
     let not_renewed = |notice: &ConsumerNotice| matches!(notice, ConsumerNotice::NotRenewed(_));
     assert!(
-        !pair.notices.iter().any(not_renewed) && faults(&pair).is_empty(),
+        !pair.notices.iter().any(not_renewed) && pair.faults().is_empty(),
         "{:?}",
-        faults(&pair)
+        pair.faults()
     );
     assert_eq!(pair.open_time - open, pair.now - since, "media never stopped");
 }
@@ -446,17 +415,17 @@ fn a_channel_goes_on_at_the_rate_of_its_terms_and_only_a_new_one_needs_a_word() 
     pair.authorizes = None;
     come_back(&mut pair, 200_000);
     pair.until_playing();
-    assert_eq!((pair.questions.len(), rates(&pair)), (2, (200_000, 200_000)));
+    assert_eq!((pair.questions.len(), pair.rates()), (2, (200_000, 200_000)));
     come_back(&mut pair, 150_000);
     pair.run(seconds(5));
     assert_eq!(
-        (pair.questions.len(), sent(&pair, "\"resume\"")),
+        (pair.questions.len(), pair.sent("\"resume\"")),
         (3, 1),
         "a lower one is another, too"
     );
     pair.authorize(true);
     pair.until_playing();
-    assert_eq!(rates(&pair), (150_000, 150_000));
+    assert_eq!(pair.rates(), (150_000, 150_000));
 }
 
 #[test]
@@ -469,9 +438,9 @@ fn what_was_on_its_way_at_the_old_rate_is_believed_when_the_channel_goes_on_at_a
     pair.run(seconds(4));
     come_back(&mut pair, 1_000);
     pair.media = true;
-    pair.until("the channel", |pair| sent(pair, "\"resumed\"") > 0);
+    pair.until("the channel", |pair| pair.sent("\"resumed\"") > 0);
     pair.run(seconds(5));
-    assert!(faults(&pair).is_empty(), "{:?}", faults(&pair));
+    assert!(pair.faults().is_empty(), "{:?}", pair.faults());
     assert_eq!((pair.consumer_end.clone(), pair.gate), (None, GateState::Open));
 }
 
@@ -480,7 +449,7 @@ fn a_free_stream_stays_free_and_a_paid_one_paid() {
     let mut pair = playing();
     pair.set_rate(0);
     pair.run(seconds(15));
-    assert_eq!((sent(&pair, "\"rate\""), rates(&pair)), (0, (OLD, OLD)));
+    assert_eq!((pair.sent("\"rate\""), pair.rates()), (0, (OLD, OLD)));
     let free = ProviderConfig {
         rate: Rate::new(0),
         ..config()
@@ -489,106 +458,6 @@ fn a_free_stream_stays_free_and_a_paid_one_paid() {
     pair.run(seconds(5));
     pair.set_rate(OLD);
     pair.run(seconds(15));
-    assert_eq!((sent(&pair, "\"rate\""), rates(&pair)), (0, (0, 0)));
+    assert_eq!((pair.sent("\"rate\""), pair.rates()), (0, (0, 0)));
     assert!(pair.questions.is_empty(), "nothing to agree to");
-}
-
-fn asked() -> Pair {
-    let mut pair = Pair::new();
-    pair.authorizes = None;
-    pair.until("the question", |pair| !pair.questions.is_empty());
-    pair
-}
-
-#[test]
-fn an_application_that_says_no_has_committed_and_paid_nothing() {
-    let mut pair = asked();
-    pair.authorize(false);
-    pair.until("the end", |pair| {
-        pair.consumer_end.is_some() && pair.provider_end.is_some()
-    });
-    assert_eq!(
-        pair.consumer_end,
-        Some(ConsumerEnd::Refused(Refusal::Application))
-    );
-    let words = pair.provider_end.as_ref().unwrap().to_string();
-    assert!(words.contains("the application does not agree"), "{words}");
-    assert_eq!((sent(&pair, "\"open\""), pair.paid), (0, Amount::ZERO));
-    assert!(pair.consumer_record.is_none() && pair.broadcasts.is_empty());
-}
-
-#[test]
-fn an_application_may_think_for_minutes_and_the_connection_stays() {
-    let mut pair = asked();
-    pair.run(GONE_AFTER * 20);
-    assert_eq!(
-        (pair.consumer_end.clone(), pair.provider_end.clone()),
-        (None, None)
-    );
-    assert_eq!(sent(&pair, "\"open\""), 0);
-    pair.authorize(true);
-    pair.until_playing();
-    assert_eq!(pair.questions.len(), 1);
-}
-
-#[test]
-fn an_application_that_never_answers_ends_the_session_when_the_offer_does() {
-    let config = ProviderConfig {
-        funding_timeout: seconds(30),
-        ..config()
-    };
-    let mut pair = Pair::with(config, policy(), consumer_identity());
-    pair.authorizes = None;
-    pair.until("the question", |pair| !pair.questions.is_empty());
-    // A provider that would wait for ever.
-    pair.latency = seconds(1_000_000);
-    for _ in 0..29 {
-        pair.inject_to_consumer(&ProviderMessage::Ping);
-        pair.run(seconds(1));
-    }
-    assert_eq!(pair.consumer_end, None);
-    pair.inject_to_consumer(&ProviderMessage::Ping);
-    pair.run(seconds(2));
-    assert_eq!(pair.consumer_end, Some(ConsumerEnd::Refused(Refusal::Unanswered)));
-    assert_eq!(sent(&pair, "\"open\""), 0);
-}
-
-#[test]
-fn a_rate_that_changes_while_the_application_thinks_is_asked_about_anew() {
-    let mut pair = asked();
-    pair.set_rate(200_000);
-    pair.run(seconds(1));
-    assert_eq!(pair.questions.len(), 2);
-    let effects = pair.consumer.authorized(1, true, pair.now);
-    assert!(effects.is_empty(), "it said yes to another rate: {effects:?}");
-    pair.authorize(true);
-    pair.until_playing();
-    assert_eq!(rates(&pair), (200_000, 200_000));
-    pair.confirm(1);
-    pair.run(seconds(20));
-    assert!(faults(&pair).is_empty());
-}
-
-#[test]
-fn a_word_on_what_resuming_costs_is_none_on_a_dearer_opening() {
-    let mut pair = playing();
-    pair.authorizes = None;
-    pair.cut();
-    let past = pair.past(false);
-    // The provider settled it, and asks for more now.
-    pair.provider_records.clear();
-    let config = ProviderConfig {
-        opening: sat(2_000),
-        ..config()
-    };
-    let policy = ConsumerPolicy {
-        budget: sat(50_000),
-        ..policy()
-    };
-    pair.reconnect(config, policy, past);
-    pair.until("not-resumed", |pair| sent(pair, "not-resumed") > 0);
-    pair.run(seconds(5));
-    assert_eq!((pair.questions.len(), sent(&pair, "\"open\",\"cap")), (2, 1));
-    pair.authorize(true);
-    pair.until("the opening", |pair| sent(pair, "\"open\",\"cap") == 2);
 }

@@ -290,6 +290,23 @@ impl Pair {
         self.consumer_effects(effects);
     }
 
+    /// The rates that are debited and counted at now, in msat/s.
+    pub fn rates(&self) -> (u64, u64) {
+        let (debited, counted) = (self.provider.rate(), self.consumer.rate());
+        (debited.msat_per_s(), counted.msat_per_s())
+    }
+
+    /// How many messages with these words were sent.
+    pub fn sent(&self, words: &str) -> usize {
+        self.log.iter().filter(|line| line.contains(words)).count()
+    }
+
+    /// What the consumer found wrong with its provider.
+    pub fn faults(&self) -> Vec<&ConsumerNotice> {
+        let is = |notice: &&ConsumerNotice| matches!(notice, ConsumerNotice::Fault(_));
+        self.notices.iter().filter(is).collect()
+    }
+
     /// The broadcaster sets another rate.
     pub fn set_rate(&mut self, msat_per_s: u64) {
         let effects = self
