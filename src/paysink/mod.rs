@@ -49,6 +49,7 @@ mod properties;
 pub mod proxied;
 mod proxied_servers;
 mod pulse;
+mod repricing;
 mod session_bus;
 mod sessions;
 mod settings;

@@ -200,7 +200,8 @@ impl PaidConsumer {
         self.running.0.set_state(gst::State::Playing).unwrap();
     }
 
-    fn prepare(link: &str, settings: &str) -> Self {
+    /// Not running yet.
+    pub fn prepare(link: &str, settings: &str) -> Self {
         let launch = format!("streamiumpaysrc uri=\"{link}\" stun-server=none network=regtest {settings}");
         Self::around(gst::parse::launch(&launch).unwrap())
     }

@@ -8,6 +8,7 @@ mod lasting;
 mod live;
 mod money;
 mod notices;
+mod repricing;
 mod room;
 mod settling;
 mod stats;
@@ -28,6 +29,7 @@ use crate::settle::{Payout, SettlePolicy};
 use crate::store::{Lease, Role, Store, StoreError};
 use crate::wallet::{Seed, SeedError};
 use driver::Driver;
+pub use repricing::RateTooHigh;
 
 pub use stats::{ProviderStats, SessionStats};
 
@@ -89,6 +91,8 @@ pub(crate) enum Event {
     Removed {
         id: String,
     },
+    /// The rate has been changed.
+    Rate(Rate),
     Chain(ChainEvent),
     /// Close and settle what can be settled, then say so.
     Stop {
