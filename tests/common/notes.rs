@@ -49,10 +49,6 @@ impl Note {
         self.get(field)
     }
 
-    pub fn flag(&self, field: &str) -> bool {
-        self.get(field)
-    }
-
     pub fn text(&self, field: &str) -> String {
         self.get(field)
     }
