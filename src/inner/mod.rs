@@ -6,6 +6,7 @@
 //! from `plugin_init` or `class_init`: registering the linked types there makes the plugin scanner drop the
 //! user's own copy.
 
+mod bond;
 mod kind;
 mod left_out;
 mod proxied;
@@ -20,6 +21,7 @@ use std::sync::{LazyLock, Once};
 use gst::glib;
 use gst::prelude::*;
 
+pub use bond::Bond;
 pub use kind::Kind;
 pub use left_out::{LeftOut, Part};
 pub use proxied::{Proxied, Refused, Table, When};

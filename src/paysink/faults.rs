@@ -7,7 +7,7 @@ use gst::prelude::*;
 
 use super::sessions::Sessions;
 use super::{CAT, StreamiumPaySink};
-use crate::inner::{RelayEvent, Signaller};
+use crate::inner::RelayEvent;
 use crate::messages::post_report;
 use crate::session::{Report, Severity};
 
@@ -58,7 +58,11 @@ pub fn filter(element: &StreamiumPaySink, message: gst::Message) -> Option<gst::
         Fault::DeafSignaller if is_ours => {
             gst::warning!(CAT, obj = element, "signaller: {debug}");
             // The relay sees it go, and it is started again. Stopping waits for the runtime that this may run in.
-            element.call_async(|element| element.signaller().into_iter().for_each(Signaller::stop));
+            element.call_async(|element| {
+                if let Some(signaller) = element.signaller() {
+                    signaller.stop();
+                }
+            });
         }
         _ => return Some(message),
     }

@@ -1,7 +1,7 @@
 //! The subclass: a bin around webrtcsink.
 //!
 //! Lock order: `settings` before `status`, both before nothing else; neither is held while the inner element,
-//! a hook or the bus is called. `inner` is set once, in `constructed`.
+//! a hook or the bus is called.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -14,6 +14,7 @@ use gst::subclass::prelude::*;
 use super::faults::{self, Faults};
 use super::payments::{self, PaymentHooks};
 use super::properties::{self, Status};
+use super::renewal::Inner;
 use super::sessions::{ClosedHooks, ProviderHooks, Sessions};
 use super::settings::{Checked, Settings, validate};
 use super::signalling::Signalling;
@@ -22,8 +23,7 @@ use super::{CAT, metrics, pads, proxied, repricing, signals, templates};
 use crate::backup::Seedling;
 use crate::config::{self, ConfigError};
 use crate::folder;
-use crate::gate::TrackKind;
-use crate::inner::{self, Refused, Signaller, named_meta};
+use crate::inner::{Refused, Signaller, named_meta};
 use crate::messages::{Teller, post_report};
 use crate::metrics::Server;
 use crate::session::provider::ProviderHandle;
@@ -38,12 +38,9 @@ const STOP_PATIENCE: Duration = Duration::from_secs(3);
 /// How long consumers may take to read that the stream ends.
 const PARTING_PATIENCE: Duration = Duration::from_millis(500);
 
-/// The inner webrtcsink, or why there is none.
-type Inner = Result<(gst::Element, Signaller), String>;
-
 #[derive(Default)]
 pub struct StreamiumPaySink {
-    inner: OnceLock<Inner>,
+    inner: Inner,
     settings: Mutex<Settings>,
     status: Mutex<Status>,
     /// What a proxied property could not take; reported when the element starts.
@@ -94,7 +91,7 @@ impl ObjectImpl for StreamiumPaySink {
         } else if let Some(row) = proxied::TABLE.find(name)
             && let Some(inner) = self.inner()
         {
-            self.refused.set(row, inner, value);
+            self.refused.set(row, &inner, value);
         }
     }
 
@@ -103,9 +100,13 @@ impl ObjectImpl for StreamiumPaySink {
         let own = lock(&self.settings)
             .get(name)
             .or_else(|| lock(&self.status).get(name))
-            .or_else(|| (name == "stats").then(|| self.stats.value(self.inner())));
-        own.or_else(|| proxied::TABLE.find(name).map(|row| row.get(self.inner())))
-            .unwrap_or_else(|| pspec.default_value().to_owned())
+            .or_else(|| (name == "stats").then(|| self.stats.value(self.inner().as_ref())));
+        own.or_else(|| {
+            proxied::TABLE
+                .find(name)
+                .map(|row| row.get(self.inner().as_ref()))
+        })
+        .unwrap_or_else(|| pspec.default_value().to_owned())
     }
 
     fn constructed(&self) {
@@ -113,12 +114,10 @@ impl ObjectImpl for StreamiumPaySink {
         let obj = self.obj();
         obj.set_suppressed_flags(gst::ElementFlags::SINK | gst::ElementFlags::SOURCE);
         obj.set_element_flags(gst::ElementFlags::SINK);
-        let made = self.make_inner();
-        if let Err(reason) = &made {
+        if let Err(reason) = self.inner.make(&obj, &self.sessions) {
             // A constructor can't fail: it is said again, as an error, when the element starts.
             gst::warning!(CAT, imp = self, "{reason}");
         }
-        let _ = self.inner.set(made);
         self.update_meta();
         if let Err(error) = config::apply(obj.upcast_ref(), "streamiumpaysink", properties::specs()) {
             let _ = self.config_error.set(error);
@@ -152,11 +151,11 @@ impl ElementImpl for StreamiumPaySink {
         _name: Option<&str>,
         _caps: Option<&gst::Caps>,
     ) -> Option<gst::Pad> {
-        pads::request(&self.obj(), self.inner()?, templ)
+        pads::request(&self.obj(), &self.inner()?, templ)
     }
 
     fn release_pad(&self, pad: &gst::Pad) {
-        pads::release(&self.obj(), self.inner(), pad);
+        pads::release(&self.obj(), self.inner().as_ref(), pad);
     }
 
     fn change_state(
@@ -172,10 +171,18 @@ impl ElementImpl for StreamiumPaySink {
         match transition {
             gst::StateChange::ReadyToPaused => {
                 self.stopping.store(false, Ordering::SeqCst);
-                self.start().and_then(|()| self.join()).map_err(|reason| {
-                    gst::element_imp_error!(self, gst::ResourceError::Settings, ("{reason}"), ["{reason}"]);
-                    gst::StateChangeError
-                })?;
+                self.renew()
+                    .and_then(|()| self.start())
+                    .and_then(|()| self.join())
+                    .map_err(|reason| {
+                        gst::element_imp_error!(
+                            self,
+                            gst::ResourceError::Settings,
+                            ("{reason}"),
+                            ["{reason}"]
+                        );
+                        gst::StateChangeError
+                    })?;
             }
             gst::StateChange::PausedToReady => {
                 self.stopping.store(true, Ordering::SeqCst);
@@ -235,36 +242,18 @@ impl StreamiumPaySink {
         }
     }
 
-    pub(super) fn inner(&self) -> Option<&gst::Element> {
-        self.inner.get()?.as_ref().ok().map(|(sink, _)| sink)
+    pub(super) fn inner(&self) -> Option<gst::Element> {
+        self.inner.sink()
     }
 
-    pub(super) fn signaller(&self) -> Option<&Signaller> {
-        self.inner.get()?.as_ref().ok().map(|(_, signaller)| signaller)
+    pub(super) fn signaller(&self) -> Option<Signaller> {
+        self.inner.signaller()
     }
 
-    fn make_inner(&self) -> Inner {
-        let sink = inner::make_sink().map_err(|error| error.to_string())?;
-        let signaller = Signaller::of(&sink).ok_or("webrtcsink has no signaller")?;
-        let obj = self.obj();
-        obj.add(&sink).map_err(|error| error.to_string())?;
-        let weak = obj.downgrade();
-        let tracks = move || {
-            let pads = weak.upgrade().map(|obj| obj.sink_pads()).unwrap_or_default();
-            pads.iter()
-                .filter_map(|pad| TrackKind::from_name(&pad.name()))
-                .collect()
-        };
-        let weak = obj.downgrade();
-        let on_failure = move |session: &str, peer: &str, reason: &str| {
-            if let Some(obj) = weak.upgrade().filter(|obj| !obj.is_stopping()) {
-                faults::consumer_error(&obj, Some(session), Some(peer), reason);
-            }
-        };
-        self.sessions.watch(&sink, &signaller, tracks, on_failure);
-        // After our own handlers: a user's find the gate in place.
-        signals::TABLE.forward(&sink, &*obj);
-        Ok((sink, signaller))
+    fn renew(&self) -> Result<(), String> {
+        self.inner.renew(&self.obj(), &self.sessions)?;
+        self.update_meta();
+        Ok(())
     }
 
     pub fn is_stopping(&self) -> bool {
@@ -283,7 +272,7 @@ impl StreamiumPaySink {
         };
         let faults = Faults::new(&self.obj(), &self.sessions);
         self.signalling
-            .start(signaller, move |event| faults.relay_event(event))
+            .start(&signaller, move |event| faults.relay_event(event))
     }
 
     fn update_meta(&self) {
@@ -297,8 +286,8 @@ impl StreamiumPaySink {
 
     /// Checks what can be checked without asking anybody, and decides who drives the sessions.
     fn prepare(&self) -> Result<(), SettingsError> {
-        if let Some(Err(reason)) = self.inner.get() {
-            return Err(SettingsError::Inner(reason.clone()));
+        if let Some(reason) = self.inner.failure() {
+            return Err(SettingsError::Inner(reason));
         }
         if let Some(reason) = self.refused.reason() {
             return Err(SettingsError::BadProxied(reason));
@@ -307,7 +296,7 @@ impl StreamiumPaySink {
             return Err(SettingsError::Config(error.clone()));
         }
         if let Some(inner) = self.inner() {
-            signals::TABLE.warn_of_unheard(inner, &*self.obj());
+            signals::TABLE.warn_of_unheard(&inner, &*self.obj());
         }
         *lock(&self.checked) = Some(validate(&lock(&self.settings).clone())?);
         Ok(())
@@ -377,11 +366,11 @@ impl StreamiumPaySink {
     /// Whether the signalling server speaks TLS, and its port: our own server's, or that of the signaller's uri.
     fn signalling(&self) -> (bool, u16) {
         const DEFAULT_PORT: u16 = 8443;
-        let Some(Ok((inner, signaller))) = self.inner.get() else {
+        let (Some(inner), Some(signaller)) = (self.inner(), self.signaller()) else {
             return (false, DEFAULT_PORT);
         };
-        if proxied::TABLE.read(inner, "run-signalling-server") == Some(true) {
-            let port = proxied::TABLE.read::<u32>(inner, "signalling-server-port");
+        if proxied::TABLE.read(&inner, "run-signalling-server") == Some(true) {
+            let port = proxied::TABLE.read::<u32>(&inner, "signalling-server-port");
             let port = port.and_then(|port| u16::try_from(port).ok());
             return (false, port.unwrap_or(DEFAULT_PORT));
         }

@@ -49,6 +49,7 @@ mod properties;
 pub mod proxied;
 mod proxied_servers;
 mod pulse;
+mod renewal;
 mod repricing;
 mod session_bus;
 mod sessions;
@@ -116,7 +117,7 @@ impl StreamiumPaySink {
         self.imp().signalling_server()
     }
 
-    fn signaller(&self) -> Option<&Signaller> {
+    fn signaller(&self) -> Option<Signaller> {
         self.imp().signaller()
     }
 }

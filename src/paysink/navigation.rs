@@ -10,10 +10,10 @@ use super::imp::StreamiumPaySink;
 
 impl NavigationImpl for StreamiumPaySink {
     fn send_event(&self, structure: gst::Structure) {
-        match self
+        let inner = self
             .inner()
-            .and_then(|inner| inner.dynamic_cast_ref::<gst_video::Navigation>())
-        {
+            .and_then(|inner| inner.dynamic_cast::<gst_video::Navigation>().ok());
+        match inner {
             Some(inner) => inner.send_event(structure),
             None => gst::warning!(CAT, imp = self, "the installed webrtcsink has no navigation"),
         }

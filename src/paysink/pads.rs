@@ -113,3 +113,64 @@ pub fn release(element: &StreamiumPaySink, inner: Option<&gst::Element>, pad: &g
         inner.release_request_pad(&target);
     }
 }
+
+/// One of our pads and a pad of webrtcsink's for it.
+pub type Successor = (gst::GhostPad, gst::Pad);
+
+/// Requests a pad of another webrtcsink's for each of ours, under the same name and with the same properties.
+pub fn successors(element: &StreamiumPaySink, inner: &gst::Element) -> Result<Vec<Successor>, String> {
+    let pads = element.sink_pads().into_iter();
+    let ghosts = pads.filter_map(|pad| pad.downcast::<gst::GhostPad>().ok());
+    ghosts
+        .map(|ghost| {
+            let name = ghost.name();
+            let pad = request_named(inner, &name).ok_or_else(|| format!("webrtcsink gives no pad {name}"))?;
+            if pad.has_property_with_type(MSID, glib::Type::STRING) {
+                pad.set_property_from_value(MSID, &ghost.property_value(MSID));
+            }
+            Ok((ghost, pad))
+        })
+        .collect()
+}
+
+/// Lets our pads show these. Once their webrtcsink is in the bin, which unlinks what it takes in.
+pub fn retarget(successors: &[Successor]) -> Result<(), String> {
+    successors
+        .iter()
+        .try_for_each(|(ghost, pad)| ghost.set_target(Some(pad)))
+        .map_err(|error| error.to_string())
+}
+
+/// webrtcsink counts its pads of a kind: the numbers of those that have been released are skipped.
+fn request_named(inner: &gst::Element, name: &str) -> Option<gst::Pad> {
+    let (kind, number) = name.rsplit_once('_')?;
+    let template = format!("{kind}_%u");
+    for _ in 0..=number.parse::<u32>().ok()? {
+        let pad = inner.request_pad_simple(&template)?;
+        if pad.name() == name {
+            return Some(pad);
+        }
+        discard(inner, &pad);
+    }
+    None
+}
+
+/// Gives a pad back with what webrtcsink leaves there: the pad, and two elements, one of them a sink, without whose
+/// EOS the whole would never be at its end. Only before a run.
+fn discard(inner: &gst::Element, pad: &gst::Pad) {
+    let first = pad
+        .downcast_ref::<gst::GhostPad>()
+        .and_then(|ghost| ghost.target()?.parent_element());
+    let second = first
+        .as_ref()
+        .and_then(|first| first.static_pad("src")?.peer()?.parent_element());
+    inner.release_request_pad(pad);
+    let _ = inner.remove_pad(pad);
+    let Some(bin) = inner.downcast_ref::<gst::Bin>() else {
+        return;
+    };
+    for part in [first, second].into_iter().flatten() {
+        let _ = bin.remove(&part);
+        let _ = part.set_state(gst::State::Null);
+    }
+}

@@ -5,6 +5,7 @@
 
 pub mod child;
 pub mod driver;
+pub mod footprint;
 pub mod notes;
 pub mod paid;
 pub mod regtest;

@@ -122,6 +122,14 @@ impl PaidProvider {
     pub fn stop(&self) {
         self.running.0.set_state(gst::State::Null).unwrap();
     }
+
+    /// Once more, after [`PaidProvider::stop`].
+    pub fn play_again(&self) {
+        self.running.0.set_state(gst::State::Playing).unwrap();
+        wait_until("the signalling server", || {
+            TcpStream::connect(("127.0.0.1", self.port)).is_ok()
+        });
+    }
 }
 
 fn own_server(port: u16) -> String {

@@ -35,6 +35,11 @@ pub fn init() {
 
 /// Runs a test alone (the machine may be small, and most of these encode), with a bound on its whole time.
 pub fn run(body: impl FnOnce() + Send + 'static) {
+    run_within(Duration::from_secs(150), body);
+}
+
+/// The same with another bound.
+pub fn run_within(limit: Duration, body: impl FnOnce() + Send + 'static) {
     static ALONE: Mutex<()> = Mutex::new(());
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     init();
@@ -43,7 +48,7 @@ pub fn run(body: impl FnOnce() + Send + 'static) {
         body();
         let _ = done.send(());
     });
-    match finished.recv_timeout(Duration::from_secs(150)) {
+    match finished.recv_timeout(limit) {
         Err(RecvTimeoutError::Timeout) => panic!("the test as a whole took too long: something hangs"),
         _ => test
             .join()
@@ -173,15 +178,29 @@ impl Provider {
             "run-signalling-server=true signalling-server-host=127.0.0.1 signalling-server-port={port}"
         );
         let provider = Self::with(sources, &format!("{server} {settings}"), port, hooks);
+        provider.wait_for_server();
+        provider
+    }
+
+    fn wait_for_server(&self) {
         let started = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
             assert!(
                 started.elapsed() < PATIENCE,
                 "the signalling server does not listen"
             );
             std::thread::yield_now();
         }
-        provider
+    }
+
+    pub fn stop(&self) {
+        self.running.0.set_state(gst::State::Null).unwrap();
+    }
+
+    /// Once more, after [`Provider::stop`].
+    pub fn play_again(&self) {
+        self.running.0.set_state(gst::State::Playing).unwrap();
+        self.wait_for_server();
     }
 
     /// At somebody else's signalling server.

@@ -1,0 +1,97 @@
+//! A broadcast that is stopped and started again and again leaves nothing behind. Alone in its process, so that nobody
+//! else's threads and files are counted.
+
+mod common;
+
+use std::time::Duration;
+
+use common::child::Launched;
+use common::footprint::Footprint;
+use common::paid::PaidProvider;
+use common::regtest::Regtest;
+use common::webrtc::*;
+use gst::prelude::*;
+
+const ROUNDS: u32 = 20;
+/// After so many rounds every cache is full and every pool has its threads.
+const WARM: u32 = 5;
+/// Far more than a round may leave, far less than a leaked session has.
+const RSS_KB_PER_ROUND: i64 = 2_048;
+
+#[test]
+fn twenty_runs_leave_nothing_behind() {
+    run_within(Duration::from_secs(900), || {
+        free_and_watched();
+        paid_and_alone();
+    });
+}
+
+/// Each run is watched until both media have come, and ends under its viewer, who is in a process of his own.
+fn free_and_watched() {
+    let provider = Provider::start(
+        &format!("{RAW_VIDEO} {RAW_AUDIO}"),
+        "metrics-address=127.0.0.1:0",
+        None,
+    );
+    let mut inners = Vec::new();
+    let mut warm = None;
+    for round in 1..=ROUNDS {
+        let mut viewer = Launched::start(&["-v"], &viewer(&provider.uri()));
+        viewer.wait_for("video: last-message = chain");
+        viewer.wait_for("audio: last-message = chain");
+        provider.running.check();
+        inners.push(provider.inner().downgrade());
+        provider.stop();
+        drop(viewer);
+        if round == WARM {
+            warm = Some(Footprint::settled());
+        }
+        println!("free, round {round}: {}", Footprint::now());
+        if round < ROUNDS {
+            provider.play_again();
+        }
+    }
+    drop(provider);
+    let warm = warm.unwrap();
+    let end = Footprint::back_to(warm);
+    println!("free: after {WARM} rounds {warm}; after {ROUNDS} {end}");
+    let grown = (end.rss_kb - warm.rss_kb) / i64::from(ROUNDS - WARM);
+    assert!(grown < RSS_KB_PER_ROUND, "{grown} kB a round");
+    let alive = inners.iter().filter(|inner| inner.upgrade().is_some()).count();
+    assert_eq!(alive, 0, "webrtcsinks of earlier runs");
+}
+
+/// In a process of its own. What passes is printed.
+fn viewer(uri: &str) -> String {
+    format!(
+        "streamiumpaysrc name=source uri={uri} stun-server=none \
+         source.video_0 ! videoconvert ! identity name=video silent=false ! fakesink \
+         source.audio_0 ! audioconvert ! identity name=audio silent=false ! fakesink"
+    )
+}
+
+/// With driver, store, Electrum connection and metrics.
+fn paid_and_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    Regtest::shared();
+    let mut provider = PaidProvider::start(dir.path(), RAW_VIDEO, "metrics-address=127.0.0.1:0");
+    let mut warm = None;
+    for round in 1..=ROUNDS {
+        provider
+            .notes
+            .wait_for("signalling", |note| note.flag("reachable"));
+        provider.stop();
+        if round == WARM {
+            warm = Some(Footprint::settled());
+        }
+        println!("paid, round {round}: {}", Footprint::now());
+        if round < ROUNDS {
+            provider.play_again();
+        }
+    }
+    let warm = warm.unwrap();
+    let end = Footprint::back_to(warm);
+    println!("paid: after {WARM} rounds {warm}; after {ROUNDS} {end}");
+    let grown = (end.rss_kb - warm.rss_kb) / i64::from(ROUNDS - WARM);
+    assert!(grown < RSS_KB_PER_ROUND, "{grown} kB a round");
+}
