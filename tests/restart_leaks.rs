@@ -23,6 +23,7 @@ fn twenty_runs_leave_nothing_behind() {
     run_within(Duration::from_secs(900), || {
         free_and_watched();
         paid_and_alone();
+        stopped_at_once();
     });
 }
 
@@ -94,4 +95,20 @@ fn paid_and_alone() {
     println!("paid: after {WARM} rounds {warm}; after {ROUNDS} {end}");
     let grown = (end.rss_kb - warm.rss_kb) / i64::from(ROUNDS - WARM);
     assert!(grown < RSS_KB_PER_ROUND, "{grown} kB a round");
+}
+
+/// Before webrtcsink has found out what it can encode to.
+fn stopped_at_once() {
+    let before = Footprint::settled();
+    let provider = Provider::free(RAW_VIDEO);
+    for round in 1..=ROUNDS {
+        provider.stop();
+        println!("stopped at once, round {round}: {}", Footprint::now());
+        provider.play_again();
+    }
+    drop(provider);
+    println!(
+        "stopped at once: before {before}; after {}",
+        Footprint::back_to(before)
+    );
 }

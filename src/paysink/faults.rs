@@ -64,6 +64,8 @@ pub fn filter(element: &StreamiumPaySink, message: gst::Message) -> Option<gst::
                 }
             });
         }
+        // Of a discovery that has outlived its run, mostly.
+        Fault::Ours if element.is_stopping() => gst::info!(CAT, obj = element, "while stopping: {debug}"),
         _ => return Some(message),
     }
     None

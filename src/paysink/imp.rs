@@ -200,6 +200,7 @@ impl ElementImpl for StreamiumPaySink {
                 self.signalling.stop();
             }
             gst::StateChange::PausedToReady => {
+                self.inner.stopped();
                 self.sessions.clear();
                 self.signalling.stop();
             }

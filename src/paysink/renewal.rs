@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use gst::prelude::*;
 
+use super::discovery::Discoveries;
 use super::sessions::Sessions;
 use super::{CAT, StreamiumPaySink, faults, pads, proxied, signals};
 use crate::gate::TrackKind;
@@ -25,6 +26,7 @@ struct Made {
 pub struct Inner {
     made: Mutex<Result<Made, String>>,
     has_run: AtomicBool,
+    discoveries: Discoveries,
 }
 
 impl Default for Inner {
@@ -32,6 +34,7 @@ impl Default for Inner {
         Self {
             made: Mutex::new(Err("there is no webrtcsink yet".to_owned())),
             has_run: AtomicBool::new(false),
+            discoveries: Discoveries::default(),
         }
     }
 }
@@ -52,7 +55,10 @@ impl Inner {
 
     /// Makes the first.
     pub fn make(&self, element: &StreamiumPaySink, sessions: &Sessions) -> Result<(), String> {
-        let made = make_first(element, sessions);
+        let made = make_first().and_then(|made| {
+            self.adopt(element, &made, sessions)?;
+            Ok(made)
+        });
         let result = made.as_ref().map(|_| ()).map_err(Clone::clone);
         *self.lock() = made;
         result
@@ -71,8 +77,38 @@ impl Inner {
         if old.sink.set_state(gst::State::Null).is_err() {
             gst::warning!(CAT, obj = element, "the last run's webrtcsink did not stop");
         }
-        adopt(element, &new, sessions)?;
+        self.adopt(element, &new, sessions)?;
         pads::retarget(&pads)
+    }
+
+    /// After each run, when webrtcsink has stopped.
+    pub fn stopped(&self) {
+        self.discoveries.end();
+    }
+
+    /// Takes a webrtcsink in, and watches it.
+    fn adopt(&self, element: &StreamiumPaySink, made: &Made, sessions: &Sessions) -> Result<(), String> {
+        let Made { sink, signaller, .. } = made;
+        element.add(sink).map_err(|error| error.to_string())?;
+        let weak = element.downgrade();
+        let tracks = move || {
+            let pads = weak.upgrade().map(|element| element.sink_pads());
+            pads.unwrap_or_default()
+                .iter()
+                .filter_map(|pad| TrackKind::from_name(&pad.name()))
+                .collect()
+        };
+        let weak = element.downgrade();
+        let on_failure = move |session: &str, peer: &str, reason: &str| {
+            if let Some(element) = weak.upgrade().filter(|element| !element.is_stopping()) {
+                faults::consumer_error(&element, Some(session), Some(peer), reason);
+            }
+        };
+        sessions.watch(sink, signaller, tracks, on_failure);
+        self.discoveries.watch(sink);
+        // After our own handlers: a user's find the gate in place.
+        signals::TABLE.forward(sink, element);
+        Ok(())
     }
 
     fn get(&self) -> Result<Made, String> {
@@ -84,17 +120,15 @@ impl Inner {
     }
 }
 
-fn make_first(element: &StreamiumPaySink, sessions: &Sessions) -> Result<Made, String> {
+fn make_first() -> Result<Made, String> {
     let sink = inner::make_sink().map_err(|error| error.to_string())?;
     let signaller = Signaller::of(&sink).ok_or("webrtcsink has no signaller")?;
     let bond = Bond::of_new(&signaller);
-    let made = Made {
+    Ok(Made {
         sink,
         signaller,
         bond,
-    };
-    adopt(element, &made, sessions)?;
-    Ok(made)
+    })
 }
 
 /// One with all that the old one has. The signaller is the same, so that what is set on it or connected to it counts.
@@ -109,28 +143,4 @@ fn succeed(old: &Made) -> Result<Made, String> {
         signaller,
         bond,
     })
-}
-
-/// Takes a webrtcsink in, and watches it.
-fn adopt(element: &StreamiumPaySink, made: &Made, sessions: &Sessions) -> Result<(), String> {
-    let Made { sink, signaller, .. } = made;
-    element.add(sink).map_err(|error| error.to_string())?;
-    let weak = element.downgrade();
-    let tracks = move || {
-        let pads = weak.upgrade().map(|element| element.sink_pads());
-        pads.unwrap_or_default()
-            .iter()
-            .filter_map(|pad| TrackKind::from_name(&pad.name()))
-            .collect()
-    };
-    let weak = element.downgrade();
-    let on_failure = move |session: &str, peer: &str, reason: &str| {
-        if let Some(element) = weak.upgrade().filter(|element| !element.is_stopping()) {
-            faults::consumer_error(&element, Some(session), Some(peer), reason);
-        }
-    };
-    sessions.watch(sink, signaller, tracks, on_failure);
-    // After our own handlers: a user's find the gate in place.
-    signals::TABLE.forward(sink, element);
-    Ok(())
 }
