@@ -28,6 +28,7 @@ pub mod refund;
 pub mod session;
 pub mod settings;
 pub mod settle;
+pub mod slate;
 pub mod store;
 pub mod wallet;
 

@@ -1,0 +1,210 @@
+//! Where things stand: all in fractions of one unit, so that every size looks the same.
+
+use super::model::{Slate, Tone};
+use super::qr::Qr;
+use super::text::{clean, escape};
+
+const WHITE: &str = "#f4f6f8";
+const GREY: &str = "#a3b0be";
+const ORANGE: &str = "#f9a826";
+const GREEN: &str = "#58c896";
+const RED: &str = "#ff7a6b";
+
+const MARGIN: f64 = 0.075;
+/// The largest side of the code, and what its caption may take below it.
+const CODE: f64 = 0.62;
+const CAPTION: f64 = 0.14;
+
+const TITLE_CHARS: usize = 60;
+const LINE_CHARS: usize = 120;
+const NOTES: usize = 4;
+const CAPTION_CHARS: usize = 100;
+
+/// A text's place; it is wrapped at `width`. All in pixels.
+#[derive(Debug, PartialEq)]
+pub struct Block {
+    pub markup: String,
+    pub x: i32,
+    pub width: i32,
+    pub place: Place,
+    pub centred: bool,
+}
+
+/// A distance from an edge.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Place {
+    Top(i32),
+    Bottom(i32),
+}
+
+/// A square of whole pixels a module.
+pub struct CodePlace {
+    pub qr: Qr,
+    pub x: usize,
+    pub y: usize,
+    pub module: usize,
+}
+
+pub struct Layout {
+    pub blocks: Vec<Block>,
+    pub code: Option<CodePlace>,
+}
+
+/// The picture's frame of reference.
+struct Frame {
+    width: f64,
+    height: f64,
+    /// The height of a picture of 16:9 that fits in.
+    unit: f64,
+}
+
+impl Frame {
+    fn new(width: u32, height: u32) -> Self {
+        let (width, height) = (f64::from(width), f64::from(height));
+        Self {
+            width,
+            height,
+            unit: height.min(width * 9. / 16.).max(1.),
+        }
+    }
+
+    fn is_wide(&self) -> bool {
+        self.width > self.height * 1.25
+    }
+
+    fn font(&self, fraction: f64) -> f64 {
+        // Below that letters are no longer told apart.
+        (self.unit * fraction).max(7.)
+    }
+}
+
+impl Layout {
+    pub fn new(slate: &Slate, width: u32, height: u32) -> Self {
+        let frame = Frame::new(width, height);
+        let code = slate
+            .code
+            .as_ref()
+            .and_then(|code| Some((place_code(&frame, &code.content)?, code)));
+        let margin = frame.unit * MARGIN;
+        let beside = code
+            .as_ref()
+            .filter(|_| frame.is_wide())
+            .map(|(code, _)| code.x as f64 - margin);
+        let column = beside.unwrap_or(frame.width - margin);
+        let text_width = pixels(column - margin);
+        let above_code = code
+            .as_ref()
+            .filter(|_| !frame.is_wide())
+            .map(|(code, _)| code.y as f64);
+        let bottom = above_code.map_or(margin, |y| frame.height - y + margin * 0.5);
+        let block = |markup, place| Block {
+            markup,
+            x: pixels(margin),
+            width: text_width,
+            place,
+            centred: false,
+        };
+        let mut blocks = vec![
+            block(heading(&frame, slate), Place::Top(pixels(margin))),
+            block(body(&frame, slate), Place::Bottom(pixels(bottom))),
+        ];
+        blocks.extend(
+            code.as_ref()
+                .map(|(place, code)| caption(&frame, place, &code.caption)),
+        );
+        blocks.retain(|block| !block.markup.is_empty());
+        Self {
+            blocks,
+            code: code.map(|(place, _)| place),
+        }
+    }
+}
+
+/// Right of the text where there is room, else below it.
+fn place_code(frame: &Frame, content: &str) -> Option<CodePlace> {
+    let qr = Qr::new(content)?;
+    let module = qr.module_size(whole(frame.unit * CODE));
+    let side = (module * qr.width()) as f64;
+    let caption = frame.unit * CAPTION;
+    let (x, y) = if frame.is_wide() {
+        (
+            frame.width - frame.unit * MARGIN - side,
+            (frame.height - side - caption) / 2.,
+        )
+    } else {
+        (
+            (frame.width - side) / 2.,
+            frame.height - side - caption - frame.unit * MARGIN / 2.,
+        )
+    };
+    (module > 0 && x >= 0. && y >= 0.).then(|| CodePlace {
+        qr,
+        x: whole(x),
+        y: whole(y),
+        module,
+    })
+}
+
+fn heading(frame: &Frame, slate: &Slate) -> String {
+    let title = clean(&slate.title, TITLE_CHARS);
+    // A long name in smaller letters, so that the price keeps its place.
+    let size = if title.chars().count() > 22 { 0.058 } else { 0.078 };
+    let mut lines = vec![span(&title, "Sans Bold", frame.font(size), WHITE)];
+    let facts = slate.facts.iter().map(|fact| clean(fact, LINE_CHARS));
+    lines.extend(facts.map(|fact| span(&fact, "Sans", frame.font(0.036), GREY)));
+    lines.join("\n")
+}
+
+fn body(frame: &Frame, slate: &Slate) -> String {
+    let colour = match slate.tone {
+        Tone::Busy => GREEN,
+        Tone::Ask => ORANGE,
+        Tone::Trouble => RED,
+    };
+    let status = clean(&slate.status, TITLE_CHARS);
+    let mut lines = vec![span(&status, "Sans Bold", frame.font(0.056), colour)];
+    let notes = slate.notes.iter().take(NOTES).map(|note| clean(note, LINE_CHARS));
+    lines.extend(notes.map(|note| span(&note, "Sans", frame.font(0.038), WHITE)));
+    lines.join("\n")
+}
+
+/// In even lines, so that they can be compared.
+fn caption(frame: &Frame, place: &CodePlace, text: &str) -> Block {
+    let side = (place.module * place.qr.width()) as f64;
+    let font = frame.font(0.03);
+    let text: Vec<char> = clean(text, CAPTION_CHARS).chars().collect();
+    // A character of a monospaced font is 0.602 as wide as the font is high.
+    let room = whole(side / (font * 0.61)).max(1);
+    let lines = text.len().div_ceil(room).max(1);
+    let lines: Vec<String> = text
+        .chunks(text.len().div_ceil(lines).max(1))
+        .map(|line| line.iter().collect())
+        .collect();
+    Block {
+        markup: span(&lines.join("\n"), "Monospace", font, GREY),
+        x: pixels(place.x as f64),
+        width: pixels(side),
+        place: Place::Top(pixels(place.y as f64 + side + frame.unit * 0.02)),
+        centred: true,
+    }
+}
+
+fn span(text: &str, face: &str, size: f64, colour: &str) -> String {
+    if text.is_empty() {
+        return String::new();
+    }
+    let text = escape(text);
+    format!(
+        "<span font=\"{face} {}px\" foreground=\"{colour}\">{text}</span>",
+        pixels(size)
+    )
+}
+
+#[allow(clippy::cast_possible_truncation)] // of at most some thousand
+fn pixels(value: f64) -> i32 {
+    value.round() as i32
+}
+
+fn whole(value: f64) -> usize {
+    usize::try_from(pixels(value.floor())).unwrap_or(0)
+}

@@ -1,0 +1,5 @@
+//! The screen inside the video: its pictures, and how it makes way for the paid video and comes back.
+
+mod common;
+#[path = "slate/pictures.rs"]
+mod pictures;

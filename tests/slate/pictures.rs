@@ -1,0 +1,108 @@
+//! The pictures, looked at and scanned. With `SLATE_PICTURES=DIR` they are written there, to be looked at by people.
+
+use gst::prelude::*;
+use gststreamiumpay::slate::{Code, Painter, Slate, Tone};
+
+use crate::common::webrtc::init;
+
+const URI: &str = "bitcoin:BC1P5CYXNUXMEUWUVKWFEM96LQZSZD02N6XDCJRS20CAC6YQJJWUDPXQKEDRCR?amount=0.00051234";
+
+fn funding() -> Slate {
+    Slate {
+        title: "The streamium demo".into(),
+        facts: vec![
+            "12,000 sat a minute, 720,000 sat an hour".into(),
+            "Provider 79be667e…16f81798".into(),
+        ],
+        status: "Waiting for funds".into(),
+        tone: Tone::Ask,
+        notes: vec![
+            "Send 51,234 sat from any wallet: enough for 25 min.".into(),
+            "What is not spent comes back.".into(),
+            "In the wallet: 0 sat.".into(),
+        ],
+        code: Some(Code {
+            content: URI.into(),
+            caption: "bc1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqkedrcr".into(),
+        }),
+    }
+}
+
+fn caps(width: i32, height: i32) -> gst::Caps {
+    gst::Caps::builder("video/x-raw")
+        .field("format", "I420")
+        .field("width", width)
+        .field("height", height)
+        .field("framerate", gst::Fraction::new(0, 1))
+        .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
+        .build()
+}
+
+/// Runs a picture through a pipeline; answers the messages.
+fn through(buffer: &gst::Buffer, caps: &gst::Caps, rest: &str) -> Vec<gst::Message> {
+    let pipeline =
+        gst::parse::launch(&format!("appsrc name=in format=time ! videoconvert ! {rest}")).unwrap();
+    let pipeline = pipeline.downcast::<gst::Pipeline>().unwrap();
+    let source = pipeline
+        .by_name("in")
+        .unwrap()
+        .downcast::<gst_app::AppSrc>()
+        .unwrap();
+    source.set_caps(Some(caps));
+    pipeline.set_state(gst::State::Playing).unwrap();
+    source.push_buffer(buffer.copy()).unwrap();
+    source.end_of_stream().unwrap();
+    let bus = pipeline.bus().unwrap();
+    let mut messages = Vec::new();
+    while let Some(message) = bus.timed_pop(gst::ClockTime::from_seconds(60)) {
+        let done = matches!(message.type_(), gst::MessageType::Eos | gst::MessageType::Error);
+        messages.push(message);
+        if done {
+            break;
+        }
+    }
+    pipeline.set_state(gst::State::Null).unwrap();
+    messages
+}
+
+fn keep(buffer: &gst::Buffer, caps: &gst::Caps, name: &str) {
+    let Some(folder) = std::env::var_os("SLATE_PICTURES") else {
+        return;
+    };
+    let file = std::path::Path::new(&folder).join(format!("{name}.png"));
+    through(
+        buffer,
+        caps,
+        &format!("pngenc ! filesink location={}", file.display()),
+    );
+}
+
+/// What a scanner reads from a picture.
+fn scan(buffer: &gst::Buffer, caps: &gst::Caps) -> Option<String> {
+    through(buffer, caps, "zbar cache=false ! fakesink")
+        .iter()
+        .find_map(|message| {
+            let structure = message
+                .structure()
+                .filter(|structure| structure.name() == "barcode")?;
+            structure.get::<String>("symbol").ok()
+        })
+}
+
+#[test]
+fn the_code_is_read_from_the_picture_in_every_size() {
+    init();
+    for (width, height) in [
+        (640, 360),
+        (1280, 720),
+        (1920, 1080),
+        (640, 480),
+        (720, 1280),
+        (480, 480),
+    ] {
+        let caps = caps(width, height);
+        let picture = Painter::new().unwrap().paint(&funding(), &caps).unwrap();
+        keep(&picture, &caps, &format!("funding-{width}x{height}"));
+        assert_eq!(scan(&picture, &caps).as_deref(), Some(URI), "{width}x{height}");
+    }
+}
