@@ -3,3 +3,5 @@
 mod common;
 #[path = "slate/pictures.rs"]
 mod pictures;
+#[path = "slate/switching.rs"]
+mod switching;

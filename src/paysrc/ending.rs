@@ -107,10 +107,10 @@ impl Worker {
             return;
         };
         // An end that nobody would see is an error.
-        if element.src_pads().is_empty() {
-            gst::element_error!(element, gst::ResourceError::Read, ("{text}"));
-        } else {
+        if pads::were_used(&element) {
             gst::element_warning!(element, gst::ResourceError::Read, ("{text}"));
+        } else {
+            gst::element_error!(element, gst::ResourceError::Read, ("{text}"));
         }
         pads::end_of_stream(&element);
         self.say("ended");
@@ -123,7 +123,8 @@ impl Worker {
         let Some(element) = self.element.upgrade() else {
             return;
         };
-        if seen && pads::end_of_stream(&element) {
+        if seen && pads::were_used(&element) {
+            pads::end_of_stream(&element);
             self.ended = true;
             self.say("ended");
         } else {

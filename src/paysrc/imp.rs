@@ -15,14 +15,14 @@ use super::control::Control;
 use super::payments::{self, PaymentHooks};
 use super::properties::{self, Status};
 use super::session::ConsumerHooks;
-use super::settings::{Settings, validate};
+use super::settings::{Settings, slate_size, validate};
+use super::slated::Slated;
 use super::{CAT, pads, proxied, templates};
 use crate::backup::Seedling;
 use crate::folder;
 use crate::inner::{self, Refused, Signaller};
 use crate::session::consumer::{ConsumerHandle, ConsumerOptions};
 use crate::settings::SettingsError;
-use streamium_channel::link::Link;
 
 /// How long stopping may wait for the provider's word that it settles: the only time that a state change waits for
 /// the network. Nothing depends on it.
@@ -33,7 +33,7 @@ pub struct StreamiumPaySrc {
     /// A webrtcsrc that never runs: it holds the proxied properties and the signaller's settings for those that
     /// do, each of which serves one producer. Or why there is none.
     template: OnceLock<Result<gst::Element, String>>,
-    settings: Mutex<Settings>,
+    pub(super) settings: Mutex<Settings>,
     status: Mutex<Status>,
     /// What a proxied property could not take; reported when the element starts.
     refused: Refused,
@@ -43,6 +43,8 @@ pub struct StreamiumPaySrc {
     /// The driver, while PAUSED or PLAYING.
     consumer: Mutex<Option<ConsumerHandle>>,
     control: Mutex<Option<Control>>,
+    /// The slate, while PAUSED or PLAYING, unless there shall be none.
+    pub(super) slated: Mutex<Option<Arc<Slated>>>,
     /// Playing, or on the way there: what comes does not wait downstream.
     playing: AtomicBool,
 }
@@ -134,10 +136,13 @@ impl ElementImpl for StreamiumPaySrc {
                 gst::element_imp_error!(self, gst::ResourceError::Settings, ("{error}"), ["{error}"]);
                 gst::StateChangeError
             })?,
-            gst::StateChange::ReadyToPaused => self.start_payments().map_err(|reason| {
-                gst::element_imp_error!(self, gst::ResourceError::Settings, ("{reason}"), ["{reason}"]);
-                gst::StateChangeError
-            })?,
+            gst::StateChange::ReadyToPaused => self
+                .start_slate()
+                .and_then(|()| self.start_payments())
+                .map_err(|reason| {
+                    gst::element_imp_error!(self, gst::ResourceError::Settings, ("{reason}"), ["{reason}"]);
+                    gst::StateChangeError
+                })?,
             gst::StateChange::PlayingToPaused => {
                 self.keep_connected(true);
                 self.playing(false);
@@ -151,6 +156,8 @@ impl ElementImpl for StreamiumPaySrc {
         if success.is_err() && transition == gst::StateChange::ReadyToPaused {
             // No way down to READY leads past `stop` from here.
             self.stop();
+            pads::remove(&self.obj());
+            self.stop_slate();
         }
         let success = success?;
         match transition {
@@ -165,6 +172,7 @@ impl ElementImpl for StreamiumPaySrc {
             }
             gst::StateChange::PausedToReady => {
                 pads::remove(&self.obj());
+                self.stop_slate();
                 Ok(success)
             }
             _ => Ok(success),
@@ -219,31 +227,6 @@ impl ChildProxyImpl for StreamiumPaySrc {
     }
 }
 
-impl URIHandlerImpl for StreamiumPaySrc {
-    const URI_TYPE: gst::URIType = gst::URIType::Src;
-
-    fn protocols() -> &'static [&'static str] {
-        &["streamium", "streamiums"]
-    }
-
-    fn uri(&self) -> Option<String> {
-        lock(&self.settings).uri.clone()
-    }
-
-    fn set_uri(&self, uri: &str) -> Result<(), glib::Error> {
-        if self.obj().current_state() > gst::State::Ready {
-            return Err(glib::Error::new(
-                gst::URIError::BadState,
-                "the link can't be changed while playing",
-            ));
-        }
-        uri.parse::<Link>()
-            .map_err(|error| glib::Error::new(gst::URIError::BadUri, &error.to_string()))?;
-        lock(&self.settings).uri = Some(uri.to_owned());
-        Ok(())
-    }
-}
-
 impl StreamiumPaySrc {
     pub fn set_hooks(&self, hooks: Arc<dyn ConsumerHooks>) {
         *lock(&self.hooks) = Some(hooks);
@@ -266,6 +249,7 @@ impl StreamiumPaySrc {
         if old.funding_address != new.funding_address {
             obj.notify("funding-address");
         }
+        self.show_status(&old, &new);
         if old.paid_sat != new.paid_sat {
             obj.notify("paid");
         }
@@ -302,7 +286,9 @@ impl StreamiumPaySrc {
             return Err(SettingsError::BadProxied(reason));
         }
         let settings = lock(&self.settings).clone();
-        *lock(&self.options) = Some(validate(&settings)?);
+        let options = validate(&settings)?;
+        slate_size(&settings)?;
+        *lock(&self.options) = Some(options);
         Ok(())
     }
 
@@ -315,6 +301,9 @@ impl StreamiumPaySrc {
             return Err(gst::StateChangeError);
         };
         let own = lock(&self.consumer).as_ref().map(PaymentHooks::new);
+        if lock(&self.hooks).is_some() {
+            self.show_all();
+        }
         let Some(hooks) = lock(&self.hooks)
             .clone()
             .or_else(|| own.map(|own| own as Arc<dyn ConsumerHooks>))
@@ -347,14 +336,6 @@ impl StreamiumPaySrc {
         seedling.tell(&*self.obj());
         *lock(&self.consumer) = Some(consumer);
         Ok(())
-    }
-
-    /// A paused webrtcsrc neither reads nor writes its socket: the provider would not hear that nothing is wanted,
-    /// and would take us for gone. So while we are paused it goes on; what still comes waits downstream.
-    fn keep_connected(&self, keep: bool) {
-        for child in self.obj().children() {
-            child.set_locked_state(keep);
-        }
     }
 
     fn playing(&self, playing: bool) {
@@ -396,6 +377,6 @@ impl StreamiumPaySrc {
     }
 }
 
-fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -23,9 +23,12 @@ mod payments;
 mod producers;
 mod properties;
 pub mod proxied;
+mod screen;
 mod session;
 mod settings;
+mod slated;
 mod templates;
+mod uri_handler;
 mod watch;
 mod worker;
 

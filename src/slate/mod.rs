@@ -7,6 +7,8 @@ mod model;
 mod painter;
 mod qr;
 mod text;
+mod track;
 
 pub use model::{Code, Slate, Tone};
 pub use painter::{PaintError, Painter};
+pub use track::{LATENCY, Track, TrackSettings};

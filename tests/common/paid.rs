@@ -158,6 +158,8 @@ pub struct Frame {
     pub running_time: gst::ClockTime,
     pub duration: gst::ClockTime,
     pub is_bright: bool,
+    /// Of raw sound.
+    pub is_silent: bool,
 }
 
 /// A paying consumer: streamiumpaysrc, decoded to fakesinks.
@@ -190,7 +192,9 @@ impl PaidConsumer {
     }
 
     fn prepare(link: &str, settings: &str) -> Self {
-        let launch = format!("streamiumpaysrc uri=\"{link}\" stun-server=none network=regtest {settings}");
+        // What is counted and timed here is paid media; tests/slate.rs is about the slate.
+        let launch =
+            format!("streamiumpaysrc uri=\"{link}\" stun-server=none network=regtest slate=false {settings}");
         let source = gst::parse::launch(&launch).unwrap();
         let pipeline = gst::Pipeline::new();
         pipeline.add(&source).unwrap();
@@ -293,6 +297,7 @@ fn play(pipeline: &gst::Pipeline, pad: &gst::Pad, report: impl Fn(Frame) + Send 
                 running_time: running_time(pad, buffer),
                 duration: buffer.duration().unwrap_or_default(),
                 is_bright: is_bright(buffer),
+                is_silent: buffer.map_readable().unwrap().iter().all(|byte| *byte == 0),
             });
         }
         gst::PadProbeReturn::Ok

@@ -7,7 +7,7 @@ use streamium_channel::consumer::{ConsumerEnd, ConsumerNotice, Exhausted};
 use streamium_channel::link::Link;
 use streamium_channel::message::GateState;
 use streamium_channel::money::Rate;
-use streamium_channel::terms::Terms;
+use streamium_channel::terms::{Terms, TrackKind};
 
 use crate::session::{Report, Severity, sats, span};
 
@@ -86,6 +86,10 @@ pub fn report(link: &Link, notice: &ConsumerNotice, rate: Rate, budget: Amount, 
     }
 }
 
+fn has(terms: &Terms, kind: TrackKind) -> bool {
+    terms.tracks.iter().any(|track| track.kind == kind)
+}
+
 fn terms(link: &Link, terms: &Terms) -> Report {
     let name = &link.stream;
     let report = Report::new("terms")
@@ -93,7 +97,10 @@ fn terms(link: &Link, terms: &Terms) -> Report {
         .text_field("public-key", link.key)
         .number("rate-msat-per-s", terms.rate.msat_per_s())
         .sat("opening-sat", terms.opening)
-        .number("window-ms", u64::from(terms.window_ms));
+        .number("window-ms", u64::from(terms.window_ms))
+        .number("min-confirmations", u64::from(terms.min_confirmations))
+        .flag("video", has(terms, TrackKind::Video))
+        .flag("audio", has(terms, TrackKind::Audio));
     if terms.rate.is_free() {
         return report.say(format!("\"{name}\" is free. Provider key {}.", link.key));
     }
