@@ -1,5 +1,7 @@
 //! Draws slates, with GStreamer's own elements: a small pipeline for each picture, which lives as long as that takes.
 
+use std::time::{Duration, Instant};
+
 use gst::prelude::*;
 
 use super::canvas;
@@ -7,7 +9,9 @@ use super::layout::{Block, Layout, Place};
 use super::model::Slate;
 
 /// How long a picture may take; fonts are looked up for the first.
-const LIMIT: gst::ClockTime = gst::ClockTime::from_seconds(20);
+const LIMIT: Duration = Duration::from_secs(20);
+/// How often it is looked whether something has failed.
+const GLANCE: gst::ClockTime = gst::ClockTime::from_mseconds(200);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PaintError {
@@ -18,6 +22,16 @@ pub enum PaintError {
     #[error("no picture came")]
     Failed,
 }
+
+/// What caps say of a single picture.
+const LOOK: [&str; 6] = [
+    "format",
+    "width",
+    "height",
+    "pixel-aspect-ratio",
+    "colorimetry",
+    "chroma-site",
+];
 
 /// A way to draw. Cheap.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +73,6 @@ fn run(
     let failed = |_| PaintError::Failed;
     let canvas = gst_video::VideoInfo::builder(gst_video::VideoFormat::Bgrx, info.width(), info.height())
         .par(info.par())
-        .fps(info.fps())
         .build()
         .and_then(|info| info.to_caps())
         .map_err(failed)?;
@@ -67,7 +80,7 @@ fn run(
         .caps(&canvas)
         .format(gst::Format::Time)
         .build();
-    let sink = gst_app::AppSink::builder().caps(caps).sync(false).build();
+    let sink = gst_app::AppSink::builder().caps(&look(caps)).sync(false).build();
     let pipeline = Drawing(gst::Pipeline::new());
     let mut chain = vec![source.clone().upcast::<gst::Element>()];
     for block in &layout.blocks {
@@ -88,8 +101,18 @@ fn run(
         buffer.set_pts(gst::ClockTime::ZERO);
     }
     source.push_buffer(buffer).map_err(|_| PaintError::Failed)?;
-    let sample = sink.try_pull_sample(LIMIT).ok_or(PaintError::Failed)?;
-    sample.buffer_owned().ok_or(PaintError::Failed)
+    pipeline.wait(&sink).ok_or(PaintError::Failed)
+}
+
+/// What of caps a single picture has: no rate, and nothing that videoconvert can't make.
+fn look(caps: &gst::Caps) -> gst::Caps {
+    let mut look = gst::Structure::new_empty("video/x-raw");
+    for (field, value) in caps.structure(0).into_iter().flatten() {
+        if LOOK.contains(&field.as_str()) {
+            look.set_value(field, value.clone());
+        }
+    }
+    gst::Caps::from(look)
 }
 
 /// A text with its lower left or upper left corner in its place.
@@ -127,6 +150,21 @@ fn overlay(block: &Block, info: &gst_video::VideoInfo) -> Result<gst::Element, P
 
 /// Stopped whatever happens.
 struct Drawing(gst::Pipeline);
+
+impl Drawing {
+    fn wait(&self, sink: &gst_app::AppSink) -> Option<gst::Buffer> {
+        let until = Instant::now() + LIMIT;
+        while Instant::now() < until {
+            if let Some(sample) = sink.try_pull_sample(GLANCE) {
+                return sample.buffer_owned();
+            }
+            if self.0.bus()?.pop_filtered(&[gst::MessageType::Error]).is_some() {
+                break;
+            }
+        }
+        None
+    }
+}
 
 impl Drop for Drawing {
     fn drop(&mut self) {
