@@ -205,7 +205,9 @@ impl BinImpl for StreamiumPaySrc {
             }
             return;
         }
-        self.parent_handle_message(message);
+        if !self.hides(&message) {
+            self.parent_handle_message(message);
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use super::settings::slate_size;
 use super::{Status, StreamiumPaySrc, imp, templates};
 use crate::gate::TrackKind;
 use crate::session::Report;
-use crate::slate::{Track, TrackSettings};
+use crate::slate::{Identity, Track, TrackSettings};
 
 const TRACKS: [(TrackKind, &str); 2] = [(TrackKind::Video, "video_0"), (TrackKind::Audio, "audio_0")];
 
@@ -26,10 +26,11 @@ pub struct Slated {
 impl Slated {
     /// Adds the tracks and their pads.
     pub fn start(element: &StreamiumPaySrc, link: &Link, size: (i32, i32)) -> Result<Arc<Self>, String> {
-        let group = gst::GroupId::next();
+        let identities = Identity::new(link.stream.as_str(), &TRACKS.map(|(kind, _)| kind));
         let mut tracks = Vec::new();
-        for (kind, name) in TRACKS {
-            let track = Track::new(&format!("slate_{name}"), TrackSettings { kind, size, group });
+        for ((kind, name), identity) in TRACKS.into_iter().zip(identities) {
+            let settings = TrackSettings { kind, size, identity };
+            let track = Track::new(&format!("slate_{name}"), settings);
             element.add(&track).map_err(|error| error.to_string())?;
             tracks.push(track);
         }
@@ -129,6 +130,15 @@ impl imp::StreamiumPaySrc {
         if let Some(slated) = self.slated() {
             slated.report(report);
         }
+    }
+
+    /// With a slate the streams are ours: a player that heard of the inner decoder's would drop ours for them.
+    pub(super) fn hides(&self, message: &gst::Message) -> bool {
+        let of_streams = matches!(
+            message.type_(),
+            gst::MessageType::StreamCollection | gst::MessageType::StreamsSelected
+        );
+        of_streams && self.slated().is_some()
     }
 
     /// Nobody says what is paid for: whatever comes is shown.

@@ -11,4 +11,4 @@ mod track;
 
 pub use model::{Code, Slate, Tone};
 pub use painter::{PaintError, Painter};
-pub use track::{LATENCY, Track, TrackSettings};
+pub use track::{Identity, LATENCY, Track, TrackSettings};

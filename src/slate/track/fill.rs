@@ -112,7 +112,7 @@ impl Track {
         }
         self.after_flush(&mut outlet);
         outlet.turn(false);
-        outlet.start(src, settings.group);
+        outlet.start(src, &settings.identity);
         outlet.set_caps(src, caps);
         match outlet.push(src, buffer, begin) {
             Ok(_) | Err(gst::FlowError::NotLinked | gst::FlowError::Flushing) => Ok(()),

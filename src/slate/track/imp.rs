@@ -179,7 +179,7 @@ impl Track {
         let mut outlet = lock(&self.outlet);
         self.after_flush(&mut outlet);
         if let Some(settings) = self.settings.get() {
-            outlet.start(src, settings.group);
+            outlet.start(src, &settings.identity);
         }
         let taken = outlet.finish(src);
         gst::debug!(CAT, imp = self, "EOS, taken: {taken}");

@@ -29,9 +29,13 @@ impl Track {
         }
         self.after_flush(&mut outlet);
         outlet.turn(true);
-        outlet.start(src, settings.group);
+        outlet.start(src, &settings.identity);
         outlet.set_caps(src, &caps);
-        outlet.push(src, buffer, begin)
+        match outlet.push(src, buffer, begin) {
+            // Not wanted any more: no reason to end the session.
+            Err(gst::FlowError::NotLinked) => Ok(gst::FlowSuccess::Ok),
+            flow => flow,
+        }
     }
 
     /// When it begins, in running time, and its caps; `None` if it can't be shown.

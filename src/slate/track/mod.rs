@@ -47,8 +47,55 @@ pub struct TrackSettings {
     pub kind: TrackKind,
     /// The size of the picture until live media has shown its own.
     pub size: (i32, i32),
-    /// The same for all tracks of a stream.
-    pub group: gst::GroupId,
+    pub identity: Identity,
+}
+
+/// As what players know a track, and what belongs with it.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    stream: gst::Stream,
+    all: gst::StreamCollection,
+    group: gst::GroupId,
+}
+
+impl Identity {
+    /// Those of a whole stream, which is called `name`.
+    pub fn new(name: &str, kinds: &[TrackKind]) -> Vec<Self> {
+        let group = gst::GroupId::next();
+        let streams: Vec<_> = kinds.iter().map(|kind| stream(name, *kind)).collect();
+        let all = gst::StreamCollection::builder(None)
+            .streams(streams.clone())
+            .build();
+        let with = |stream| Self {
+            stream,
+            all: all.clone(),
+            group,
+        };
+        streams.into_iter().map(with).collect()
+    }
+
+    fn start(&self) -> gst::Event {
+        let id = self.stream.stream_id().unwrap_or_default();
+        let start = gst::event::StreamStart::builder(&id).group_id(self.group);
+        start.stream(self.stream.clone()).build()
+    }
+
+    fn collection(&self) -> gst::Event {
+        gst::event::StreamCollection::new(&self.all)
+    }
+}
+
+fn stream(name: &str, kind: TrackKind) -> gst::Stream {
+    let (track, kind) = match kind {
+        TrackKind::Video => ("video", gst::StreamType::VIDEO),
+        TrackKind::Audio => ("audio", gst::StreamType::AUDIO),
+    };
+    gst::Stream::new(
+        Some(&format!("{name}/{track}")),
+        None,
+        kind,
+        gst::StreamFlags::SELECT,
+    )
 }
 
 impl Track {

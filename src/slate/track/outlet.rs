@@ -2,6 +2,8 @@
 
 use gst::prelude::*;
 
+use super::Identity;
+
 /// Owned by whoever pushes; its mutex is the source pad's stream lock in all but name.
 #[derive(Default)]
 pub struct Outlet {
@@ -46,15 +48,11 @@ impl Outlet {
     }
 
     /// What has to come before any buffer, and before the end.
-    pub fn start(&mut self, pad: &gst::Pad, group: gst::GroupId) {
+    pub fn start(&mut self, pad: &gst::Pad, identity: &Identity) {
         if !self.started {
             self.started = true;
-            let name = pad.parent().map(|parent| parent.name().to_string());
-            let id = pad
-                .parent_element()
-                .map(|element| pad.create_stream_id(&element, name.as_deref()));
-            let event = gst::event::StreamStart::builder(id.as_deref().unwrap_or("slate"));
-            pad.push_event(event.group_id(group).build());
+            pad.push_event(identity.start());
+            pad.push_event(identity.collection());
         }
     }
 

@@ -12,6 +12,7 @@ const LONGEST: gst::ClockTime = gst::ClockTime::from_mseconds(500);
 
 const RATE: i32 = 48_000;
 const CHANNELS: i32 = 2;
+const LEFT_AND_RIGHT: gst::Bitmask = gst::Bitmask(3);
 
 pub struct Silence;
 
@@ -27,6 +28,7 @@ impl Filler for Silence {
             .field("layout", "interleaved")
             .field("rate", RATE)
             .field("channels", CHANNELS)
+            .field("channel-mask", LEFT_AND_RIGHT)
             .build();
         let any = gst::Caps::builder("audio/x-raw")
             .field("layout", "interleaved")
