@@ -3,5 +3,7 @@
 mod common;
 #[path = "slate/pictures.rs"]
 mod pictures;
+#[path = "slate/shown.rs"]
+mod shown;
 #[path = "slate/switching.rs"]
 mod switching;

@@ -65,7 +65,7 @@ fn through(buffer: &gst::Buffer, caps: &gst::Caps, rest: &str) -> Vec<gst::Messa
     messages
 }
 
-fn keep(buffer: &gst::Buffer, caps: &gst::Caps, name: &str) {
+pub fn keep(buffer: &gst::Buffer, caps: &gst::Caps, name: &str) {
     let Some(folder) = std::env::var_os("SLATE_PICTURES") else {
         return;
     };
@@ -78,7 +78,7 @@ fn keep(buffer: &gst::Buffer, caps: &gst::Caps, name: &str) {
 }
 
 /// What a scanner reads from a picture.
-fn scan(buffer: &gst::Buffer, caps: &gst::Caps) -> Option<String> {
+pub fn scan(buffer: &gst::Buffer, caps: &gst::Caps) -> Option<String> {
     through(buffer, caps, "zbar cache=false ! fakesink")
         .iter()
         .find_map(|message| {
@@ -105,4 +105,87 @@ fn the_code_is_read_from_the_picture_in_every_size() {
         keep(&picture, &caps, &format!("funding-{width}x{height}"));
         assert_eq!(scan(&picture, &caps).as_deref(), Some(URI), "{width}x{height}");
     }
+}
+
+fn caps_hd() -> gst::Caps {
+    caps(1280, 720)
+}
+
+fn pixels(slate: &Slate) -> Vec<u8> {
+    let picture = Painter::new().unwrap().paint(slate, &caps_hd()).unwrap();
+    picture.map_readable().unwrap().to_vec()
+}
+
+#[test]
+fn what_a_provider_calls_itself_is_shown_and_not_obeyed() {
+    init();
+    let blank = pixels(&Slate::default());
+    for title in [
+        "<span size='999999'>",
+        "&",
+        "a\u{202e}b",
+        "</span></markup>",
+        &"x".repeat(5_000),
+        "日本語 🎬",
+    ] {
+        let slate = Slate {
+            title: title.to_owned(),
+            ..Slate::default()
+        };
+        let shown = pixels(&slate);
+        let changed = shown
+            .iter()
+            .zip(&blank)
+            .filter(|(shown, blank)| shown != blank)
+            .count();
+        // A line of letters, and not a screen full of them.
+        assert!(changed > 50, "{title:?} is not shown");
+        assert!(changed < blank.len() / 10, "{title:?} fills the picture");
+    }
+    let hidden = Slate {
+        title: "\u{200b}\u{202e}\n".to_owned(),
+        ..Slate::default()
+    };
+    assert!(pixels(&hidden) == blank);
+}
+
+#[test]
+fn every_part_is_drawn() {
+    init();
+    let whole = pixels(&funding());
+    for part in [
+        Slate {
+            title: String::new(),
+            ..funding()
+        },
+        Slate {
+            facts: Vec::new(),
+            ..funding()
+        },
+        Slate {
+            status: String::new(),
+            ..funding()
+        },
+        Slate {
+            notes: Vec::new(),
+            ..funding()
+        },
+        Slate {
+            code: None,
+            ..funding()
+        },
+        Slate {
+            tone: Tone::Trouble,
+            ..funding()
+        },
+    ] {
+        assert!(pixels(&part) != whole, "{part:?}");
+    }
+}
+
+#[test]
+fn caps_without_a_size_are_refused() {
+    init();
+    let caps = gst::Caps::builder("video/x-raw").field("format", "I420").build();
+    assert!(Painter::new().unwrap().paint(&funding(), &caps).is_err());
 }

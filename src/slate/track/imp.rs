@@ -10,6 +10,7 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
+use super::adapter::Adapter;
 use super::outlet::Outlet;
 use super::{CAT, TrackSettings};
 use crate::gate::TrackKind;
@@ -25,6 +26,7 @@ pub struct Track {
     /// What is shown to those who use the whole, and is linked or not.
     pub(super) shown_as: glib::WeakRef<gst::GhostPad>,
     pub(super) raw: OnceLock<bool>,
+    adapter: Mutex<Option<Adapter>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -159,19 +161,33 @@ impl Track {
         lock(&self.outlet).has_played
     }
 
-    pub fn attach(&self, live: &gst::Pad) -> Result<(), gst::PadLinkError> {
-        let (sink, _) = self.pads()?;
+    pub fn attach(&self, live: &gst::Pad) -> Result<(), glib::BoolError> {
+        let (sink, _) = self.pads().map_err(|error| glib::bool_error!("{error}"))?;
         let _ = sink.set_active(true);
-        live.link(sink).map(drop)
+        // Where nothing is linked nothing is decoded, and nothing comes of what arrives.
+        if self.takes_raw() != Some(true) {
+            let linked = live.link(sink);
+            return linked.map(drop).map_err(|error| glib::bool_error!("{error}"));
+        }
+        let kind = self
+            .settings
+            .get()
+            .map_or(TrackKind::Video, |settings| settings.kind);
+        let adapter = Adapter::insert(kind, sink)?;
+        adapter.link(live)?;
+        *lock(&self.adapter) = Some(adapter);
+        Ok(())
     }
 
     pub fn detach(&self) {
         let Ok((sink, _)) = self.pads() else { return };
+        let adapter = lock(&self.adapter).take();
+        drop(adapter);
         if let Some(live) = sink.peer() {
             let _ = live.unlink(sink);
-            // Forgets what that one had sent. May wait for what is being pushed.
-            let _ = sink.set_active(false);
         }
+        // Forgets what that one had sent. May wait for what is being pushed.
+        let _ = sink.set_active(false);
     }
 
     pub fn end(&self) {

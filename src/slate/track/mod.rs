@@ -4,6 +4,7 @@
 //! Raw media only. Whether downstream takes that shows when it is linked; where it does not, the track stays out of the
 //! way ([`Track::takes_raw`]).
 
+mod adapter;
 mod fill;
 mod filler;
 mod imp;
@@ -117,7 +118,7 @@ impl Track {
     }
 
     /// Takes live media from this pad.
-    pub fn attach(&self, live: &gst::Pad) -> Result<(), gst::PadLinkError> {
+    pub fn attach(&self, live: &gst::Pad) -> Result<(), glib::BoolError> {
         self.imp().attach(live)
     }
 

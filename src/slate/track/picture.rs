@@ -55,7 +55,7 @@ impl Filler for Picture {
             .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
             .field("framerate", gst::Fraction::new(0, 1))
             .build();
-        let any = gst::Caps::new_empty_simple("video/x-raw");
+        let any = gst_video::VideoCapsBuilder::new().build();
         choose(peer, live, &usual, &any, |structure| {
             structure.fixate_field_nearest_int("width", width);
             structure.fixate_field_nearest_int("height", height);

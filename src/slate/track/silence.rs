@@ -30,9 +30,7 @@ impl Filler for Silence {
             .field("channels", CHANNELS)
             .field("channel-mask", LEFT_AND_RIGHT)
             .build();
-        let any = gst::Caps::builder("audio/x-raw")
-            .field("layout", "interleaved")
-            .build();
+        let any = gst_audio::AudioCapsBuilder::new_interleaved().build();
         choose(peer, live, &usual, &any, |structure| {
             structure.fixate_field_nearest_int("rate", RATE);
             structure.fixate_field_nearest_int("channels", CHANNELS);
