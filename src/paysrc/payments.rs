@@ -27,8 +27,7 @@ pub fn start(
     let weak = element.downgrade();
     let report = move |report| {
         if let Some(element) = weak.upgrade() {
-            element.imp().reported(&report);
-            post_report(&element, &report);
+            post_report(&element, &element.imp().reported(report));
         }
     };
     let weak = element.downgrade();

@@ -21,8 +21,10 @@ pub struct Screen {
     channel: Option<Channel>,
     paid: Amount,
     exhausted: Option<Amount>,
-    /// How the session ended, or why not.
+    /// Why the provider is not, or not yet, the link's.
     reason: Option<String>,
+    /// How the session ended, in a few words, and why.
+    end: Option<(String, String)>,
     settled: bool,
 }
 
@@ -64,6 +66,7 @@ impl Screen {
             paid: Amount::ZERO,
             exhausted: None,
             reason: None,
+            end: None,
             settled: false,
         }
     }
@@ -98,8 +101,14 @@ impl Screen {
             "settled" => self.settled = true,
             "gate" => return self.gate(text(report, "state")),
             "lost" => return Some(Media::Cover),
-            "ended" | "refused" => {
+            "refused" => {
                 self.reason = Some(text(report, "reason").to_owned());
+                return Some(Media::Cover);
+            }
+            "ended" => {
+                let words = report.text.as_deref().unwrap_or_default();
+                let (status, why) = words.split_once(": ").unwrap_or(("The stream is over", words));
+                self.end = Some((status.to_owned(), why.to_owned()));
                 return Some(Media::Cover);
             }
             _ => (),
@@ -179,7 +188,7 @@ impl Screen {
     fn situation(&self) -> (Tone, String, Vec<String>) {
         let busy = |status: &str| (Tone::Busy, status.to_owned(), Vec::new());
         match self.state.as_str() {
-            "resolving" => self.with_reason(Tone::Busy, "Looking for the stream"),
+            "resolving" => self.looking(),
             "connecting" => busy("Connecting"),
             "awaiting-terms" => busy("Asking for the price"),
             "awaiting-funds" => self.asking(),
@@ -202,12 +211,9 @@ impl Screen {
         }
     }
 
-    fn with_reason(&self, tone: Tone, status: &str) -> (Tone, String, Vec<String>) {
-        (
-            tone,
-            status.to_owned(),
-            self.reason.iter().map(|reason| sentence(reason)).collect(),
-        )
+    fn looking(&self) -> (Tone, String, Vec<String>) {
+        let notes = self.reason.iter().map(|reason| sentence(reason)).collect();
+        (Tone::Busy, "Looking for the stream".to_owned(), notes)
     }
 
     fn asking(&self) -> (Tone, String, Vec<String>) {
@@ -253,12 +259,19 @@ impl Screen {
     }
 
     fn over(&self) -> (Tone, String, Vec<String>) {
-        let mut notes: Vec<_> = self.reason.iter().map(|reason| sentence(reason)).collect();
+        let (status, why) = self
+            .end
+            .as_ref()
+            .map_or(("The stream is over", ""), |(status, why)| (status, why));
+        let mut notes: Vec<_> = Some(sentence(why))
+            .into_iter()
+            .filter(|_| !why.is_empty())
+            .collect();
         if self.settled {
             notes.push("Settled: the rest is yours again.".to_owned());
         }
         notes.extend(self.spent());
-        (Tone::Trouble, "The stream is over".to_owned(), notes)
+        (Tone::Trouble, status.to_owned(), notes)
     }
 
     fn spent(&self) -> Vec<String> {
@@ -329,3 +342,7 @@ fn flag(report: &Report, name: &str) -> bool {
 fn amount(report: &Report, name: &str) -> Amount {
     Amount::from_sat(number(report, name))
 }
+
+#[cfg(test)]
+#[path = "screen_tests.rs"]
+mod tests;

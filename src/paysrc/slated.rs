@@ -11,7 +11,7 @@ use super::screen::{Media, Screen};
 use super::settings::slate_size;
 use super::{Status, StreamiumPaySrc, imp, templates};
 use crate::gate::TrackKind;
-use crate::session::Report;
+use crate::session::{Report, Severity};
 use crate::slate::{Identity, Track, TrackSettings};
 
 const TRACKS: [(TrackKind, &str); 2] = [(TrackKind::Video, "video_0"), (TrackKind::Audio, "audio_0")];
@@ -21,6 +21,8 @@ pub struct Slated {
     /// Held while the tracks are told, so that they hear things in order. They wait for nothing then.
     screen: Mutex<Screen>,
     tracks: Vec<Track>,
+    /// Why the stream can't be played, until that is posted as an error.
+    last_words: Mutex<Option<String>>,
 }
 
 impl Slated {
@@ -37,6 +39,7 @@ impl Slated {
         let slated = Arc::new(Self {
             screen: Mutex::new(Screen::new(link)),
             tracks,
+            last_words: Mutex::default(),
         });
         slated.change(|_| None);
         for ((kind, name), track) in TRACKS.into_iter().zip(&slated.tracks) {
@@ -52,6 +55,11 @@ impl Slated {
             let _ = track.set_state(gst::State::Null);
             let _ = element.remove(track);
         }
+    }
+
+    /// Whether the picture is linked to something that shows it.
+    fn is_seen(&self) -> bool {
+        self.tracks.first().and_then(Track::takes_raw) == Some(true)
     }
 
     pub fn state(&self, state: &str) {
@@ -126,10 +134,32 @@ impl imp::StreamiumPaySrc {
         }
     }
 
-    pub(super) fn reported(&self, report: &Report) {
-        if let Some(slated) = self.slated() {
-            slated.report(report);
+    /// Answers what is to be posted. With a slate, what would end the pipeline is said when that has been read.
+    pub(super) fn reported(&self, mut report: Report) -> Report {
+        let Some(slated) = self.slated() else {
+            return report;
+        };
+        slated.report(&report);
+        if report.name == "ended" && report.severity == Severity::Error && slated.is_seen() {
+            *lock(&slated.last_words) = report.text.take();
+            report.severity = Severity::Info;
         }
+        report
+    }
+
+    /// Whether there is a slate, and somebody to see it.
+    pub(super) fn shows_slate(&self) -> bool {
+        self.slated().is_some_and(|slated| slated.is_seen())
+    }
+
+    pub(super) fn has_last_words(&self) -> bool {
+        self.slated()
+            .is_some_and(|slated| lock(&slated.last_words).is_some())
+    }
+
+    /// The error that is still to be posted.
+    pub(super) fn take_last_words(&self) -> Option<String> {
+        lock(&self.slated()?.last_words).take()
     }
 
     /// With a slate the streams are ours: a player that heard of the inner decoder's would drop ours for them.

@@ -12,7 +12,7 @@ const RED: &str = "#ff7a6b";
 
 const MARGIN: f64 = 0.075;
 /// The largest side of the code, and what its caption may take below it.
-const CODE: f64 = 0.62;
+const CODE: f64 = 0.68;
 const CAPTION: f64 = 0.14;
 
 const TITLE_CHARS: usize = 60;
@@ -54,28 +54,35 @@ pub struct Layout {
 struct Frame {
     width: f64,
     height: f64,
-    /// The height of a picture of 16:9 that fits in.
+    /// Of a picture of 16:9, its height.
     unit: f64,
 }
 
 impl Frame {
     fn new(width: u32, height: u32) -> Self {
         let (width, height) = (f64::from(width), f64::from(height));
-        Self {
-            width,
-            height,
-            unit: height.min(width * 9. / 16.).max(1.),
-        }
+        // Below one another, text and code need half as much again.
+        let (across, down) = if is_wide(width, height) {
+            (9. / 16., 1.)
+        } else {
+            (0.9, 1. / 1.5)
+        };
+        let unit = (height * down).min(width * across).max(1.);
+        Self { width, height, unit }
     }
 
     fn is_wide(&self) -> bool {
-        self.width > self.height * 1.25
+        is_wide(self.width, self.height)
     }
 
     fn font(&self, fraction: f64) -> f64 {
         // Below that letters are no longer told apart.
         (self.unit * fraction).max(7.)
     }
+}
+
+fn is_wide(width: f64, height: f64) -> bool {
+    width > height * 1.25
 }
 
 impl Layout {

@@ -55,7 +55,6 @@ pub fn choose(
     live: Option<&gst::Caps>,
     usual: &gst::Caps,
     any: &gst::Caps,
-    fixate: impl Fn(&mut gst::StructureRef),
 ) -> Option<gst::Caps> {
     let live = live.filter(|caps| caps.can_intersect(any));
     if let Some(known) = live.into_iter().chain([usual]).find(|caps| peer.accepts(caps)) {
@@ -69,7 +68,23 @@ pub fn choose(
         return None;
     }
     caps.truncate();
-    fixate(caps.make_mut().structure_mut(0)?);
+    approach(caps.make_mut().structure_mut(0)?, usual.structure(0)?);
     caps.fixate();
     Some(caps)
+}
+
+/// Fixes what is open as near to `usual` as can be.
+fn approach(structure: &mut gst::StructureRef, usual: &gst::StructureRef) {
+    for (field, value) in usual {
+        if !structure.has_field(field) {
+            continue;
+        }
+        if let Ok(number) = value.get::<i32>() {
+            structure.fixate_field_nearest_int(field, number);
+        } else if let Ok(fraction) = value.get::<gst::Fraction>() {
+            structure.fixate_field_nearest_fraction(field, fraction);
+        } else if let Ok(text) = value.get::<&str>() {
+            structure.fixate_field_str(field, text);
+        }
+    }
 }

@@ -56,13 +56,7 @@ impl Filler for Picture {
             .field("framerate", gst::Fraction::new(0, 1))
             .build();
         let any = gst_video::VideoCapsBuilder::new().build();
-        choose(peer, live, &usual, &any, |structure| {
-            structure.fixate_field_nearest_int("width", width);
-            structure.fixate_field_nearest_int("height", height);
-            structure.fixate_field_nearest_fraction("pixel-aspect-ratio", gst::Fraction::new(1, 1));
-            structure.fixate_field_nearest_fraction("framerate", gst::Fraction::new(0, 1));
-            structure.fixate_field_str("format", "I420");
-        })
+        choose(peer, live, &usual, &any)
     }
 
     fn fill(&mut self, scene: &Scene<'_>) -> Result<Option<Piece>, String> {

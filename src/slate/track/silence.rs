@@ -31,11 +31,7 @@ impl Filler for Silence {
             .field("channel-mask", LEFT_AND_RIGHT)
             .build();
         let any = gst_audio::AudioCapsBuilder::new_interleaved().build();
-        choose(peer, live, &usual, &any, |structure| {
-            structure.fixate_field_nearest_int("rate", RATE);
-            structure.fixate_field_nearest_int("channels", CHANNELS);
-            structure.fixate_field_str("format", format);
-        })
+        choose(peer, live, &usual, &any)
     }
 
     fn fill(&mut self, scene: &Scene<'_>) -> Result<Option<Piece>, String> {
