@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use bitcoin::Network;
-use gst::prelude::*;
 
-use crate::messages::post_element;
+use crate::messages::{Speaker, post_report};
+use crate::session::{Report, Severity};
 use crate::wallet::SEED_FILE;
 
 /// What starting an element may make in its data folder.
@@ -19,7 +19,7 @@ impl Seedling {
     }
 
     /// After that: where a seed for bitcoin has been made, says so and that it needs a copy.
-    pub fn tell(self, element: &impl IsA<gst::Element>) {
+    pub fn tell(self, element: &impl Speaker) {
         let Some(seed) = self.0.filter(|seed| seed.exists()) else {
             return;
         };
@@ -27,19 +27,17 @@ impl Seedling {
             seed.display().to_string(),
             seed.parent().unwrap_or(&seed).display().to_string(),
         );
-        post_element(
-            element,
-            "backup",
-            &[
-                ("seed", seed.to_send_value()),
-                ("data-dir", folder.to_send_value()),
-            ],
+        let words = format!(
+            "This is real money. Its keys were made now, in {seed}: write these twelve words down. An open channel \
+             needs the whole folder {folder}: keep it, and keep others out."
         );
-        gst::element_warning!(
+        post_report(
             element,
-            gst::ResourceError::Settings,
-            ("This is real money. Its keys were made now, in {seed}: write these twelve words down. An open \
-                 channel needs the whole folder {folder}: keep it, and keep others out.")
+            &Report::new("backup")
+                .text_field("seed", seed)
+                .text_field("data-dir", folder)
+                .severity(Severity::Warning)
+                .say(words),
         );
     }
 }

@@ -15,12 +15,15 @@ use gst::glib;
 
 mod backup;
 pub mod boottime;
+pub mod catalogue;
 pub mod chain;
+pub mod config;
 pub mod data_channel;
 mod folder;
 pub mod gate;
 pub mod inner;
 pub mod messages;
+pub mod metrics;
 mod param;
 pub mod paysink;
 pub mod paysrc;
@@ -29,6 +32,7 @@ pub mod session;
 pub mod settings;
 pub mod settle;
 pub mod slate;
+mod stats;
 pub mod store;
 pub mod wallet;
 

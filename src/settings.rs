@@ -7,6 +7,7 @@ use streamium_channel::blocks::{RefundDelay, RefundDelayError};
 use streamium_channel::link::{LinkError, StreamNameError};
 
 use crate::chain::{ServerUrlError, parse_proxy, parse_servers};
+use crate::config::ConfigError;
 use crate::session::ChainConfig;
 use crate::settle::PayoutError;
 
@@ -28,6 +29,11 @@ pub enum SettingsError {
     BadStreamName(StreamNameError),
     #[error("link-address \"{0}\" must be a host name or an IP address, with a port or without.")]
     BadLinkAddress(String),
+    #[error(
+        "metrics-address \"{0}\" must be an IP address or localhost, with a port: 127.0.0.1:9101, or port 0 to have one \
+         chosen."
+    )]
+    BadMetricsAddress(String),
     #[error("electrum-url: {0}.")]
     BadElectrumUrl(ServerUrlError),
     #[error("electrum-proxy: {0}.")]
@@ -56,6 +62,8 @@ pub enum SettingsError {
     BadSlateSize(String),
     #[error("{0}.")]
     BadProxied(String),
+    #[error("{0}.")]
+    Config(ConfigError),
     #[error("{0}.")]
     Inner(String),
 }

@@ -16,6 +16,8 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 # A registry of its own: the plugin under test must not be remembered by the user's GStreamer.
 export GST_REGISTRY="$scratch/registry.bin"
+# Nor may the user's configuration count.
+export STREAMIUM_CONFIG=
 
 cd "$root"
 cargo test --workspace --locked "$@"

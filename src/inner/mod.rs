@@ -6,18 +6,24 @@
 //! from `plugin_init` or `class_init`: registering the linked types there makes the plugin scanner drop the
 //! user's own copy.
 
+mod kind;
+mod left_out;
 mod proxied;
 mod resolve;
 mod signaller;
+mod signals;
 
 use std::sync::{LazyLock, Once};
 
 use gst::glib;
 use gst::prelude::*;
 
-pub use proxied::{Kind, Proxied, Refused, Table};
+pub use kind::Kind;
+pub use left_out::{LeftOut, Part};
+pub use proxied::{Proxied, Refused, Table, When};
 pub use resolve::{NAME_FIELD, ProducerEvent, Resolver, named_meta};
 pub use signaller::Signaller;
+pub use signals::{Answer, Forwarded, Signals, TypeOf};
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -33,16 +39,20 @@ pub enum InnerError {
     #[error("{element} could not be made: {reason}")]
     NotMade { element: &'static str, reason: String },
     #[error(
-        "the installed {element} has no {kind} \"{name}\": it is too old (gst-plugin-webrtc 0.13 or later is needed)"
+        "{element} has no {kind} \"{name}\": it is too old. Install gst-plugins-rs {OLDEST} or later, or remove that \
+         plugin: this one brings a copy for where there is none"
     )]
     Lacks {
-        element: &'static str,
+        element: String,
         kind: &'static str,
         name: &'static str,
     },
     #[error("the GStreamer plugin \"{0}\" is missing: it has webrtcbin's transport")]
     MissingPlugin(&'static str),
 }
+
+/// The oldest version that has what [`make_sink`] and [`make_src`] ask for.
+const OLDEST: &str = "0.13";
 
 /// Makes a webrtcsink that has all we need.
 pub fn make_sink() -> Result<gst::Element, InnerError> {
@@ -52,7 +62,6 @@ pub fn make_sink() -> Result<gst::Element, InnerError> {
     })?;
     check(
         &sink,
-        "webrtcsink",
         &["consumer-pipeline-created", "consumer-added", "consumer-removed"],
         &["meta", "signaller"],
     )?;
@@ -64,7 +73,7 @@ pub fn make_src() -> Result<gst::Element, InnerError> {
     let src = make("webrtcsrc", || {
         glib::Object::with_type(gstrswebrtc::webrtcsrc::WebRTCSrc::static_type()).downcast()
     })?;
-    check(&src, "webrtcsrc", &[], &["signaller"])?;
+    check(&src, &[], &["signaller"])?;
     Ok(src)
 }
 
@@ -104,11 +113,14 @@ fn make(
 /// property is looked at where it is used, since a user may do without.
 fn check(
     inner: &gst::Element,
-    element: &'static str,
     signals: &[&'static str],
     properties: &[&'static str],
 ) -> Result<(), InnerError> {
-    let lacks = |kind, name| InnerError::Lacks { element, kind, name };
+    let lacks = |kind, name| InnerError::Lacks {
+        element: described(inner),
+        kind,
+        name,
+    };
     for name in signals {
         lookup_signal(name, inner.type_()).ok_or(lacks("signal", name))?;
     }
@@ -117,6 +129,24 @@ fn check(
     }
     let signaller = Signaller::of(inner).ok_or(lacks("child", "signaller"))?;
     signaller.check().map_err(|(kind, name)| lacks(kind, name))
+}
+
+/// An inner element in words, and the plugin that is to blame for what it lacks.
+fn described(inner: &gst::Element) -> String {
+    let Some(factory) = inner.factory() else {
+        return format!("the built-in {}", inner.type_());
+    };
+    let plugin = factory.plugin();
+    let plugin = plugin.map(|plugin| {
+        let file = plugin.filename().unwrap_or_default();
+        format!(
+            " (plugin {} {}, {})",
+            plugin.plugin_name(),
+            plugin.version(),
+            file.display()
+        )
+    });
+    format!("the installed {}{}", factory.name(), plugin.unwrap_or_default())
 }
 
 fn lookup_signal(name: &str, type_: glib::Type) -> Option<glib::subclass::SignalId> {

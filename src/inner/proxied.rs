@@ -8,27 +8,18 @@ use std::sync::{Mutex, PoisonError};
 use gst::glib;
 use gst::prelude::*;
 
-use super::CAT;
+use super::kind::{Label, strings};
+use super::{CAT, Kind, described};
 
-/// The type of a proxied property, with its default on our element.
-#[derive(Debug, Clone, Copy)]
-pub enum Kind {
-    Bool(bool),
-    UInt {
-        min: u32,
-        max: u32,
-        default: u32,
-    },
-    /// An unset string, an empty one and `none` are the same: gst-launch can't say NULL.
-    Str(Option<&'static str>),
-    Caps,
-    /// An array of strings.
-    Strings,
-    /// An enum of the inner element's, by nick: its type is not ours to register.
-    Nick {
-        nicks: &'static [&'static str],
-        default: &'static str,
-    },
+/// When a property may be set, as the inner element declares it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// It says nothing: it counts from the next start on.
+    Unsaid,
+    Ready,
+    Playing,
+    /// It is to be read only.
+    Never,
 }
 
 /// One row of a table.
@@ -38,6 +29,7 @@ pub struct Proxied {
     pub nick: &'static str,
     pub blurb: &'static str,
     pub kind: Kind,
+    pub when: When,
 }
 
 /// What a proxied property could not take: it is said when the element starts, since setting can't fail.
@@ -67,20 +59,32 @@ impl Refused {
 }
 
 /// A table of proxied properties, in the order in which they are shown.
-pub struct Table(pub &'static [Proxied]);
+pub struct Table(pub &'static [&'static [Proxied]]);
 
 impl Table {
-    pub fn find(&self, name: &str) -> Option<&'static Proxied> {
-        self.0.iter().find(|row| row.name == name)
+    pub fn rows(&self) -> impl Iterator<Item = &'static Proxied> + use<> {
+        self.0.iter().copied().flatten()
     }
 
-    pub fn param_specs(&self) -> impl Iterator<Item = glib::ParamSpec> {
-        self.0.iter().map(Proxied::param_spec)
+    pub fn find(&self, name: &str) -> Option<&'static Proxied> {
+        self.rows().find(|row| row.name == name)
+    }
+
+    /// The inner element's value of a property, or the row's default if it has none.
+    pub fn read<T>(&self, inner: &gst::Element, name: &str) -> Option<T>
+    where
+        T: for<'a> glib::value::FromValue<'a> + 'static,
+    {
+        self.find(name)?.get(Some(inner)).get_owned().ok()
+    }
+
+    pub fn param_specs(&self) -> impl Iterator<Item = glib::ParamSpec> + use<> {
+        self.rows().map(Proxied::param_spec)
     }
 
     /// Sets on `to` what has been set on `from`, two inner elements of one kind.
     pub fn copy(&self, from: &gst::Element, to: &gst::Element) {
-        for row in self.0 {
+        for row in self.rows().filter(|row| row.when != When::Never) {
             if from.find_property(row.name).is_some() && to.find_property(row.name).is_some() {
                 to.set_property_from_value(row.name, &from.property_value(row.name));
             }
@@ -89,108 +93,91 @@ impl Table {
 }
 
 impl Proxied {
-    fn param_spec(&self) -> glib::ParamSpec {
-        let flags = glib::ParamFlags::READWRITE | gst::PARAM_FLAG_MUTABLE_READY;
-        let Self {
+    /// A row that may be set in READY.
+    pub const fn new(name: &'static str, nick: &'static str, blurb: &'static str, kind: Kind) -> Self {
+        let when = When::Ready;
+        Self {
             name,
             nick,
             blurb,
             kind,
-        } = *self;
-        match kind {
-            Kind::Bool(default) => glib::ParamSpecBoolean::builder(name)
-                .nick(nick)
-                .blurb(blurb)
-                .default_value(default)
-                .flags(flags)
-                .build(),
-            Kind::UInt { min, max, default } => glib::ParamSpecUInt::builder(name)
-                .nick(nick)
-                .blurb(blurb)
-                .minimum(min)
-                .maximum(max)
-                .default_value(default)
-                .flags(flags)
-                .build(),
-            Kind::Str(default) => glib::ParamSpecString::builder(name)
-                .nick(nick)
-                .blurb(blurb)
-                .default_value(default)
-                .flags(flags)
-                .build(),
-            Kind::Nick { default, .. } => glib::ParamSpecString::builder(name)
-                .nick(nick)
-                .blurb(blurb)
-                .default_value(Some(default))
-                .flags(flags)
-                .build(),
-            Kind::Caps => glib::ParamSpecBoxed::builder::<gst::Caps>(name)
-                .nick(nick)
-                .blurb(blurb)
-                .flags(flags)
-                .build(),
-            Kind::Strings => gst::ParamSpecArray::builder(name)
-                .nick(nick)
-                .blurb(blurb)
-                .element_spec(&glib::ParamSpecString::builder("entry").build())
-                .flags(flags)
-                .build(),
+            when,
         }
+    }
+
+    pub const fn when(self, when: When) -> Self {
+        Self { when, ..self }
+    }
+
+    fn param_spec(&self) -> glib::ParamSpec {
+        let flags = match self.when {
+            When::Never => glib::ParamFlags::READABLE,
+            When::Unsaid => glib::ParamFlags::READWRITE,
+            When::Ready => glib::ParamFlags::READWRITE | gst::PARAM_FLAG_MUTABLE_READY,
+            When::Playing => glib::ParamFlags::READWRITE | gst::PARAM_FLAG_MUTABLE_PLAYING,
+        };
+        self.kind.spec(&Label {
+            name: self.name,
+            nick: self.nick,
+            blurb: self.blurb,
+            flags,
+        })
     }
 
     /// Sets the property on the inner element. What it can't take is said and left as it was.
     pub fn set(&self, inner: &gst::Element, value: &glib::Value) -> Result<(), String> {
         let name = self.name;
-        if inner.find_property(name).is_none() {
-            return Err(format!("the installed {} has no property {name}", inner.name()));
+        let lacks = |what| {
+            let whose = described(inner);
+            format!(
+                "{name} can't be set: {whose} has no such {what}. Update gst-plugins-rs, or leave {name} out"
+            )
+        };
+        let theirs = inner
+            .find_property(name)
+            .filter(|theirs| theirs.flags().contains(glib::ParamFlags::WRITABLE))
+            .ok_or_else(|| lacks("property"))?;
+        let value = self
+            .kind
+            .inwards(&theirs, value)
+            .map_err(|wrong| format!("{name} {wrong}"))?;
+        if !value.type_().is_a(theirs.value_type()) {
+            return Err(lacks("property of this type"));
         }
-        match self.kind {
-            Kind::Str(_) => {
-                let text = value.get::<Option<String>>().ok().flatten();
-                let text = text.filter(|text| !matches!(text.as_str(), "" | "none"));
-                // After an empty value gst-launch takes the next property for the value: say so, rather than
-                // never connect.
-                if let Some(text) = text
-                    .as_ref()
-                    .filter(|text| name == "stun-server" && !text.starts_with("stun://"))
-                {
-                    return Err(format!(
-                        "{name} can't be \"{text}\": it is stun://host:port, or none"
-                    ));
-                }
-                inner.set_property(name, text);
-            }
-            Kind::Nick { nicks, default } => {
-                let nick = value.get::<Option<String>>().ok().flatten();
-                let nick = nick.as_deref().unwrap_or(default);
-                if !nicks.contains(&nick) {
-                    return Err(format!(
-                        "{name} can't be \"{nick}\": it is one of {}",
-                        nicks.join(", ")
-                    ));
-                }
-                inner.set_property_from_str(name, nick);
-            }
-            Kind::Caps if matches!(value.get::<Option<gst::Caps>>(), Ok(None)) => {
-                return Err(format!("{name} can't be empty"));
-            }
-            _ => inner.set_property_from_value(name, value),
+        let before = inner.property_value(name);
+        inner.set_property_from_value(name, &value);
+        let dropped = self.dropped(inner, &value);
+        if !dropped.is_empty() {
+            inner.set_property_from_value(name, &before);
+            return Err(format!(
+                "{name} can't have {}: it is not known",
+                dropped.join(", ")
+            ));
         }
         Ok(())
     }
 
-    /// The inner element's value, or the default where there is no inner element.
-    pub fn get(&self, inner: Option<&gst::Element>) -> glib::Value {
-        let Some(inner) = inner.filter(|inner| inner.find_property(self.name).is_some()) else {
-            gst::debug!(CAT, "no inner element to ask for {}", self.name);
-            return self.param_spec().default_value().to_owned();
-        };
-        let value = inner.property_value(self.name);
-        match self.kind {
-            Kind::Nick { .. } => glib::EnumValue::from_value(&value)
-                .map(|(_, value)| value.nick().to_owned())
-                .to_value(),
-            _ => value,
+    /// What the inner element has left out of an array and said nothing, as webrtcsrc does with unknown codecs.
+    fn dropped(&self, inner: &gst::Element, value: &glib::Value) -> Vec<String> {
+        if !matches!(self.kind, Kind::Strings) {
+            return Vec::new();
         }
+        let taken = strings(&inner.property_value(self.name)).unwrap_or_default();
+        let mut given = strings(value).unwrap_or_default();
+        given.retain(|one| !taken.contains(one));
+        given
+    }
+
+    /// The inner element's value, or the default where there is no inner element, or it has no such property.
+    pub fn get(&self, inner: Option<&gst::Element>) -> glib::Value {
+        let ours = self.param_spec();
+        let value = inner
+            .filter(|inner| inner.find_property(self.name).is_some())
+            .map(|inner| self.kind.outwards(inner.property_value(self.name)))
+            .filter(|value| value.type_().is_a(ours.value_type()));
+        value.unwrap_or_else(|| {
+            gst::debug!(CAT, "no inner element to ask for {}", self.name);
+            ours.default_value().to_owned()
+        })
     }
 }

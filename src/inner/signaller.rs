@@ -20,6 +20,9 @@ unsafe impl Send for Signaller {}
 unsafe impl Sync for Signaller {}
 
 impl Signaller {
+    /// What each connection of a source takes over of the settings that its user made.
+    pub const TAKEN_OVER: [&'static str; 3] = ["cafile", "headers", "insecure-tls"];
+
     /// The signaller of a webrtcsink or webrtcsrc.
     pub fn of(inner: &gst::Element) -> Option<Self> {
         inner
@@ -30,7 +33,7 @@ impl Signaller {
 
     /// Takes over how `other` reaches its server: certificate authority, headers, TLS. Not its address.
     pub fn copy_settings(&self, other: &Self) {
-        for name in ["cafile", "headers", "insecure-tls"] {
+        for name in Self::TAKEN_OVER {
             let both = self.0.find_property(name).is_some() && other.0.find_property(name).is_some();
             if both {
                 self.0

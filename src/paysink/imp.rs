@@ -17,14 +17,17 @@ use super::properties::{self, Status};
 use super::sessions::{ClosedHooks, ProviderHooks, Sessions};
 use super::settings::{Checked, Settings, validate};
 use super::signalling::{Loss, Signalling};
-use super::{CAT, proxied, templates};
+use super::stats::Stats;
+use super::{CAT, metrics, pads, proxied, signals, templates};
 use crate::backup::Seedling;
+use crate::config::{self, ConfigError};
 use crate::folder;
-use crate::gate::{KeyFrameLimiter, TrackKind};
+use crate::gate::TrackKind;
 use crate::inner::{self, Refused, Signaller, named_meta};
-use crate::messages::{post_element, post_info};
+use crate::messages::{Teller, post_report};
+use crate::metrics::Server;
 use crate::session::provider::ProviderHandle;
-use crate::session::sats;
+use crate::session::{Report, sats};
 use crate::settings::SettingsError;
 use streamium_channel::link::Link;
 
@@ -45,10 +48,16 @@ pub struct StreamiumPaySink {
     status: Mutex<Status>,
     /// What a proxied property could not take; reported when the element starts.
     refused: Refused,
+    /// What of the environment or the configuration file can't be used; reported likewise.
+    config_error: OnceLock<ConfigError>,
     /// Hooks that somebody has set; else the rate decides.
     hooks: Mutex<Option<Arc<dyn ProviderHooks>>>,
     sessions: Sessions,
     signalling: Signalling,
+    pub(super) teller: Teller,
+    stats: Stats,
+    /// While PAUSED or PLAYING, where an address is set.
+    metrics: Mutex<Option<Server>>,
     /// Going down: what the signaller complains of then is nobody's trouble.
     stopping: AtomicBool,
     /// What the settings mean, from READY on.
@@ -62,12 +71,16 @@ impl ObjectSubclass for StreamiumPaySink {
     const NAME: &'static str = "GstStreamiumPaySink";
     type Type = super::StreamiumPaySink;
     type ParentType = gst::Bin;
-    type Interfaces = (gst::ChildProxy,);
+    type Interfaces = (gst::ChildProxy, gst_video::Navigation);
 }
 
 impl ObjectImpl for StreamiumPaySink {
     fn properties() -> &'static [glib::ParamSpec] {
         properties::specs()
+    }
+
+    fn signals() -> &'static [glib::subclass::Signal] {
+        signals::signals()
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
@@ -87,7 +100,8 @@ impl ObjectImpl for StreamiumPaySink {
         let name = pspec.name();
         let own = lock(&self.settings)
             .get(name)
-            .or_else(|| lock(&self.status).get(name));
+            .or_else(|| lock(&self.status).get(name))
+            .or_else(|| (name == "stats").then(|| self.stats.value(self.inner())));
         own.or_else(|| proxied::TABLE.find(name).map(|row| row.get(self.inner())))
             .unwrap_or_else(|| pspec.default_value().to_owned())
     }
@@ -104,6 +118,9 @@ impl ObjectImpl for StreamiumPaySink {
         }
         let _ = self.inner.set(made);
         self.update_meta();
+        if let Err(error) = config::apply(obj.upcast_ref(), "streamiumpaysink", properties::specs()) {
+            let _ = self.config_error.set(error);
+        }
     }
 }
 
@@ -133,28 +150,11 @@ impl ElementImpl for StreamiumPaySink {
         _name: Option<&str>,
         _caps: Option<&gst::Caps>,
     ) -> Option<gst::Pad> {
-        // webrtcsink names pads itself, by kind and in order.
-        let target = self.inner()?.request_pad_simple(templ.name_template())?;
-        let ghost = gst::GhostPad::builder_from_template_with_target(templ, &target)
-            .map_err(|error| gst::error!(CAT, imp = self, "no pad: {error}"))
-            .ok()?
-            .name(target.name())
-            .build();
-        KeyFrameLimiter::install(ghost.upcast_ref());
-        ghost.set_active(true).ok()?;
-        self.obj().add_pad(&ghost).ok()?;
-        Some(ghost.upcast())
+        pads::request(&self.obj(), self.inner()?, templ)
     }
 
     fn release_pad(&self, pad: &gst::Pad) {
-        let target = pad
-            .downcast_ref::<gst::GhostPad>()
-            .and_then(|ghost| ghost.target());
-        let _ = pad.set_active(false);
-        let _ = self.obj().remove_pad(pad);
-        if let (Some(inner), Some(target)) = (self.inner(), target) {
-            inner.release_request_pad(&target);
-        }
+        pads::release(&self.obj(), self.inner(), pad);
     }
 
     fn change_state(
@@ -214,7 +214,10 @@ impl BinImpl for StreamiumPaySink {
             gst::MessageView::Error(error) => error.debug().unwrap_or_default(),
             _ => glib::GString::default(),
         };
-        post_element(&*self.obj(), "consumer-error", &[("debug", text.to_send_value())]);
+        post_report(
+            &*self.obj(),
+            &Report::new("consumer-error").text_field("debug", text),
+        );
         if fault == Fault::ConsumerStoppedSignaller
             && let Some(Ok((_, signaller))) = self.inner.get()
         {
@@ -225,38 +228,6 @@ impl BinImpl for StreamiumPaySink {
                 signaller.start();
             });
         }
-    }
-}
-
-impl ChildProxyImpl for StreamiumPaySink {
-    fn child_by_index(&self, index: u32) -> Option<glib::Object> {
-        let index = usize::try_from(index).ok()?;
-        self.obj()
-            .children()
-            .into_iter()
-            .nth(index)
-            .map(|child| child.upcast())
-    }
-
-    fn children_count(&self) -> u32 {
-        u32::try_from(self.obj().children().len()).unwrap_or(u32::MAX)
-    }
-
-    fn child_by_name(&self, name: &str) -> Option<glib::Object> {
-        if name == "signaller" {
-            return self
-                .inner
-                .get()?
-                .as_ref()
-                .ok()
-                .map(|(_, signaller)| signaller.object().clone());
-        }
-        // The pads, as webrtcsink has it, and what is in the bin, as any bin has it.
-        let pad = self
-            .obj()
-            .static_pad(name)
-            .map(|pad| pad.upcast::<glib::Object>());
-        pad.or_else(|| self.obj().by_name(name).map(|child| child.upcast()))
     }
 }
 
@@ -275,18 +246,22 @@ impl StreamiumPaySink {
         };
         let obj = self.obj();
         if old.link != new.link {
-            obj.notify("link");
+            self.teller.notify(&*obj, "link");
         }
         if old.public_key != new.public_key {
-            obj.notify("public-key");
+            self.teller.notify(&*obj, "public-key");
         }
         if old.earned_sat != new.earned_sat {
-            obj.notify("earned");
+            self.teller.notify(&*obj, "earned");
         }
     }
 
-    fn inner(&self) -> Option<&gst::Element> {
+    pub(super) fn inner(&self) -> Option<&gst::Element> {
         self.inner.get()?.as_ref().ok().map(|(sink, _)| sink)
+    }
+
+    pub(super) fn signaller(&self) -> Option<&Signaller> {
+        self.inner.get()?.as_ref().ok().map(|(_, signaller)| signaller)
     }
 
     fn make_inner(&self) -> Inner {
@@ -302,6 +277,8 @@ impl StreamiumPaySink {
                 .filter_map(|pad| TrackKind::from_name(&pad.name()))
                 .collect()
         });
+        // After our own handlers: a user's find the gate in place.
+        signals::TABLE.forward(&sink, &*obj);
         Ok((sink, signaller))
     }
 
@@ -343,6 +320,12 @@ impl StreamiumPaySink {
         if let Some(reason) = self.refused.reason() {
             return Err(SettingsError::BadProxied(reason));
         }
+        if let Some(error) = self.config_error.get() {
+            return Err(SettingsError::Config(error.clone()));
+        }
+        if let Some(inner) = self.inner() {
+            signals::TABLE.warn_of_unheard(inner, &*self.obj());
+        }
         *lock(&self.checked) = Some(validate(&lock(&self.settings).clone())?);
         Ok(())
     }
@@ -356,6 +339,7 @@ impl StreamiumPaySink {
         let seedling = Seedling::look(checked.options.network, &checked.options.data_dir);
         let provider = payments::start(&obj, &checked)
             .map_err(|error| folder::explain(&error, &checked.options.data_dir))?;
+        self.stats.follow(provider.stats());
         seedling.tell(&*obj);
         let earned = provider.earned_before().to_sat();
         let link = self.link(&checked, provider.public_key());
@@ -368,19 +352,18 @@ impl StreamiumPaySink {
             .clone()
             .unwrap_or_else(|| PaymentHooks::new(&provider));
         self.sessions.set_hooks(hooks);
+        *lock(&self.metrics) = metrics::start(&obj, &checked, provider.stats());
         *lock(&self.provider) = Some(provider);
         let price = match &checked.options.paid {
             None => "is free".to_owned(),
             Some(paid) => format!("costs {} an hour", sats(paid.rate.per_hour())),
         };
-        let fields = [
-            ("link", link.to_string().to_send_value()),
-            ("public-key", link.key.to_string().to_send_value()),
-        ];
-        post_element(&*obj, "link", &fields);
-        post_info(
+        post_report(
             &*obj,
-            &format!("\"{}\" {price}. Viewers open {link}", link.stream),
+            &Report::new("link")
+                .text_field("link", &link)
+                .text_field("public-key", link.key)
+                .say(format!("\"{}\" {price}. Viewers open {link}", link.stream)),
         );
         Ok(())
     }
@@ -406,9 +389,10 @@ impl StreamiumPaySink {
         let Some(Ok((inner, signaller))) = self.inner.get() else {
             return (false, DEFAULT_PORT);
         };
-        if inner.property::<bool>("run-signalling-server") {
-            let port = inner.property::<u32>("signalling-server-port");
-            return (false, u16::try_from(port).unwrap_or(DEFAULT_PORT));
+        if proxied::TABLE.read(inner, "run-signalling-server") == Some(true) {
+            let port = proxied::TABLE.read::<u32>(inner, "signalling-server-port");
+            let port = port.and_then(|port| u16::try_from(port).ok());
+            return (false, port.unwrap_or(DEFAULT_PORT));
         }
         let uri = signaller
             .object()
@@ -436,6 +420,7 @@ impl StreamiumPaySink {
         }
         self.sessions.set_hooks(Arc::new(ClosedHooks));
         self.signalling.stop();
+        drop(lock(&self.metrics).take());
     }
 }
 

@@ -1,11 +1,30 @@
 /**
  * SECTION:element-streamiumpaysink
  *
- * A paid live stream: a webrtcsink whose consumers get media only while their payments cover it.
+ * A paid live stream: a webrtcsink whose consumers get media only while their payments cover it. Each consumer opens a
+ * Bitcoin payment channel and signs a slightly larger payment every second; the last one is settled on the chain. Everything
+ * that webrtcsink has is here under its own name. Signals, messages, statistics and metrics are in docs/elements.md.
+ *
+ * ## Examples
  *
  * |[
- * gst-launch-1.0 videotestsrc is-live=true ! streamiumpaysink run-signalling-server=true stream-name=test
- * ]| A free stream, with its own signalling server.
+ * gst-launch-1.0 videotestsrc is-live=true ! videoconvert ! streamiumpaysink run-signalling-server=true stream-name=test
+ * ]| A free stream, with its own signalling server. It prints the link that viewers open.
+ *
+ * |[
+ * gst-launch-1.0 streamiumpaysink name=pay stream-name="My show" rate=500 network=signet payout-address=tb1pYOURADDRESS \
+ *     electrum-url=tcp://127.0.0.1:60601 run-signalling-server=true \
+ *     v4l2src ! videoconvert ! queue ! pay. \
+ *     autoaudiosrc ! audioconvert ! queue ! pay.
+ * ]| A camera and a microphone, for half a satoshi a second.
+ *
+ * |[
+ * gst-launch-1.0 streamiumpaysink name=pay rate=500 network=signet payout-address=tb1pYOURADDRESS \
+ *     electrum-url=tcp://127.0.0.1:60601 run-signalling-server=true congestion-control=disabled \
+ *     metrics-address=127.0.0.1:9101 \
+ *     videotestsrc is-live=true ! videoconvert ! x264enc tune=zerolatency key-int-max=60 ! \
+ *     video/x-h264,profile=constrained-baseline ! pay.
+ * ]| Encoded once for all consumers, with metrics for Prometheus.
  */
 use std::sync::{Arc, LazyLock};
 
@@ -13,16 +32,29 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
+use crate::catalogue::{self, Catalogue};
+use crate::messages::{OwnSignal, Speaker, Teller};
+
+mod channel_properties;
+mod children;
 mod errors;
 mod imp;
+mod metrics;
+mod navigation;
+pub mod own_signals;
+mod pads;
 mod payments;
 mod properties;
 pub mod proxied;
+mod proxied_servers;
 mod sessions;
 mod settings;
 mod signalling;
+pub mod signals;
+mod stats;
 mod templates;
 
+pub use pads::StreamiumPaySinkPad;
 pub use properties::Status;
 pub use sessions::{ClosedHooks, FreeHooks, ProviderHooks, SessionHandle, Sessions, Track};
 pub use settings::{Checked, Settings, validate};
@@ -38,7 +70,7 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 glib::wrapper! {
     pub struct StreamiumPaySink(ObjectSubclass<imp::StreamiumPaySink>)
         @extends gst::Bin, gst::Element, gst::Object,
-        @implements gst::ChildProxy;
+        @implements gst::ChildProxy, gst_video::Navigation;
 }
 
 pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
@@ -48,6 +80,15 @@ pub fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
         gst::Rank::NONE,
         StreamiumPaySink::static_type(),
     )
+}
+
+impl Speaker for StreamiumPaySink {
+    const CATALOGUE: &'static Catalogue = &catalogue::SINK;
+    const SIGNALS: &'static [OwnSignal] = own_signals::TABLE;
+
+    fn teller(&self) -> &Teller {
+        &self.imp().teller
+    }
 }
 
 impl StreamiumPaySink {

@@ -14,7 +14,7 @@ use crate::data_channel::DataChannelEvent;
 use crate::gate;
 use crate::messages::{peer_event, post_report};
 use crate::session::provider::{ProviderHandle, ProviderInputs, ProviderStartError};
-use crate::session::{Field, Peer, ProviderPeer, Report};
+use crate::session::{Field, Peer, ProviderPeer, ProviderPeerFigures, Report};
 
 /// Starts the driver of an element. It reports on the element's bus for as long as there is an element.
 pub fn start(element: &StreamiumPaySink, checked: &Checked) -> Result<ProviderHandle, ProviderStartError> {
@@ -88,6 +88,15 @@ impl ProviderPeer for SessionHandle {
             self.gate.open();
         } else {
             self.gate.close();
+        }
+    }
+
+    fn figures(&self) -> ProviderPeerFigures {
+        let gate = self.gate.stats();
+        ProviderPeerFigures {
+            peer: self.peer.clone(),
+            passed: gate.passed,
+            dropped: gate.dropped,
         }
     }
 

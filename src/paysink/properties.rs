@@ -9,11 +9,10 @@ use std::sync::LazyLock;
 use gst::glib;
 use gst::prelude::*;
 
-use super::proxied;
 use super::settings::*;
-use crate::param::{WRITABLE, optional, put, sat, text, uint, uint64};
+use super::{channel_properties, proxied};
+use crate::param::{WRITABLE, optional, put, text, uint, uint64};
 use crate::settings::DEFAULT_NETWORK;
-use crate::settle::DEFAULT_MAX_FEE_RATE_SAT_PER_VB;
 
 /// Read-only properties, which the session driver keeps up to date.
 #[derive(Debug, Default, Clone)]
@@ -27,9 +26,7 @@ pub fn specs() -> &'static [glib::ParamSpec] {
     static SPECS: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
         let mut specs = stream_specs();
         specs.extend(credit_specs());
-        specs.extend(chain_specs());
-        specs.extend(channel_specs());
-        specs.extend(trust_specs());
+        specs.extend(channel_properties::specs());
         specs.extend(status_specs());
         specs.extend(proxied::TABLE.param_specs());
         specs
@@ -44,6 +41,10 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
          *
          * What the stream is called at the signalling server and in its link. 1 to 200 bytes, no control
          * characters; default "stream".
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         text(
             "stream-name",
@@ -56,6 +57,10 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
          *
          * The price, in millisatoshi per second. 0, the default, is a free stream: then the element behaves as a
          * plain webrtcsink. Above 0, #GstStreamiumPaySink:payout-address must be set too.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         uint64("rate", "Rate", "The price in millisatoshi per second; 0 is a free stream", 1_000_000_000_000, 0),
         /**
@@ -64,6 +69,10 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
          * Where the earnings go: an address of #GstStreamiumPaySink:network, or a public output descriptor with a
          * wildcard, such as tr(xpub.../0/&ast;), of which each settlement takes the next address. Not set by default,
          * as a free stream needs none.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         text("payout-address", "Payout address", "The address, or the public output descriptor, that the earnings go to", None),
         /**
@@ -71,13 +80,34 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
          *
          * The host in the stream's link, with a port or without: what consumers reach the signalling server
          * by. Default: this machine's address, and the signalling server's port.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         text("link-address", "Link address", "Host, or host:port, by which consumers reach the signalling server", None),
+        /**
+         * GstStreamiumPaySink:metrics-address:
+         *
+         * Where metrics for Prometheus are served while the stream runs, at http://ADDRESS:PORT/metrics: an IP address or
+         * localhost, with a port, or port 0 for one that the system chooses and the message "metrics" says. Nobody is
+         * asked for a password: listen where only your own machines reach. A port that is taken is a warning, and the
+         * broadcast goes on without metrics. Not set by default.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
+         */
+        text("metrics-address", "Metrics address", "Address and port to serve Prometheus metrics at", None),
         /**
          * GstStreamiumPaySink:meta:
          *
          * Metadata about the producer for the signalling server, as of webrtcsink. The field "name" is always
-         * #GstStreamiumPaySink:stream-name.
+         * #GstStreamiumPaySink:stream-name, which is all there is by default.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         glib::ParamSpecBoxed::builder::<gst::Structure>("meta")
             .nick("Meta")
@@ -93,12 +123,20 @@ fn credit_specs() -> Vec<glib::ParamSpec> {
          * GstStreamiumPaySink:grace:
          *
          * How long media flows ahead of payment, in milliseconds. 0 to 60,000; default 500.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         uint("grace", "Grace", "How long media flows ahead of payment, in ms", (0, 60_000), DEFAULT_GRACE_MS),
         /**
          * GstStreamiumPaySink:window:
          *
          * How far consumers are asked to pay ahead, in milliseconds. 1,000 to 600,000; default 5,000.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         uint("window", "Window", "How far consumers pay ahead, in ms", (1_000, 600_000), DEFAULT_WINDOW_MS),
         /**
@@ -106,6 +144,10 @@ fn credit_specs() -> Vec<glib::ParamSpec> {
          *
          * How many consumers may be connected without having paid; the longest idle goes first. 1 to 100,000;
          * default 32.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         uint(
             "max-unpaid-consumers",
@@ -117,180 +159,22 @@ fn credit_specs() -> Vec<glib::ParamSpec> {
     ]
 }
 
-fn chain_specs() -> Vec<glib::ParamSpec> {
-    vec![
-        /**
-         * GstStreamiumPaySink:network:
-         *
-         * The Bitcoin network: bitcoin (default), testnet, testnet4, signet or regtest. bitcoin is the one whose money
-         * is worth something; try things out on signet, whose coins are free.
-         */
-        text("network", "Network", "bitcoin, testnet, testnet4, signet or regtest", Some(DEFAULT_NETWORK)),
-        /**
-         * GstStreamiumPaySink:electrum-url:
-         *
-         * The Electrum servers to follow the chain with: ssl://host:port or tcp://host:port, several separated by
-         * commas. Not set by default; a paid stream needs it.
-         */
-        text("electrum-url", "Electrum servers", "ssl://host:port or tcp://host:port, several separated by commas", None),
-        /**
-         * GstStreamiumPaySink:electrum-proxy:
-         *
-         * A SOCKS5 proxy (such as Tor's) to reach the Electrum servers through, as socks5://host:port. Not set by default.
-         */
-        text("electrum-proxy", "Electrum proxy", "SOCKS5 proxy for the Electrum servers, socks5://host:port", None),
-        /**
-         * GstStreamiumPaySink:data-dir:
-         *
-         * The folder with the store and the keys. Default: streamium-pay/NETWORK in the user's data folder.
-         */
-        text("data-dir", "Data folder", "The folder with the store and the keys", None),
-    ]
-}
-
-fn channel_specs() -> Vec<glib::ParamSpec> {
-    let (least, most) = (*REFUND_DELAY_BLOCKS.start(), *REFUND_DELAY_BLOCKS.end());
-    vec![
-        /**
-         * GstStreamiumPaySink:max-refund-delay:
-         *
-         * After how many blocks a consumer may take back a channel that was not settled. 144 to 4,032; default
-         * 288, two days.
-         */
-        uint(
-            "max-refund-delay",
-            "Refund delay",
-            "Blocks after which a consumer may take back an unsettled channel",
-            (least, most),
-            DEFAULT_MAX_REFUND_DELAY_BLOCKS,
-        ),
-        /**
-         * GstStreamiumPaySink:opening:
-         *
-         * The first payment, in satoshi. 0, the default: ten seconds of the rate, or what a settlement costs if
-         * that is more.
-         */
-        sat("opening", "Opening payment", "The first payment in satoshi; 0 computes it", 0),
-        /**
-         * GstStreamiumPaySink:min-capacity:
-         *
-         * The smallest channel to accept, in satoshi. Default 10,000.
-         */
-        sat("min-capacity", "Minimal capacity", "The smallest channel in satoshi", DEFAULT_MIN_CAPACITY_SAT),
-        /**
-         * GstStreamiumPaySink:max-capacity:
-         *
-         * The largest channel to accept, in satoshi. Default 1,000,000.
-         */
-        sat("max-capacity", "Maximal capacity", "The largest channel in satoshi", DEFAULT_MAX_CAPACITY_SAT),
-    ]
-}
-
-fn trust_specs() -> Vec<glib::ParamSpec> {
-    vec![
-        /**
-         * GstStreamiumPaySink:min-confirmations:
-         *
-         * From how many confirmations on a channel's payments are trusted without
-         * #GstStreamiumPaySink:unconfirmed-limit. 0 to 100; default 1.
-         */
-        uint(
-            "min-confirmations",
-            "Minimal confirmations",
-            "Confirmations from which a channel is trusted in full",
-            (0, 100),
-            DEFAULT_MIN_CONFIRMATIONS,
-        ),
-        /**
-         * GstStreamiumPaySink:unconfirmed-limit:
-         *
-         * How much credit one unconfirmed channel gives at most, in satoshi. Default 1,000.
-         */
-        sat(
-            "unconfirmed-limit",
-            "Unconfirmed limit",
-            "Credit of one unconfirmed channel in satoshi",
-            DEFAULT_UNCONFIRMED_LIMIT_SAT,
-        ),
-        /**
-         * GstStreamiumPaySink:unconfirmed-total:
-         *
-         * How much credit all unconfirmed channels together give at most, in satoshi. Default 20,000.
-         */
-        sat(
-            "unconfirmed-total",
-            "Unconfirmed total",
-            "Credit of all unconfirmed channels together in satoshi",
-            DEFAULT_UNCONFIRMED_TOTAL_SAT,
-        ),
-        /**
-         * GstStreamiumPaySink:settle-delay:
-         *
-         * How long a consumer without credit is kept before its channel is settled, in milliseconds; paying before
-         * that goes on with the stream. 0 to 86,400,000; default 60,000.
-         */
-        uint(
-            "settle-delay",
-            "Settle delay",
-            "How long a consumer without credit is kept before its channel is settled, in ms",
-            (0, 86_400_000),
-            DEFAULT_SETTLE_DELAY_MS,
-        ),
-        /**
-         * GstStreamiumPaySink:settle-batch-delay:
-         *
-         * How long a channel that is to be settled waits for others, to share a transaction and its fee with them, in
-         * milliseconds. One that can't be confirmed deep enough for that within this time, or that is near its
-         * deadline, is settled alone and at once. 0 to 86,400,000; default 600,000, ten minutes.
-         */
-        uint(
-            "settle-batch-delay",
-            "Settle batch delay",
-            "How long a channel to be settled waits for others to share the fee with, in ms",
-            (0, 86_400_000),
-            DEFAULT_SETTLE_BATCH_DELAY_MS,
-        ),
-        /**
-         * GstStreamiumPaySink:max-settle-fee-rate:
-         *
-         * The highest fee rate of a settlement, in satoshi per virtual byte. While fees are higher, a channel waits
-         * for its deadline to come near. 1 to 10,000; default 500.
-         */
-        uint(
-            "max-settle-fee-rate",
-            "Maximal settlement fee rate",
-            "The highest fee rate of a settlement in sat/vB",
-            (1, 10_000),
-            DEFAULT_MAX_FEE_RATE_SAT_PER_VB,
-        ),
-        /**
-         * GstStreamiumPaySink:funding-timeout:
-         *
-         * How long a consumer may take to fund a channel it asked for, in milliseconds. 1,000 to 86,400,000;
-         * default 3,600,000.
-         */
-        uint(
-            "funding-timeout",
-            "Funding timeout",
-            "How long a consumer may take to fund its channel, in ms",
-            (1_000, 86_400_000),
-            DEFAULT_FUNDING_TIMEOUT_MS,
-        ),
-    ]
-}
-
 fn status_specs() -> Vec<glib::ParamSpec> {
     vec![
         /**
          * GstStreamiumPaySink:link:
          *
          * The link to give to consumers. Read-only; NULL until it is known.
+         *
+         * Since: 0.1
          */
         glib::ParamSpecString::builder("link").nick("Link").blurb("The link to give to consumers").read_only().build(),
         /**
          * GstStreamiumPaySink:public-key:
          *
          * The provider's identity key, 64 hexadecimal digits, as it is in the link. Read-only; NULL until known.
+         *
+         * Since: 0.1
          */
         glib::ParamSpecString::builder("public-key")
             .nick("Public key")
@@ -301,10 +185,26 @@ fn status_specs() -> Vec<glib::ParamSpec> {
          * GstStreamiumPaySink:earned:
          *
          * What consumers have ever paid to this data folder, in satoshi, before settlement fees. Read-only.
+         *
+         * Since: 0.1
          */
         glib::ParamSpecUInt64::builder("earned")
             .nick("Earned")
             .blurb("What consumers have paid, in satoshi")
+            .read_only()
+            .build(),
+        /**
+         * GstStreamiumPaySink:stats:
+         *
+         * The statistics of the inner webrtcsink, with one more field, "streamium-pay": a structure with what is earned,
+         * connected, open and to be settled, in all and for each session. Its fields, with their units, are in
+         * docs/elements.md. Reading never waits for the payments; what they say is a second old at most. Read-only.
+         *
+         * Since: 0.1
+         */
+        glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+            .nick("Statistics")
+            .blurb("The statistics of webrtcsink, and in the field streamium-pay those of the payments")
             .read_only()
             .build(),
     ]
@@ -336,6 +236,7 @@ impl Settings {
             "settle-batch-delay" => put(&mut self.settle_batch_delay_ms, value),
             "max-settle-fee-rate" => put(&mut self.max_settle_fee_rate_sat_per_vb, value),
             "funding-timeout" => put(&mut self.funding_timeout_ms, value),
+            "metrics-address" => self.metrics_address = optional(value),
             "meta" => put(&mut self.meta, value),
             _ => return false,
         }
@@ -367,6 +268,7 @@ impl Settings {
             "settle-batch-delay" => self.settle_batch_delay_ms.to_value(),
             "max-settle-fee-rate" => self.max_settle_fee_rate_sat_per_vb.to_value(),
             "funding-timeout" => self.funding_timeout_ms.to_value(),
+            "metrics-address" => self.metrics_address.to_value(),
             "meta" => self.meta.to_value(),
             _ => return None,
         })

@@ -1,5 +1,6 @@
 //! What a user sets on `streamiumpaysink`, and what of it can be wrong.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -57,6 +58,7 @@ pub struct Settings {
     pub settle_batch_delay_ms: u32,
     pub max_settle_fee_rate_sat_per_vb: u32,
     pub funding_timeout_ms: u32,
+    pub metrics_address: Option<String>,
     /// The user's metadata, without the stream's name.
     pub meta: Option<gst::Structure>,
 }
@@ -86,6 +88,7 @@ impl Default for Settings {
             settle_batch_delay_ms: DEFAULT_SETTLE_BATCH_DELAY_MS,
             max_settle_fee_rate_sat_per_vb: DEFAULT_MAX_FEE_RATE_SAT_PER_VB,
             funding_timeout_ms: DEFAULT_FUNDING_TIMEOUT_MS,
+            metrics_address: None,
             meta: None,
         }
     }
@@ -97,6 +100,8 @@ pub struct Checked {
     pub options: ProviderOptions,
     /// Host, and port where one is given.
     pub link_address: Option<(String, Option<u16>)>,
+    /// Where metrics are served.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Checks syntax and how the settings fit together. Asks no server.
@@ -107,6 +112,7 @@ pub fn validate(settings: &Settings) -> Result<Checked, SettingsError> {
     let link_address = settings.link_address.as_deref().map(|address| {
         parse_host_port(address).ok_or_else(|| SettingsError::BadLinkAddress(address.to_owned()))
     });
+    let metrics = settings.metrics_address.as_deref().map(parse_metrics_address);
     let data_dir = settings
         .data_dir
         .as_ref()
@@ -120,7 +126,18 @@ pub fn validate(settings: &Settings) -> Result<Checked, SettingsError> {
     Ok(Checked {
         options,
         link_address: link_address.transpose()?,
+        metrics: metrics.transpose()?,
     })
+}
+
+/// No names: finding one out may take its time.
+fn parse_metrics_address(address: &str) -> Result<SocketAddr, SettingsError> {
+    let numeric = match address.strip_prefix("localhost:") {
+        Some(port) => format!("127.0.0.1:{port}"),
+        None => address.to_owned(),
+    };
+    let parsed = numeric.parse();
+    parsed.map_err(|_| SettingsError::BadMetricsAddress(address.to_owned()))
 }
 
 fn paid(settings: &Settings, network: Network) -> Result<Option<PaidOptions>, SettingsError> {

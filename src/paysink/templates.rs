@@ -3,6 +3,10 @@
 
 use std::sync::LazyLock;
 
+use gst::prelude::*;
+
+use super::pads::StreamiumPaySinkPad;
+
 const MEMORIES: [&str; 5] = [
     "memory:CUDAMemory",
     "memory:GLMemory",
@@ -32,7 +36,13 @@ pub fn pad_templates() -> &'static [gst::PadTemplate] {
             .structure(gst::Structure::new_empty("audio/x-raw"))
             .structure(gst::Structure::new_empty("audio/x-opus"));
         let template = |name, caps: gst::Caps| {
-            gst::PadTemplate::new(name, gst::PadDirection::Sink, gst::PadPresence::Request, &caps)
+            gst::PadTemplate::with_gtype(
+                name,
+                gst::PadDirection::Sink,
+                gst::PadPresence::Request,
+                &caps,
+                StreamiumPaySinkPad::static_type(),
+            )
         };
         [
             template("video_%u", video.build()),

@@ -8,7 +8,7 @@ use streamium_channel::liveness::{GONE_AFTER, SILENT_AFTER};
 
 use super::control::{Command, Commander};
 use super::session::{Arrivals, ConsumerHooks, ConsumerSession};
-use super::{CAT, StreamiumPaySrc, pads, proxied};
+use super::{CAT, StreamiumPaySrc, pads, proxied, signals};
 use crate::inner::{self, Signaller};
 
 /// How long the signalling server may take to make a session. What the provider may take is the session's to say.
@@ -57,6 +57,7 @@ impl Attempt {
     ) -> Result<Self, String> {
         let inner = inner::make_src().map_err(|error| error.to_string())?;
         proxied::TABLE.copy(recipe.template, &inner);
+        signals::TABLE.forward(&inner, element);
         let signaller = Signaller::of(&inner).ok_or("webrtcsrc has no signaller")?;
         signaller.copy_settings(recipe.signaller);
         signaller.set_uri(recipe.uri);

@@ -125,6 +125,12 @@ impl Control {
         concerned
     }
 
+    /// The webrtcsrc that runs now.
+    pub fn inner(&self) -> Option<gst::Element> {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.as_ref().map(|(_, inner)| inner.clone())
+    }
+
     /// Leaves the current producer for the next.
     pub fn try_next(&self) {
         let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);

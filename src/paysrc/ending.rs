@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use gst::prelude::*;
 use gst::subclass::prelude::ObjectSubclassIsExt;
 
 use super::attempt::Attempt;
@@ -10,7 +9,8 @@ use super::outage::Outage;
 use super::worker::Worker;
 use super::{CAT, pads};
 use crate::boottime;
-use crate::messages::post_element;
+use crate::messages::post_report;
+use crate::session::Report;
 
 /// A session that lasted this long was a good one: should it be lost, the pauses begin with the shortest again.
 const STABLE: Duration = Duration::from_secs(30);
@@ -32,11 +32,11 @@ impl Worker {
         let Some(outage) = self.outage.take() else { return };
         let length = outage.length(now);
         if let Some(element) = self.element.upgrade() {
+            element.imp().stats.reconnected(length);
             let length_ms = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
-            post_element(
+            post_report(
                 &element,
-                "reconnected",
-                &[("outage-ms", length_ms.to_send_value())],
+                &Report::new("reconnected").number("outage-ms", length_ms),
             );
         }
         self.post(&format!("Connected again after {} s.", length.as_secs()));
@@ -90,7 +90,10 @@ impl Worker {
         };
         self.say("reconnecting");
         if let Some(element) = self.element.upgrade() {
-            post_element(&element, "reconnecting", &[("reason", reason.to_send_value())]);
+            post_report(
+                &element,
+                &Report::new("reconnecting").text_field("reason", reason),
+            );
         }
         self.post("The connection was lost; trying again.");
     }

@@ -5,48 +5,47 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::control::Control;
-use super::payments::{self, PaymentHooks};
 use super::properties::{self, Status};
 use super::session::ConsumerHooks;
 use super::settings::{Settings, slate_size, validate};
 use super::slated::Slated;
-use super::{CAT, pads, proxied, templates};
-use crate::backup::Seedling;
-use crate::folder;
+use super::stats::Stats;
+use super::{CAT, navigation, pads, proxied, signals, templates};
+use crate::config::{self, ConfigError};
 use crate::inner::{self, Refused, Signaller};
+use crate::messages::Teller;
 use crate::session::consumer::{ConsumerHandle, ConsumerOptions};
 use crate::settings::SettingsError;
-
-/// How long stopping may wait for the provider's word that it settles: the only time that a state change waits for
-/// the network. Nothing depends on it.
-const STOP_PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
 pub struct StreamiumPaySrc {
     /// A webrtcsrc that never runs: it holds the proxied properties and the signaller's settings for those that
     /// do, each of which serves one producer. Or why there is none.
     template: OnceLock<Result<gst::Element, String>>,
-    pub(super) settings: Mutex<Settings>,
+    settings: Mutex<Settings>,
     status: Mutex<Status>,
     /// What a proxied property could not take; reported when the element starts.
     refused: Refused,
-    hooks: Mutex<Option<Arc<dyn ConsumerHooks>>>,
+    /// What of the environment or the configuration file can't be used; reported likewise.
+    config_error: OnceLock<ConfigError>,
+    pub(super) hooks: Mutex<Option<Arc<dyn ConsumerHooks>>>,
     /// What the settings mean, from READY on.
-    options: Mutex<Option<ConsumerOptions>>,
+    pub(super) options: Mutex<Option<ConsumerOptions>>,
     /// The driver, while PAUSED or PLAYING.
-    consumer: Mutex<Option<ConsumerHandle>>,
-    control: Mutex<Option<Control>>,
+    pub(super) consumer: Mutex<Option<ConsumerHandle>>,
+    pub(super) control: Mutex<Option<Control>>,
     /// The slate, while PAUSED or PLAYING, unless there shall be none.
     pub(super) slated: Mutex<Option<Arc<Slated>>>,
+    pub(super) teller: Teller,
+    pub(super) stats: Stats,
     /// Playing, or on the way there: what comes does not wait downstream.
-    playing: AtomicBool,
+    pub(super) playing: AtomicBool,
 }
 
 #[glib::object_subclass]
@@ -60,6 +59,10 @@ impl ObjectSubclass for StreamiumPaySrc {
 impl ObjectImpl for StreamiumPaySrc {
     fn properties() -> &'static [glib::ParamSpec] {
         properties::specs()
+    }
+
+    fn signals() -> &'static [glib::subclass::Signal] {
+        signals::signals()
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
@@ -85,7 +88,8 @@ impl ObjectImpl for StreamiumPaySrc {
         let name = pspec.name();
         let own = lock(&self.settings)
             .get(name)
-            .or_else(|| lock(&self.status).get(name));
+            .or_else(|| lock(&self.status).get(name))
+            .or_else(|| (name == "stats").then(|| self.stats.value(&self.state())));
         own.or_else(|| proxied::TABLE.find(name).map(|row| row.get(self.template())))
             .unwrap_or_else(|| pspec.default_value().to_owned())
     }
@@ -101,6 +105,9 @@ impl ObjectImpl for StreamiumPaySrc {
             gst::warning!(CAT, imp = self, "{reason}");
         }
         let _ = self.template.set(made);
+        if let Err(error) = config::apply(obj.upcast_ref(), "streamiumpaysrc", properties::specs()) {
+            let _ = self.config_error.set(error);
+        }
     }
 
     fn dispose(&self) {
@@ -182,8 +189,10 @@ impl ElementImpl for StreamiumPaySrc {
     /// EOS from outside (`gst-launch-1.0 -e` sends it on Ctrl-C) ends the session and the stream, so that what is
     /// recorded gets its end. webrtcsrc would swallow it.
     fn send_event(&self, event: gst::Event) -> bool {
-        if event.type_() != gst::EventType::Eos {
-            return self.parent_send_event(event);
+        match event.type_() {
+            gst::EventType::Eos => (),
+            gst::EventType::Navigation => return navigation::send(self.current(), event),
+            _ => return self.parent_send_event(event),
         }
         // Not here, since it waits for the provider's word.
         self.obj().call_async(|element| element.imp().finish());
@@ -211,24 +220,6 @@ impl BinImpl for StreamiumPaySrc {
     }
 }
 
-impl ChildProxyImpl for StreamiumPaySrc {
-    fn child_by_index(&self, index: u32) -> Option<glib::Object> {
-        (index == 0).then(|| self.signaller()).flatten()
-    }
-
-    fn children_count(&self) -> u32 {
-        1
-    }
-
-    fn child_by_name(&self, name: &str) -> Option<glib::Object> {
-        if name == "signaller" {
-            self.signaller()
-        } else {
-            None
-        }
-    }
-}
-
 impl StreamiumPaySrc {
     pub fn set_hooks(&self, hooks: Arc<dyn ConsumerHooks>) {
         *lock(&self.hooks) = Some(hooks);
@@ -249,14 +240,14 @@ impl StreamiumPaySrc {
         };
         let obj = self.obj();
         if old.funding_address != new.funding_address {
-            obj.notify("funding-address");
+            self.teller.notify(&*obj, "funding-address");
         }
         self.show_status(&old, &new);
         if old.paid_sat != new.paid_sat {
-            obj.notify("paid");
+            self.teller.notify(&*obj, "paid");
         }
         if old.state != new.state {
-            obj.notify("state");
+            self.teller.notify(&*obj, "state");
         }
     }
 
@@ -267,15 +258,28 @@ impl StreamiumPaySrc {
             .find(|object| object.type_() == inner_type)
     }
 
+    pub(super) fn settings(&self) -> MutexGuard<'_, Settings> {
+        lock(&self.settings)
+    }
+
+    fn state(&self) -> String {
+        lock(&self.status).state.clone()
+    }
+
     pub fn is_playing(&self) -> bool {
         self.playing.load(Ordering::SeqCst)
     }
 
-    fn template(&self) -> Option<&gst::Element> {
+    pub(super) fn template(&self) -> Option<&gst::Element> {
         self.template.get()?.as_ref().ok()
     }
 
-    fn signaller(&self) -> Option<glib::Object> {
+    /// The webrtcsrc that runs now.
+    pub(super) fn current(&self) -> Option<gst::Element> {
+        lock(&self.control).as_ref().and_then(Control::inner)
+    }
+
+    pub(super) fn signaller(&self) -> Option<glib::Object> {
         Signaller::of(self.template()?).map(|signaller| signaller.object().clone())
     }
 
@@ -287,95 +291,17 @@ impl StreamiumPaySrc {
         if let Some(reason) = self.refused.reason() {
             return Err(SettingsError::BadProxied(reason));
         }
+        if let Some(error) = self.config_error.get() {
+            return Err(SettingsError::Config(error.clone()));
+        }
+        if let Some(template) = self.template() {
+            signals::TABLE.warn_of_unheard(template, &*self.obj());
+        }
         let settings = lock(&self.settings).clone();
         let options = validate(&settings)?;
         slate_size(&settings)?;
         *lock(&self.options) = Some(options);
         Ok(())
-    }
-
-    fn start(&self) -> Result<(), gst::StateChangeError> {
-        // From PAUSED back to PLAYING it runs already.
-        if lock(&self.control).is_some() {
-            return Ok(());
-        }
-        let (Some(template), Some(options)) = (self.template(), lock(&self.options).clone()) else {
-            return Err(gst::StateChangeError);
-        };
-        let own = lock(&self.consumer).as_ref().map(PaymentHooks::new);
-        if lock(&self.hooks).is_some() {
-            self.show_all();
-        }
-        let Some(hooks) = lock(&self.hooks)
-            .clone()
-            .or_else(|| own.map(|own| own as Arc<dyn ConsumerHooks>))
-        else {
-            return Err(gst::StateChangeError);
-        };
-        let timeout = Duration::from_millis(lock(&self.settings).reconnect_timeout_ms.into());
-        let control =
-            Control::start(&self.obj(), template, &options.link, timeout, hooks).map_err(|reason| {
-                gst::element_imp_error!(
-                    self,
-                    gst::CoreError::Thread,
-                    ("The source can't start."),
-                    ["{reason}"]
-                );
-                gst::StateChangeError
-            })?;
-        *lock(&self.control) = Some(control);
-        Ok(())
-    }
-
-    fn start_payments(&self) -> Result<(), String> {
-        let Some(options) = lock(&self.options).clone() else {
-            return Err("the settings were not checked".to_owned());
-        };
-        let seedling = Seedling::look(options.network, &options.data_dir);
-        let folder = options.data_dir.clone();
-        let consumer =
-            payments::start(&self.obj(), options).map_err(|error| folder::explain(&error, &folder))?;
-        seedling.tell(&*self.obj());
-        *lock(&self.consumer) = Some(consumer);
-        Ok(())
-    }
-
-    fn playing(&self, playing: bool) {
-        self.playing.store(playing, Ordering::SeqCst);
-        if let Some(control) = lock(&self.control).as_ref() {
-            control.playing(playing);
-        }
-        if let Some(consumer) = lock(&self.consumer).as_ref() {
-            consumer.inputs().playing(playing);
-        }
-    }
-
-    /// Closes the channel, if there is one, while the provider can still be told.
-    fn stop_payments(&self) {
-        let consumer = lock(&self.consumer).take();
-        if let Some(consumer) = consumer {
-            consumer.stop(STOP_PATIENCE);
-        }
-    }
-
-    /// Ends the stream for good, of our own will.
-    fn finish(&self) {
-        self.stop_payments();
-        if let Some(control) = lock(&self.control).as_ref() {
-            control.finish();
-        }
-    }
-
-    fn stop(&self) {
-        self.stop_payments();
-        // The control stays where it is until its thread is done: it takes the errors of what is being stopped.
-        let thread = lock(&self.control).as_mut().and_then(Control::begin_stop);
-        if thread.is_some_and(|thread| thread.join().is_err()) {
-            gst::error!(CAT, imp = self, "the control thread panicked");
-        }
-        if lock(&self.control).take().is_some() {
-            self.update_status(|status| status.state = "idle".to_owned());
-        }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::messages::{peer_event, post_report};
 use crate::session::consumer::{
     ConsumerHandle, ConsumerInputs, ConsumerOptions, ConsumerStartError, ConsumerStatus,
 };
-use crate::session::{ConsumerPeer, Peer};
+use crate::session::{ConsumerPeer, Peer, TrackFigures};
 
 /// Starts the driver of an element. It reports on the element's bus for as long as there is an element.
 pub fn start(
@@ -94,6 +94,16 @@ impl ConsumerPeer for ConsumerSession {
             audio: last(&arrivals, TrackKind::Audio),
             video: last(&arrivals, TrackKind::Video),
         }
+    }
+
+    fn track_figures(&self) -> Vec<TrackFigures> {
+        let figures = |arrival: Arrival| TrackFigures {
+            name: arrival.track,
+            buffers: arrival.count,
+            last: arrival.last,
+        };
+        let arrivals = ConsumerSession::arrivals(self).into_iter();
+        arrivals.map(figures).collect()
     }
 
     fn show(&self) {

@@ -51,7 +51,11 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
          * GstStreamiumPaySrc:uri:
          *
          * The stream's link: streamium://HOST:PORT/NAME?key=HEX, or streamiums:// for a signalling server with
-         * TLS. Must be set; quote it in a shell.
+         * TLS. There is no default; quote it in a shell.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         text("uri", "Link", "The stream's link, streamium://HOST:PORT/NAME?key=HEX", None),
         /**
@@ -59,6 +63,10 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
          *
          * The Bitcoin network: bitcoin (default), testnet, testnet4, signet or regtest. bitcoin is the one whose money
          * is worth something; try things out on signet, whose coins are free.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         text("network", "Network", "bitcoin, testnet, testnet4, signet or regtest", Some(DEFAULT_NETWORK)),
         /**
@@ -66,18 +74,30 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
          *
          * The Electrum servers to follow the chain with: ssl://host:port or tcp://host:port, several separated by
          * commas. Not set by default; without it only free streams can be watched.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         text("electrum-url", "Electrum servers", "ssl://host:port or tcp://host:port, several separated by commas", None),
         /**
          * GstStreamiumPaySrc:electrum-proxy:
          *
          * A SOCKS5 proxy (such as Tor's) to reach the Electrum servers through, as socks5://host:port. Not set by default.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         text("electrum-proxy", "Electrum proxy", "SOCKS5 proxy for the Electrum servers, socks5://host:port", None),
         /**
          * GstStreamiumPaySrc:data-dir:
          *
          * The folder with the wallet and the store. Default: streamium-pay/NETWORK in the user's data folder.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         text("data-dir", "Data folder", "The folder with the wallet and the store", None),
         /**
@@ -86,6 +106,10 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
          * For how long a lost connection is tried again before the stream ends, in milliseconds; while the player
          * is paused this time stands still. 0: it ends at once. Default 60,000: as long as a provider keeps a
          * channel, so that coming back needs no new one.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         uint(
             "reconnect-timeout",
@@ -103,6 +127,10 @@ fn limit_specs() -> Vec<glib::ParamSpec> {
          * GstStreamiumPaySrc:max-rate:
          *
          * The highest price that is paid, in millisatoshi per second. Default 1,000. A dearer stream is refused.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         uint64(
             "max-rate",
@@ -115,18 +143,30 @@ fn limit_specs() -> Vec<glib::ParamSpec> {
          * GstStreamiumPaySrc:max-opening:
          *
          * The largest first payment, in satoshi; never more than a quarter of the capacity. Default 5,000.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         sat("max-opening", "Maximal opening", "The largest first payment in satoshi", DEFAULT_MAX_OPENING_SAT),
         /**
          * GstStreamiumPaySrc:max-window:
          *
          * How far ahead is paid at most, in milliseconds. 1,000 to 600,000; default 30,000.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         uint("max-window", "Maximal window", "How far ahead is paid at most, in ms", (1_000, 600_000), DEFAULT_MAX_WINDOW_MS),
         /**
          * GstStreamiumPaySrc:max-fee-rate:
          *
          * The highest fee rate of a commitment transaction, in satoshi per virtual byte. 1 to 10,000; default 50.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         uint(
             "max-fee-rate",
@@ -138,8 +178,12 @@ fn limit_specs() -> Vec<glib::ParamSpec> {
         /**
          * GstStreamiumPaySrc:budget:
          *
-         * What is paid at most for this stream, in satoshi. 0, the default: #GstStreamiumPaySrc:capacity. Can be
-         * changed while playing: more lets a stream go on that stopped because its budget was used up.
+         * What is paid at most for this stream, in satoshi. 0, the default: #GstStreamiumPaySrc:capacity. More lets
+         * a stream go on that stopped because its budget was used up.
+         *
+         * Can be changed at any time.
+         *
+         * Since: 0.1
          */
         glib::ParamSpecUInt64::builder("budget")
             .nick("Budget")
@@ -157,12 +201,20 @@ fn channel_specs() -> Vec<glib::ParamSpec> {
          * GstStreamiumPaySrc:capacity:
          *
          * How much is locked in one channel, in satoshi. Default 50,000.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         sat("capacity", "Capacity", "How much is locked in one channel, in satoshi", DEFAULT_CAPACITY_SAT),
         /**
          * GstStreamiumPaySrc:payment-interval:
          *
          * How often is paid, in milliseconds. 100 to 60,000; default 1,000.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         uint("payment-interval", "Payment interval", "How often is paid, in ms", (100, 60_000), DEFAULT_PAYMENT_INTERVAL_MS),
         /**
@@ -170,6 +222,10 @@ fn channel_specs() -> Vec<glib::ParamSpec> {
          *
          * After how many blocks an unsettled channel can be taken back, if the provider agrees. 144 to 4,032;
          * default 288, two days.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
          */
         uint(
             "refund-delay",
@@ -211,6 +267,8 @@ fn status_specs() -> Vec<glib::ParamSpec> {
          * GstStreamiumPaySrc:funding-address:
          *
          * The address to fund the wallet at. Read-only; NULL until it is known.
+         *
+         * Since: 0.1
          */
         glib::ParamSpecString::builder("funding-address")
             .nick("Funding address")
@@ -221,6 +279,8 @@ fn status_specs() -> Vec<glib::ParamSpec> {
          * GstStreamiumPaySrc:paid:
          *
          * What has been paid since the element was made, in satoshi. Read-only.
+         *
+         * Since: 0.1
          */
         glib::ParamSpecUInt64::builder("paid").nick("Paid").blurb("What has been paid, in satoshi").read_only().build(),
         /**
@@ -228,11 +288,27 @@ fn status_specs() -> Vec<glib::ParamSpec> {
          *
          * What the element is doing, in one word: idle, resolving, connecting, awaiting-terms, awaiting-funds,
          * opening, playing, paused, starved, reconnecting, stopped or ended. Read-only.
+         *
+         * Since: 0.1
          */
         glib::ParamSpecString::builder("state")
             .nick("State")
             .blurb("What the element is doing, in one word")
             .default_value(Some("idle"))
+            .read_only()
+            .build(),
+        /**
+         * GstStreamiumPaySrc:stats:
+         *
+         * Statistics: a structure with one field, "streamium-pay", in which are what was paid, consumed and is left,
+         * the wallet, the channel, what arrived, and outages. Its fields, with their units, are in docs/elements.md.
+         * Reading never waits for the payments; what they say is a second old at most. Read-only.
+         *
+         * Since: 0.1
+         */
+        glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+            .nick("Statistics")
+            .blurb("Statistics of the payments, in the field streamium-pay")
             .read_only()
             .build(),
     ]

@@ -100,7 +100,7 @@ impl Slated {
 impl imp::StreamiumPaySrc {
     /// Shows the slate, if there shall be one.
     pub(super) fn start_slate(&self) -> Result<(), String> {
-        let settings = imp::lock(&self.settings).clone();
+        let settings = self.settings().clone();
         let link: Link = settings
             .uri
             .as_deref()

@@ -3,6 +3,9 @@
 
 use std::sync::LazyLock;
 
+use gst::prelude::*;
+
+use super::src_pad::StreamiumPaySrcPad;
 use crate::gate::TrackKind;
 
 const VIDEO: [&str; 5] = [
@@ -28,7 +31,13 @@ pub fn pad_templates() -> &'static [gst::PadTemplate] {
         }
         let audio = builder("audio/x-raw").structure(gst::Structure::new_empty("audio/x-opus"));
         let template = |name, caps: gst::Caps| {
-            gst::PadTemplate::new(name, gst::PadDirection::Src, gst::PadPresence::Sometimes, &caps)
+            gst::PadTemplate::with_gtype(
+                name,
+                gst::PadDirection::Src,
+                gst::PadPresence::Sometimes,
+                &caps,
+                StreamiumPaySrcPad::static_type(),
+            )
         };
         [
             template(VIDEO_NAME, video.build()),

@@ -8,9 +8,12 @@
 pub mod consumer;
 pub(crate) mod keys;
 pub mod provider;
+mod published;
 mod report;
+pub mod servers;
 pub(crate) mod watched;
 
+pub use published::Published;
 pub use report::{Field, Report, Severity, sats, span};
 pub(crate) use report::{agreement, disagreement, reachable, unreachable};
 
@@ -46,12 +49,41 @@ pub trait ProviderPeer: Peer {
     fn set_gate(&self, open: bool);
     /// What was negotiated.
     fn tracks(&self) -> Vec<Track>;
+    /// Who it is and what it got, for statistics.
+    fn figures(&self) -> ProviderPeerFigures {
+        ProviderPeerFigures::default()
+    }
+}
+
+/// What a connection is in a provider's statistics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProviderPeerFigures {
+    /// The consumer's id at the signalling server.
+    pub peer: String,
+    /// Buffers that its gate has let through.
+    pub passed: u64,
+    /// Buffers that it has not.
+    pub dropped: u64,
+}
+
+/// What has arrived of one track, in a consumer's statistics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackFigures {
+    /// The pad's name.
+    pub name: String,
+    pub buffers: u64,
+    /// When the last one came, on the driver's clock.
+    pub last: Option<Duration>,
 }
 
 /// The connection to a provider, for the consumer.
 pub trait ConsumerPeer: Peer {
     /// When media last arrived.
     fn arrivals(&self) -> Arrivals;
+    /// The same of each track, for statistics.
+    fn track_figures(&self) -> Vec<TrackFigures> {
+        Vec::new()
+    }
     /// This is the link's provider: what it sends may be shown.
     fn show(&self);
     /// This was not the link's provider: look for another of the same name.

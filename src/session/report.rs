@@ -35,7 +35,9 @@ pub enum Severity {
 }
 
 impl Report {
+    /// A report of this name, which is in [`crate::catalogue`].
     pub fn new(name: &'static str) -> Self {
+        debug_assert!(crate::catalogue::is_known(name), "{name} is not in the catalogue");
         Self {
             name,
             text: None,

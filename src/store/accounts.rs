@@ -24,6 +24,7 @@ impl Store {
     /// none, so that no crash leaves its credit with both.
     pub fn switch_account(&mut self, from: &AccountRecord, to: &AccountRecord) -> Result<(), StoreError> {
         let _point = around("provider/switch-account");
+        self.totals = None;
         let transaction = self.db.transaction()?;
         save(&transaction, from)?;
         save(&transaction, to)?;

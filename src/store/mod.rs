@@ -14,6 +14,7 @@ mod provider;
 mod rows;
 mod schema;
 mod settlement;
+mod totals;
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
@@ -29,6 +30,7 @@ pub use lease::{Lease, Role};
 pub use listing::Listed;
 pub use provider::{ProviderChannelState, StoredProviderChannel};
 pub use settlement::{NewSettlement, SettlementKind, StoredSettlement};
+pub use totals::ProviderTotals;
 
 /// The file's name in the data folder.
 pub const STORE_FILE: &str = "channels.sqlite";
@@ -63,6 +65,8 @@ pub enum StoreError {
 #[derive(Debug)]
 pub struct Store {
     db: Connection,
+    /// As last added up; `None` once a channel has moved since.
+    totals: Option<ProviderTotals>,
 }
 
 impl Store {
@@ -85,14 +89,14 @@ impl Store {
         db.busy_timeout(Duration::from_secs(5))?;
         db.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")?;
         schema::migrate(&mut db)?;
-        Ok(Self { db })
+        Ok(Self { db, totals: None })
     }
 
     /// A store that keeps nothing: for a side that moves no money.
     pub fn in_memory() -> Result<Self, StoreError> {
         let mut db = Connection::open_in_memory()?;
         schema::migrate(&mut db)?;
-        Ok(Self { db })
+        Ok(Self { db, totals: None })
     }
 
     /// Reserves a channel key index for ever, also against other processes.

@@ -77,6 +77,7 @@ impl Store {
     /// Records a new channel.
     pub fn insert_provider_channel(&mut self, record: &ProviderRecord) -> Result<(), StoreError> {
         let _point = around("provider/insert-channel");
+        self.totals = None;
         let contract = &record.contract;
         self.db.execute(
             "INSERT INTO provider_channel (outpoint, stream, rate_msat_per_s, consumer_key, provider_key,
@@ -107,6 +108,7 @@ impl Store {
         spent_by: Option<Txid>,
     ) -> Result<(), StoreError> {
         let _point = around("provider/set-state");
+        self.totals = None;
         let known = self.db.execute(
             "UPDATE provider_channel SET state = ?2, spent_by = coalesce(?3, spent_by) WHERE outpoint = ?1",
             params![

@@ -60,6 +60,7 @@ impl Store {
     /// on they are settling. Every variant is kept. Recording one again changes nothing.
     pub fn insert_settlement(&mut self, new: &NewSettlement<'_>) -> Result<(), StoreError> {
         let _point = around("provider/insert-settlement");
+        self.totals = None;
         let txid = new.transaction.compute_txid().to_string();
         let transaction = self.db.transaction()?;
         transaction.execute(

@@ -286,6 +286,50 @@ fn the_view_says_what_was_earned_from_whom_and_where_it_was_settled() {
 }
 
 #[test]
+fn totals_follow_the_channels() {
+    let mut store = Store::in_memory().unwrap();
+    assert_eq!(store.provider_totals().unwrap(), ProviderTotals::default());
+    for byte in [1, 2, 3] {
+        store.insert_provider_channel(&provider_record(byte)).unwrap();
+        store.save_accounts(&[update(byte, 1_000, 0)]).unwrap();
+    }
+    assert_eq!(store.provider_totals().unwrap().open, 3);
+    store
+        .switch_account(&update(3, 1_000, 0), &update(2, 1_000, 0))
+        .unwrap();
+    let totals = store.provider_totals().unwrap();
+    assert_eq!(
+        (totals.open, totals.to_settle, totals.to_settle_amount),
+        (2, 1, Amount::from_sat(1_000))
+    );
+    // A settlement and its replacement: only one of them costs.
+    insert(&mut store, &transaction(3), &[outpoint(1), outpoint(3)]).unwrap();
+    insert(&mut store, &transaction(4), &[outpoint(1), outpoint(3)]).unwrap();
+    let totals = store.provider_totals().unwrap();
+    assert_eq!(
+        (totals.open, totals.to_settle, totals.fees),
+        (1, 2, Amount::from_sat(301))
+    );
+    let [first, lost] = [transaction(3).compute_txid(), Txid::all_zeros()];
+    for (byte, state, spender) in [
+        (1, ProviderChannelState::Settled, first),
+        (3, ProviderChannelState::Settled, first),
+        (2, ProviderChannelState::Lost, lost),
+    ] {
+        store
+            .set_provider_state(outpoint(byte), state, Some(spender))
+            .unwrap();
+    }
+    let settled = ProviderTotals {
+        settled: 2,
+        settled_amount: Amount::from_sat(2_000),
+        fees: Amount::from_sat(301),
+        ..ProviderTotals::default()
+    };
+    assert_eq!(store.provider_totals().unwrap(), settled);
+}
+
+#[test]
 fn a_consumers_channel_comes_back_until_its_spend_is_buried() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open(dir.path()).unwrap();

@@ -1,11 +1,12 @@
-//! A pipeline in a process of its own, run by `gst-launch-1.0`: it can be frozen, killed and started again.
+//! GStreamer's own programs with this build's plugin: a pipeline that `gst-launch-1.0` runs can be frozen, killed and
+//! started again.
 #![allow(dead_code)]
 
-use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::LazyLock;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
@@ -15,24 +16,50 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::webrtc::PATIENCE;
 
 /// A folder with nothing but this build's plugin.
-static PLUGIN: LazyLock<PathBuf> = LazyLock::new(|| {
+pub static PLUGIN: LazyLock<PathBuf> = LazyLock::new(|| {
     let exe = std::env::current_exe().unwrap();
-    let built = exe.parent().unwrap().join("libgststreamiumpay.so");
-    assert!(built.is_file(), "{} is not there", built.display());
-    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("plugin");
-    std::fs::create_dir_all(&dir).unwrap();
-    match symlink(built, dir.join("libgststreamiumpay.so")) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => panic!("{error}"),
-        _ => dir,
-    }
+    plugin_folder("plugin", &exe.with_file_name("libgststreamiumpay.so"))
 });
+
+/// A folder of this name with nothing but the plugin that cargo has built there.
+pub fn plugin_folder(name: &str, built: &Path) -> PathBuf {
+    assert!(built.is_file(), "{} is not there", built.display());
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::create_dir_all(&dir).unwrap();
+    // GStreamer takes the plugin's name from the file's, which cargo may have added a hash to.
+    let stem = built.file_stem().unwrap().to_str().unwrap();
+    let link = dir.join(format!("{}.so", stem.split('-').next().unwrap()));
+    if std::fs::read_link(&link).ok().as_deref() != Some(built) {
+        // At once, since other tests may look; and it may be there, of another build.
+        let new = dir.join(std::process::id().to_string());
+        symlink(built, &new).unwrap();
+        std::fs::rename(new, link).unwrap();
+    }
+    dir
+}
 
 /// What gst-launch knows of plugins: not the user's, which must not learn of this build.
 fn registry() -> PathBuf {
     Path::new(env!("CARGO_TARGET_TMPDIR")).join("registry.bin")
 }
 
-/// A running `gst-launch-1.0`; killed when dropped.
+/// A program that finds this build's elements, and nothing of the user's.
+pub fn gstreamer(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command
+        .env("GST_PLUGIN_PATH", &*PLUGIN)
+        .env("GST_REGISTRY", registry())
+        .env("WEBRTCSINK_SIGNALLING_SERVER_LOG", "error")
+        .env("STREAMIUM_CONFIG", "");
+    command
+}
+
+/// All that a program has printed.
+pub fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// A running program, mostly `gst-launch-1.0`; killed when dropped.
 pub struct Launched {
     child: Child,
     lines: Receiver<String>,
@@ -50,18 +77,20 @@ impl Launched {
         let mut words: Vec<&str> = prefix.to_vec();
         words.push("gst-launch-1.0");
         words.extend(options);
-        let mut command = Command::new(words[0]);
+        let mut command = gstreamer(words[0]);
         // gst-launch joins its arguments to one description, so it may as well be one argument.
         command.args(&words[1..]).args(split(pipeline));
+        Self::run(&mut command)
+    }
+
+    /// Any program.
+    pub fn run(command: &mut Command) -> Self {
         let mut child = command
-            .env("GST_PLUGIN_PATH", &*PLUGIN)
-            .env("GST_REGISTRY", registry())
-            .env("WEBRTCSINK_SIGNALLING_SERVER_LOG", "error")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .expect("gst-launch-1.0 starts");
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let (sender, lines) = channel();
         read_lines(child.stdout.take().unwrap(), sender.clone());
         read_lines(child.stderr.take().unwrap(), sender);

@@ -53,6 +53,12 @@ impl Note {
         self.get(field)
     }
 
+    /// A field as it is, if it is there.
+    pub fn value(&self, field: &str) -> Option<gst::glib::Value> {
+        let value = self.fields.as_ref()?.value(field).ok()?;
+        Some((**value).clone())
+    }
+
     fn get<T: for<'a> gst::glib::value::FromValue<'a> + 'static>(&self, field: &str) -> T {
         let fields = self
             .fields

@@ -173,8 +173,15 @@ pub struct PaidConsumer {
 impl PaidConsumer {
     /// With an Electrum server and all that these rates need.
     pub fn start(link: &str, dir: &Path, settings: &str) -> Self {
+        let consumer = Self::prepare_paid(link, dir, settings);
+        consumer.play();
+        consumer
+    }
+
+    /// The same, not playing yet.
+    pub fn prepare_paid(link: &str, dir: &Path, settings: &str) -> Self {
         let electrum = Regtest::shared().electrum_url();
-        Self::start_with(
+        Self::prepare(
             link,
             &format!(
                 "data-dir={} electrum-url={electrum} capacity={CAPACITY_SAT} max-rate=1000000 \
@@ -187,8 +194,12 @@ impl PaidConsumer {
     /// With these settings alone.
     pub fn start_with(link: &str, settings: &str) -> Self {
         let consumer = Self::prepare(link, settings);
-        consumer.running.0.set_state(gst::State::Playing).unwrap();
+        consumer.play();
         consumer
+    }
+
+    pub fn play(&self) {
+        self.running.0.set_state(gst::State::Playing).unwrap();
     }
 
     fn prepare(link: &str, settings: &str) -> Self {

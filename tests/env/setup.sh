@@ -13,6 +13,8 @@ packages=(
   # to run: WebRTC is in -bad and -nice, the codecs in -good, -ugly and -libav
   gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
   gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-nice
+  # gst-play-1.0 and gst-discoverer-1.0, which the tests open links with
+  gstreamer1.0-plugins-base-apps
   # for the clip that the demo makes: text on video (Debian has that with X), and a font for it
   gstreamer1.0-x fonts-dejavu-core
   # for the regtest environment: ElectrumX, whose LevelDB binding is compiled where PyPI has no binary of it,

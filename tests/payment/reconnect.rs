@@ -69,6 +69,11 @@ fn comes_back(
     // No transaction: the same channel goes on.
     assert_eq!(channels(&mut consumer).len(), 1);
     assert!(consumer.notes.said("resumed"));
+    let outage = consumer.notes.last("reconnected").number("outage-ms");
+    let stats = consumer.source.property::<gst::Structure>("stats");
+    let stats = stats.get::<gst::Structure>("streamium-pay").unwrap();
+    assert_eq!(stats.get::<u64>("reconnects"), Ok(1));
+    assert_eq!(stats.get::<u64>("outage-ms"), Ok(outage));
     consumer.stop();
 }
 

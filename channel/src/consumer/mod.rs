@@ -5,6 +5,7 @@
 //! returns, in order. If one of them fails, the rest must not be carried out.
 
 mod closing;
+mod figures;
 mod messages;
 mod opening;
 mod paying;
@@ -15,6 +16,7 @@ mod resuming;
 mod session;
 mod state;
 
+pub use figures::{ChannelFigures, Figures};
 pub use policy::{ConsumerPolicy, Refusal};
 pub use purse::{Exhausted, Purse};
 pub use resuming::{Past, Resumable};

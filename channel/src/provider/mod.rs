@@ -4,6 +4,7 @@
 //! the [`ProviderEffect`]s it returns, in order. If one of them fails, the rest must not be carried out.
 
 mod account;
+mod figures;
 mod messages;
 mod opening;
 mod paying;
@@ -13,6 +14,7 @@ mod stake;
 mod state;
 
 pub use account::Account;
+pub use figures::{ChannelFigures, Figures};
 pub use resuming::Recalled;
 pub use session::{COMMITMENT_TIMEOUT, HELLO_TIMEOUT, ProviderSession};
 pub use stake::Stake;

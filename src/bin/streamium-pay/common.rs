@@ -13,7 +13,7 @@ pub type Failure = Box<dyn std::error::Error>;
 /// The data folder and its network.
 #[derive(Clone, Debug, Args)]
 pub struct Place {
-    /// The Bitcoin network: testnet, testnet4, signet or regtest.
+    /// The Bitcoin network: bitcoin, testnet, testnet4, signet or regtest.
     #[arg(long, env = "STREAMIUM_NETWORK", default_value = DEFAULT_NETWORK, value_parser = parse_network)]
     pub network: Network,
     /// The folder with the store and the keys [default: streamium-pay/NETWORK in the user's data folder].

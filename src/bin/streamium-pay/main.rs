@@ -21,7 +21,8 @@ mod settle;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use gststreamiumpay::config::Config;
 
 use common::Failure;
 
@@ -47,13 +48,28 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
+    match parse().and_then(run) {
         Ok(code) => code,
         Err(failure) => {
             eprintln!("streamium-pay: {failure}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// The command line; what is neither on it nor in the environment is from the configuration file, where that has it.
+fn parse() -> Result<Arguments, Failure> {
+    let config = Config::load().map_err(|error| format!("{error}."))?;
+    let command = Arguments::command().mut_subcommands(|command| {
+        command.mut_args(|argument| {
+            let name = argument.get_id().as_str().replace('_', "-");
+            match config.value(None, &name) {
+                Some((text, _)) => argument.required(false).default_value(text),
+                None => argument,
+            }
+        })
+    });
+    Ok(Arguments::from_arg_matches(&command.get_matches())?)
 }
 
 fn run(arguments: Arguments) -> Result<ExitCode, Failure> {

@@ -22,6 +22,7 @@ impl Driver {
     }
 
     pub(super) fn chain_event(&mut self, event: ChainEvent) {
+        self.looks.servers.heard(&event);
         match event {
             ChainEvent::Tip(_) => {
                 self.sync();
@@ -65,6 +66,8 @@ impl Driver {
 
     /// Lets the engine do something, and says what it has to say; `None` where only free streams can be watched.
     fn refunds<T>(&mut self, act: impl FnOnce(&mut Engine, &mut Means<'_>, &Path) -> T) -> Option<T> {
+        // It may build, release and reserve.
+        self.looks.wallet_changed();
         let money = self.money.as_mut()?;
         let (done, reports) = money.refunds(|engine, means, dir| {
             let done = act(engine, means, dir);

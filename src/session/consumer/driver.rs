@@ -4,17 +4,17 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use bitcoin::Amount;
-use streamium_channel::consumer::{
-    ConsumerEffect as Effect, ConsumerEnd, ConsumerIdentity, ConsumerNotice, ConsumerSession,
-};
-use streamium_channel::handshake::Bytes32;
+use streamium_channel::consumer::{ConsumerEffect as Effect, ConsumerEnd, ConsumerNotice, ConsumerSession};
 use streamium_channel::message::{GateState, encode};
 use streamium_channel::money::Rate;
 
-use super::money::{Money, throw_away_keys};
+use super::money::Money;
 use super::notices;
+use super::stats::Looks;
 use super::{ConsumerOptions, ConsumerStatus, Event, StatusHandler};
-use crate::session::{Clock, ConsumerPeer, PeerEvent, Report, ReportHandler, Severity, nonce};
+use crate::catalogue;
+use crate::session::servers::Servers;
+use crate::session::{Clock, ConsumerPeer, Report, ReportHandler, Severity};
 
 /// While a session runs, arriving media is looked at this often.
 const MEDIA_INTERVAL: Duration = Duration::from_millis(200);
@@ -32,30 +32,31 @@ const PAID_TEXT_INTERVAL: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A connection and its session.
-struct Live {
-    id: String,
-    peer: Box<dyn ConsumerPeer>,
-    since: Duration,
-    session: Option<ConsumerSession>,
+pub(super) struct Live {
+    pub(super) id: String,
+    pub(super) peer: Box<dyn ConsumerPeer>,
+    pub(super) since: Duration,
+    pub(super) session: Option<ConsumerSession>,
     /// Its terms have come, and are the link's provider's.
-    verified: bool,
+    pub(super) verified: bool,
 }
 
 pub struct Driver {
     pub(super) options: ConsumerOptions,
     /// Wallet, chain and store; `None` where only free streams can be watched.
     pub(super) money: Option<Money>,
-    live: Option<Live>,
+    pub(super) live: Option<Live>,
     /// The rate of the running session, for words about it.
     rate: Rate,
-    playing: bool,
+    pub(super) playing: bool,
     /// Paid since the start.
     paid: Amount,
     paid_said: Option<Duration>,
     clock: Clock,
     report: ReportHandler,
     status: StatusHandler,
-    stopping: Option<(Sender<()>, Duration)>,
+    pub(super) stopping: Option<(Sender<()>, Duration)>,
+    pub(super) looks: Looks,
 }
 
 impl Driver {
@@ -66,6 +67,7 @@ impl Driver {
         report: ReportHandler,
         status: StatusHandler,
     ) -> Self {
+        let servers = options.chain.as_ref().map(|chain| Servers::new(&chain.servers));
         Self {
             options,
             money,
@@ -78,6 +80,7 @@ impl Driver {
             report,
             status,
             stopping: None,
+            looks: Looks::new(servers.unwrap_or_default()),
         }
     }
 
@@ -92,11 +95,17 @@ impl Driver {
     }
 
     pub fn say(&self, report: Report) {
+        debug_assert_eq!(catalogue::SOURCE.check(&report), Ok(()));
         (self.report)(report);
     }
 
     pub fn rate(&self) -> Rate {
         self.rate
+    }
+
+    /// Paid since the start.
+    pub fn paid(&self) -> Amount {
+        self.paid
     }
 
     pub fn set_status(&self, status: ConsumerStatus) {
@@ -117,6 +126,7 @@ impl Driver {
 
     /// The last words.
     pub fn finish(mut self) -> Option<Sender<()>> {
+        self.publish(self.now());
         if let Some(money) = &self.money {
             money.stop();
         }
@@ -162,6 +172,7 @@ impl Driver {
 
     pub fn tick(&mut self) {
         let now = self.now();
+        self.publish_when_due(now);
         let Some(live) = &mut self.live else { return };
         if let Some(session) = &mut live.session {
             session.media(live.peer.arrivals());
@@ -193,70 +204,6 @@ impl Driver {
             let effects = act(session);
             self.carry_out(effects);
         }
-    }
-
-    fn connected(&mut self, id: String, peer: Box<dyn ConsumerPeer>) {
-        if self.stopping.is_some() {
-            peer.end();
-            return;
-        }
-        self.live = Some(Live {
-            id,
-            peer,
-            since: self.now(),
-            session: None,
-            verified: false,
-        });
-        self.set_status(ConsumerStatus::State("connecting"));
-    }
-
-    fn peer_event(&mut self, id: &str, event: PeerEvent) {
-        let now = self.now();
-        if self.live.as_ref().is_none_or(|live| live.id != id) {
-            return;
-        }
-        match event {
-            PeerEvent::Open => self.begin(),
-            PeerEvent::Text(text) => self.with_session(|session| session.text(&text, now)),
-            PeerEvent::NotText => self.with_session(|session| session.not_text(now)),
-            PeerEvent::Closed => self.with_session(|session| session.disconnected(now)),
-        }
-    }
-
-    /// Starts the state machine once the data channel is open.
-    fn begin(&mut self) {
-        match self.make_session() {
-            Ok(session) => {
-                let effects = session.start();
-                if let Some(live) = &mut self.live {
-                    live.session = Some(session);
-                }
-                self.set_status(ConsumerStatus::State("awaiting-terms"));
-                self.carry_out(effects);
-            }
-            Err(words) => self.fail(&words),
-        }
-    }
-
-    fn make_session(&mut self) -> Result<ConsumerSession, String> {
-        let live = self.live.as_ref().ok_or("the connection is gone")?;
-        let certificates = live.peer.certificates()?;
-        let own = match &mut self.money {
-            Some(money) => money.channel_keys(self.options.network)?,
-            None => throw_away_keys()?,
-        };
-        let identity = ConsumerIdentity {
-            link: self.options.link.clone(),
-            chain: Bytes32::genesis(self.options.network),
-            channel: own,
-            nonce: nonce()?,
-            certificates,
-        };
-        let suggested = self.money.as_ref().and_then(Money::fee_rate);
-        let past = self.past();
-        let mut session = ConsumerSession::new(self.options.policy, identity, past, suggested, self.now());
-        let _ = session.set_playing(self.playing, self.now());
-        Ok(session)
     }
 
     /// An own failure: nothing has been locked that is not on record.

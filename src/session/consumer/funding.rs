@@ -95,6 +95,7 @@ impl Driver {
 
     pub(super) fn build_commitment(&mut self, contract: &Contract, script: &Script, fee_rate: FeeRate) {
         let now = self.now();
+        self.looks.wallet_changed();
         let Some(money) = &mut self.money else { return };
         match money
             .wallet
@@ -106,6 +107,7 @@ impl Driver {
     }
 
     pub(super) fn synced(&mut self, update: bdk_wallet::Update) {
+        self.looks.wallet_changed();
         let Some(money) = &mut self.money else { return };
         let applied = money.wallet.apply(update);
         money.sync_done();

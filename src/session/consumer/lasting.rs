@@ -17,16 +17,21 @@ impl Driver {
         let Some(money) = &self.money else {
             return Past::default();
         };
-        let spent = money
-            .accounts
-            .values()
-            .copied()
-            .try_fold(money.left_behind, Amount::checked_add);
         Past {
-            spent: spent.unwrap_or(Amount::MAX_MONEY),
+            spent: self.spent(),
             resumable: self.resumable(money),
             tolerated: money.tolerated,
         }
+    }
+
+    /// What this run has paid, and what the accounts that it goes on with had paid before.
+    pub(super) fn spent(&self) -> Amount {
+        let Some(money) = &self.money else {
+            return Amount::ZERO;
+        };
+        let mut accounts = money.accounts.values().copied();
+        let spent = accounts.try_fold(money.left_behind, Amount::checked_add);
+        spent.unwrap_or(Amount::MAX_MONEY)
     }
 
     /// Open channels with the link's provider, the newest first.

@@ -1,11 +1,13 @@
 //! The consumer's driver: its one session, its wallet, its chain, its store and its refunds, in one thread.
 
 mod channels;
+mod connecting;
 mod driver;
 mod funding;
 mod lasting;
 mod money;
 mod notices;
+mod stats;
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -15,12 +17,14 @@ use bitcoin::{Amount, Network};
 use streamium_channel::consumer::ConsumerPolicy;
 use streamium_channel::link::Link;
 
-use super::{ChainConfig, Clock, ConsumerPeer, PeerEvent, ReportHandler};
+use super::{ChainConfig, Clock, ConsumerPeer, PeerEvent, Published, ReportHandler};
 use crate::chain::{ChainEvent, ChainStartError};
 use crate::store::{Lease, Role, Store, StoreError};
 use crate::wallet::{Wallet, WalletError};
 use driver::Driver;
+
 use money::Money;
+pub use stats::ConsumerStats;
 
 /// What a viewer has set, checked.
 #[derive(Clone, Debug)]
@@ -85,6 +89,7 @@ pub(crate) enum Event {
 /// A running consumer.
 pub struct ConsumerHandle {
     events: Sender<Event>,
+    stats: Published<ConsumerStats>,
 }
 
 impl ConsumerHandle {
@@ -114,7 +119,9 @@ impl ConsumerHandle {
             }
             None => (None, None),
         };
-        let driver = Driver::new(options, money, clock, report, status);
+        let mut driver = Driver::new(options, money, clock, report, status);
+        driver.publish(driver.now());
+        let stats = driver.looks.published();
         std::thread::Builder::new()
             .name("streamium-consumer".into())
             .spawn(move || {
@@ -125,7 +132,12 @@ impl ConsumerHandle {
                     let _ = done.send(());
                 }
             })?;
-        Ok(Self { events })
+        Ok(Self { events, stats })
+    }
+
+    /// How it stands; about a second old at most, and the last word once it has stopped.
+    pub fn stats(&self) -> Published<ConsumerStats> {
+        self.stats.clone()
     }
 
     /// Something to hand events in with, from any thread and any callback.

@@ -79,6 +79,7 @@ pub fn report(link: &Link, notice: &ConsumerNotice, rate: Rate, budget: Amount, 
         ConsumerNotice::Settled { outpoint, txid } => Report::new("settled")
             .text_field("outpoint", outpoint)
             .text_field("txid", txid)
+            .flag("buried", false)
             .say(format!("The provider settles in {txid}; the rest is yours again.")),
         ConsumerNotice::Fault(fault) => Report::new("fault")
             .text_field("reason", fault)

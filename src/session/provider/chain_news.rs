@@ -6,11 +6,13 @@ use streamium_channel::provider::CommitmentStatus;
 use super::driver::Driver;
 use super::lasting::commitment_status;
 use super::live::{Live, Phase};
+use super::stats::UNTAKEN;
 use crate::chain::{BroadcastError, ChainEvent, OutpointStatus};
 use crate::session::{Report, Severity};
 
 impl Driver {
     pub(super) fn chain_event(&mut self, event: ChainEvent) {
+        self.counts.servers.heard(&event);
         self.engine(|engine, out| engine.chain_event(&event, out));
         match event {
             ChainEvent::Tip(tip) => self.new_tip(tip.height),
@@ -131,6 +133,7 @@ impl Driver {
         let Some(id) = money.sessions.get(&outpoint).cloned() else {
             return;
         };
+        self.counts.fault(UNTAKEN);
         self.say(
             Report::new("fault")
                 .text_field("session", &id)

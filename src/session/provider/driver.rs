@@ -14,8 +14,11 @@ use streamium_channel::provider::{
 
 use super::live::{CONNECT_TIMEOUT, LINGER, Live, MAX_EARLY, Phase};
 use super::money::Money;
+use super::stats::Counts;
 use super::{Event, ProviderOptions, ProviderStartError, notices};
-use crate::session::{Clock, GROUP_COMMIT, PeerEvent, ProviderPeer, Report, ReportHandler, Severity, nonce};
+use crate::catalogue;
+use crate::session::servers::Servers;
+use crate::session::{Clock, GROUP_COMMIT, PeerEvent, ProviderPeer, Report, ReportHandler, nonce};
 use crate::store::Store;
 use crate::wallet::Seed;
 
@@ -34,12 +37,13 @@ pub struct Driver {
     pub(super) money: Option<Money>,
     pub(super) sessions: HashMap<String, Live>,
     /// Payments and accounts that wait for the next group commit, and since when.
-    accounts: Vec<AccountRecord>,
-    accounts_since: Option<Duration>,
+    pub(super) accounts: Vec<AccountRecord>,
+    pub(super) accounts_since: Option<Duration>,
     clock: Clock,
     report: ReportHandler,
     /// Who waits for the end, and until when at most.
     stopping: Option<(Sender<()>, Duration)>,
+    pub(super) counts: Counts,
 }
 
 impl Driver {
@@ -56,6 +60,11 @@ impl Driver {
             Some(paid) => Some(Money::start(paid, &options.data_dir, seed.clone(), events)?),
             None => None,
         };
+        let servers = options
+            .paid
+            .as_ref()
+            .map(|paid| Servers::new(&paid.chain.servers));
+        let counts = Counts::new(store.earned()?, servers.unwrap_or_default());
         Ok(Self {
             options,
             identity,
@@ -68,6 +77,7 @@ impl Driver {
             clock,
             report,
             stopping: None,
+            counts,
         })
     }
 
@@ -81,6 +91,7 @@ impl Driver {
     }
 
     pub fn say(&self, report: Report) {
+        debug_assert_eq!(catalogue::SINK.check(&report), Ok(()));
         (self.report)(report);
     }
 
@@ -95,6 +106,7 @@ impl Driver {
     /// The last words.
     pub fn finish(mut self) -> Option<Sender<()>> {
         self.commit_accounts();
+        self.publish(self.now());
         if let Some(money) = &self.money {
             money.chain.stop();
         }
@@ -150,6 +162,7 @@ impl Driver {
         self.engine(|engine, out| engine.tick(out));
         self.tick_deadlines(now);
         self.tick_unseen(now);
+        self.publish_when_due(now);
     }
 
     fn tick_session(&mut self, id: &str, now: Duration) {
@@ -348,28 +361,6 @@ impl Driver {
         Ok(())
     }
 
-    /// Writes what waits. If that fails media stops: rather no stream than lost money.
-    pub(super) fn commit_accounts(&mut self) {
-        self.accounts_since = None;
-        if self.accounts.is_empty() {
-            return;
-        }
-        // Later ones of a channel include the earlier ones.
-        let mut latest: HashMap<_, AccountRecord> = HashMap::new();
-        for update in self.accounts.drain(..) {
-            latest.insert(update.outpoint, update);
-        }
-        let updates: Vec<_> = latest.into_values().collect();
-        if let Err(error) = self.store.save_accounts(&updates) {
-            let words = format!("payments can't be recorded, so all media stops: {error}");
-            self.say(Report::new("store-failed").say(&words).severity(Severity::Error));
-            let ids: Vec<_> = self.sessions.keys().cloned().collect();
-            for id in ids {
-                self.close_session(&id, EndReason::Failed(words.clone()));
-            }
-        }
-    }
-
     pub(super) fn close_session(&mut self, id: &str, reason: EndReason) {
         let now = self.now();
         if let Some(session) = self.sessions.get_mut(id).and_then(Live::session) {
@@ -400,6 +391,7 @@ impl Driver {
             .as_ref()
             .map(|paid| paid.rate)
             .unwrap_or_default();
+        self.counts.notice(id, &notice);
         let Some(live) = self.sessions.get_mut(id) else {
             return;
         };

@@ -1,6 +1,7 @@
 //! The provider's driver: all sessions of one stream, its store, its chain and its settlements, in one thread.
 
 mod chain_news;
+mod commits;
 mod driver;
 mod lasting;
 mod live;
@@ -8,6 +9,7 @@ mod money;
 mod notices;
 mod room;
 mod settling;
+mod stats;
 mod unseen;
 
 use std::path::PathBuf;
@@ -19,12 +21,14 @@ use streamium_channel::blocks::RefundDelay;
 use streamium_channel::link::StreamName;
 use streamium_channel::money::Rate;
 
-use super::{ChainConfig, Clock, PeerEvent, ProviderPeer, ReportHandler, keys};
+use super::{ChainConfig, Clock, PeerEvent, ProviderPeer, Published, ReportHandler, keys};
 use crate::chain::{ChainEvent, ChainStartError};
 use crate::settle::{Payout, SettlePolicy};
 use crate::store::{Lease, Role, Store, StoreError};
 use crate::wallet::{Seed, SeedError};
 use driver::Driver;
+
+pub use stats::{ProviderStats, SessionStats};
 
 /// What a broadcaster has set, checked.
 #[derive(Clone, Debug)]
@@ -96,6 +100,7 @@ pub struct ProviderHandle {
     events: Sender<Event>,
     public_key: XOnlyPublicKey,
     earned: Amount,
+    stats: Published<ProviderStats>,
 }
 
 impl ProviderHandle {
@@ -117,7 +122,9 @@ impl ProviderHandle {
         };
         let earned = store.earned()?;
         let (events, receiver) = channel();
-        let driver = Driver::new(options, identity, seed, store, events.clone(), clock, report)?;
+        let mut driver = Driver::new(options, identity, seed, store, events.clone(), clock, report)?;
+        driver.publish(driver.now());
+        let stats = driver.counts.published();
         std::thread::Builder::new()
             .name("streamium-provider".into())
             .spawn(move || {
@@ -132,6 +139,7 @@ impl ProviderHandle {
             events,
             public_key: identity.x_only_public_key().0,
             earned,
+            stats,
         })
     }
 
@@ -143,6 +151,11 @@ impl ProviderHandle {
     /// What this data folder had earned when the provider started, in sat, before fees.
     pub fn earned_before(&self) -> Amount {
         self.earned
+    }
+
+    /// How it stands; about a second old at most, and the last word once it has stopped.
+    pub fn stats(&self) -> Published<ProviderStats> {
+        self.stats.clone()
     }
 
     /// Something to hand events in with, from any thread and any callback.

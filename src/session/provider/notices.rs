@@ -107,7 +107,7 @@ fn gate_text(viewer: &str, state: GateState, balance: Amount, consumed: Msat, ra
 }
 
 /// As on the wire.
-fn gate_name(state: GateState) -> &'static str {
+pub const fn gate_name(state: GateState) -> &'static str {
     match state {
         GateState::Open => "open",
         GateState::Unpaid => "unpaid",

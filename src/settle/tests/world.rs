@@ -225,7 +225,10 @@ impl World {
         let done = work(&mut self.engine, &mut out);
         for said in self.engine.drain() {
             match said {
-                Said::Report(report) => self.reports.push(report),
+                Said::Report(report) => {
+                    assert_eq!(crate::catalogue::SINK.check(&report), Ok(()));
+                    self.reports.push(report);
+                }
                 Said::Settling { outpoint, txid } => self.told.push((outpoint, txid)),
             }
         }

@@ -1,11 +1,11 @@
-//! Links, for players that are given one.
+//! Links as URIs, so that players open them.
 
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 use streamium_channel::link::Link;
 
-use super::imp::{StreamiumPaySrc, lock};
+use super::imp::StreamiumPaySrc;
 
 impl URIHandlerImpl for StreamiumPaySrc {
     const URI_TYPE: gst::URIType = gst::URIType::Src;
@@ -15,7 +15,7 @@ impl URIHandlerImpl for StreamiumPaySrc {
     }
 
     fn uri(&self) -> Option<String> {
-        lock(&self.settings).uri.clone()
+        self.settings().uri.clone()
     }
 
     fn set_uri(&self, uri: &str) -> Result<(), glib::Error> {
@@ -27,7 +27,7 @@ impl URIHandlerImpl for StreamiumPaySrc {
         }
         uri.parse::<Link>()
             .map_err(|error| glib::Error::new(gst::URIError::BadUri, &error.to_string()))?;
-        lock(&self.settings).uri = Some(uri.to_owned());
+        self.settings().uri = Some(uri.to_owned());
         Ok(())
     }
 }
