@@ -2,7 +2,7 @@
 
 use super::model::{Slate, Tone};
 use super::qr::Qr;
-use super::text::{clean, escape};
+use super::text::{clean, escape, wrap};
 
 const WHITE: &str = "#f4f6f8";
 const GREY: &str = "#a3b0be";
@@ -16,11 +16,17 @@ const CODE: f64 = 0.68;
 const CAPTION: f64 = 0.14;
 
 const TITLE_CHARS: usize = 60;
-const LINE_CHARS: usize = 120;
-const NOTES: usize = 4;
+const LINE_CHARS: usize = 160;
+/// More lines than these are left out.
+const TITLE_LINES: usize = 2;
+const BODY_LINES: usize = 6;
+
+/// How wide a letter is on average, of the height of its font; rather too much.
+const REGULAR: f64 = 0.58;
+const BOLD: f64 = 0.67;
 const CAPTION_CHARS: usize = 100;
 
-/// A text's place; it is wrapped at `width`. All in pixels.
+/// A text's place. All in pixels.
 #[derive(Debug, PartialEq)]
 pub struct Block {
     pub markup: String,
@@ -112,8 +118,14 @@ impl Layout {
             centred: false,
         };
         let mut blocks = vec![
-            block(heading(&frame, slate), Place::Top(pixels(margin))),
-            block(body(&frame, slate), Place::Bottom(pixels(bottom))),
+            block(
+                heading(&frame, slate, column - margin),
+                Place::Top(pixels(margin)),
+            ),
+            block(
+                body(&frame, slate, column - margin),
+                Place::Bottom(pixels(bottom)),
+            ),
         ];
         blocks.extend(
             code.as_ref()
@@ -152,27 +164,58 @@ fn place_code(frame: &Frame, content: &str) -> Option<CodePlace> {
     })
 }
 
-fn heading(frame: &Frame, slate: &Slate) -> String {
+fn heading(frame: &Frame, slate: &Slate, width: f64) -> String {
     let title = clean(&slate.title, TITLE_CHARS);
     // A long name in smaller letters, so that the price keeps its place.
-    let size = if title.chars().count() > 22 { 0.058 } else { 0.078 };
-    let mut lines = vec![span(&title, "Sans Bold", frame.font(size), WHITE)];
-    let facts = slate.facts.iter().map(|fact| clean(fact, LINE_CHARS));
-    lines.extend(facts.map(|fact| span(&fact, "Sans", frame.font(0.036), GREY)));
+    let size = frame.font(if title.chars().count() > 18 { 0.058 } else { 0.078 });
+    let mut lines = styled(&title, ("Sans Bold", BOLD, size, WHITE), width, TITLE_LINES);
+    for fact in &slate.facts {
+        let fact = clean(fact, LINE_CHARS);
+        lines.extend(styled(
+            &fact,
+            ("Sans", REGULAR, frame.font(0.036), GREY),
+            width,
+            2,
+        ));
+    }
     lines.join("\n")
 }
 
-fn body(frame: &Frame, slate: &Slate) -> String {
+fn body(frame: &Frame, slate: &Slate, width: f64) -> String {
     let colour = match slate.tone {
         Tone::Busy => GREEN,
         Tone::Ask => ORANGE,
         Tone::Trouble => RED,
     };
     let status = clean(&slate.status, TITLE_CHARS);
-    let mut lines = vec![span(&status, "Sans Bold", frame.font(0.056), colour)];
-    let notes = slate.notes.iter().take(NOTES).map(|note| clean(note, LINE_CHARS));
-    lines.extend(notes.map(|note| span(&note, "Sans", frame.font(0.038), WHITE)));
+    let mut lines = styled(
+        &status,
+        ("Sans Bold", BOLD, frame.font(0.056), colour),
+        width,
+        TITLE_LINES,
+    );
+    for note in &slate.notes {
+        let room = BODY_LINES.saturating_sub(lines.len());
+        let note = clean(note, LINE_CHARS);
+        lines.extend(styled(
+            &note,
+            ("Sans", REGULAR, frame.font(0.038), WHITE),
+            width,
+            room,
+        ));
+    }
     lines.join("\n")
+}
+
+/// A text in lines that fit into a width.
+fn styled(
+    text: &str,
+    (face, letter, size, colour): (&str, f64, f64, &str),
+    width: f64,
+    limit: usize,
+) -> Vec<String> {
+    let lines = wrap(text, whole(width / (size * letter)), limit);
+    lines.iter().map(|line| span(line, face, size, colour)).collect()
 }
 
 /// In even lines, so that they can be compared.

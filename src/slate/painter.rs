@@ -117,7 +117,7 @@ fn look(caps: &gst::Caps) -> gst::Caps {
 
 /// A text with its lower left or upper left corner in its place.
 ///
-/// pango wraps at the picture's width less twice the padding, and places by the padding and a shift.
+/// textoverlay places by a padding on both sides and a shift.
 fn overlay(block: &Block, info: &gst_video::VideoInfo) -> Result<gst::Element, PaintError> {
     let width = i32::try_from(info.width()).unwrap_or(i32::MAX);
     let padding = (width - block.width) / 2;
@@ -130,7 +130,7 @@ fn overlay(block: &Block, info: &gst_video::VideoInfo) -> Result<gst::Element, P
         .property("auto-resize", false)
         .property("draw-shadow", false)
         .property("draw-outline", false)
-        .property_from_str("wrap-mode", "wordchar")
+        .property_from_str("wrap-mode", "none")
         .property_from_str("halignment", if block.centred { "center" } else { "left" })
         .property_from_str("line-alignment", if block.centred { "center" } else { "left" })
         .property_from_str("valignment", align)

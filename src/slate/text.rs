@@ -40,6 +40,56 @@ pub fn clean(text: &str, limit: usize) -> String {
     line
 }
 
+/// Letters of the far east and pictures are twice as wide as others.
+fn width(c: char) -> usize {
+    let wide = matches!(c, '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}'
+        | '\u{f900}'..='\u{faff}' | '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ff60}' | '\u{1f000}'..='\u{3fffd}');
+    if wide { 2 } else { 1 }
+}
+
+/// At most so many lines of at most so many letters, broken between words where that can be, with an ellipsis where
+/// something is left out.
+pub fn wrap(text: &str, room: usize, limit: usize) -> Vec<String> {
+    let (room, mut lines, mut used) = (room.max(2), Vec::<String>::new(), usize::MAX);
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        let size: usize = word.chars().map(width).sum();
+        if let Some(line) = lines.last_mut().filter(|_| used.saturating_add(size) < room) {
+            line.push(' ');
+            line.push_str(word);
+            used += size + 1;
+            continue;
+        }
+        (used, _) = (0, lines.push(String::new()));
+        for c in word.chars() {
+            if used + width(c) > room {
+                (used, _) = (0, lines.push(String::new()));
+            }
+            used += width(c);
+            lines.last_mut().into_iter().for_each(|line| line.push(c));
+        }
+    }
+    if lines.len() > limit {
+        lines.truncate(limit);
+        lines
+            .last_mut()
+            .into_iter()
+            .for_each(|line| *line = ellipsis(line, room));
+    }
+    lines
+}
+
+fn ellipsis(line: &str, room: usize) -> String {
+    let mut used = 1;
+    let kept: String = line
+        .chars()
+        .take_while(|c| {
+            used += width(*c);
+            used <= room
+        })
+        .collect();
+    format!("{}…", kept.trim_end())
+}
+
 /// What pango reads as this text and as nothing else.
 pub fn escape(text: &str) -> String {
     gst::glib::markup_escape_text(text).to_string()
@@ -71,6 +121,17 @@ mod tests {
         assert_eq!(clean("日本語テレビ局", 6), "日本語テレ…");
         assert_eq!(clean("five more", 6), "five…");
         assert_eq!(clean("x", 0), "…");
+    }
+
+    #[test]
+    fn lines_break_between_words() {
+        assert_eq!(wrap("one two three", 7, 9), ["one two", "three"]);
+        assert_eq!(wrap("one two three", 13, 9), ["one two three"]);
+        assert_eq!(wrap("seventeen to", 5, 9), ["seven", "teen", "to"]);
+        assert_eq!(wrap("日本語 テレビ", 6, 9), ["日本語", "テレビ"]);
+        assert_eq!(wrap("one two three", 5, 2), ["one", "two…"]);
+        assert_eq!(wrap("一二三四五", 6, 1), ["一二…"]);
+        assert!(wrap("", 5, 2).is_empty());
     }
 
     #[test]

@@ -17,8 +17,9 @@ fn funding() -> Slate {
         status: "Waiting for funds".into(),
         tone: Tone::Ask,
         notes: vec![
-            "Send 51,234 sat from any wallet: enough for 25 min.".into(),
-            "What is not spent comes back.".into(),
+            "Send 51,234 sat from any wallet.".into(),
+            "That is up to 25 min of video.".into(),
+            "What is not spent stays yours.".into(),
             "In the wallet: 0 sat.".into(),
         ],
         code: Some(Code {
@@ -180,6 +181,30 @@ fn every_part_is_drawn() {
         },
     ] {
         assert!(pixels(&part) != whole, "{part:?}");
+    }
+}
+
+/// As full as it can be.
+fn crowded() -> Slate {
+    Slate {
+        title: "Saturday night's long and winding talk about everything".into(),
+        facts: vec![
+            "1,234,567 sat a minute, 74,074,020 sat an hour".into(),
+            "Provider 79be667e…16f81798".into(),
+        ],
+        notes: vec!["A sentence that goes on for longer than there is room beside the code. ".repeat(2); 4],
+        ..funding()
+    }
+}
+
+#[test]
+fn the_code_is_read_however_much_is_said() {
+    init();
+    for (width, height) in [(640, 360), (1280, 720), (640, 480), (720, 1280)] {
+        let caps = caps(width, height);
+        let picture = Painter::new().unwrap().paint(&crowded(), &caps).unwrap();
+        keep(&picture, &caps, &format!("crowded-{width}x{height}"));
+        assert_eq!(scan(&picture, &caps).as_deref(), Some(URI), "{width}x{height}");
     }
 }
 
