@@ -122,7 +122,7 @@ pub static SOURCE: Catalogue = Catalogue(&[
         name: "ended",
         fields: &[text("reason")],
         when: "the session is over for good; an ERROR if the terms exceed what is accepted, or something of ours \
-               failed",
+               failed (with a slate 5 s later)",
     },
     Message {
         name: "settled",
