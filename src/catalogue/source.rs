@@ -30,9 +30,9 @@ pub static SOURCE: Catalogue = Catalogue(&[
             text("uri"),
             number("capacity-sat"),
             number("balance-sat"),
-            number("buys-s"),
+            number("buys-ms"),
         ],
-        when: "the wallet needs money; `uri` is BIP21, and `buys-s` the seconds of video that a channel of `capacity-sat` \
+        when: "the wallet needs money; `uri` is BIP21, and `buys-ms` how much video a channel of `capacity-sat` \
                pays for within the budget. Comes again when the amount changes",
     },
     Message {

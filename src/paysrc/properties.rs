@@ -246,6 +246,8 @@ fn slate_specs() -> Vec<glib::ParamSpec> {
          * with a QR code, and what is going on. Both pads are there from PAUSED on then. Only for those that are linked
          * to something that takes raw media. Default true.
          *
+         * Can be set in NULL and READY.
+         *
          * Since: 0.1
          */
         flag("slate", "Slate", "Whether a picture with price and QR code is shown while no paid media flows", true),
@@ -254,6 +256,8 @@ fn slate_specs() -> Vec<glib::ParamSpec> {
          *
          * The slate's size in pixels, WIDTHxHEIGHT, each from 64 to 8192, until the stream's own is known, which it
          * takes then. Default 1280x720.
+         *
+         * Can be set in NULL and READY.
          *
          * Since: 0.1
          */

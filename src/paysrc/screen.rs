@@ -288,7 +288,7 @@ fn funding(report: &Report) -> Funding {
         uri: text(report, "uri").to_owned(),
         amount: amount(report, "amount-sat"),
         balance: amount(report, "balance-sat"),
-        buys: Duration::from_secs(number(report, "buys-s")),
+        buys: Duration::from_millis(number(report, "buys-ms")),
     }
 }
 

@@ -81,7 +81,7 @@ fn the_code_is_there_while_funds_are_awaited() {
         .text_field("uri", "bitcoin:bc1qxy?amount=0.0005")
         .number("amount-sat", 50_000)
         .number("balance-sat", 1_200)
-        .number("buys-s", 1_500);
+        .number("buys-ms", 1_500_000);
     screen.report(&asked);
     assert!(screen.slate().code.is_none());
     screen.state("awaiting-funds");

@@ -77,7 +77,7 @@ fn the_slate_makes_way_for_paid_media_and_comes_back() {
             let turns: Vec<bool> = changes.iter().map(|(live, _)| *live).collect();
             assert_eq!(turns, [true, false, true], "{kind:?} flickers");
         }
-        assert!(asked.number("buys-s") > 0);
+        assert!(asked.number("buys-ms") > 0);
         provider.notes.check();
         consumer.notes.check();
     });

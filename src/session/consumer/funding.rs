@@ -88,7 +88,7 @@ impl Driver {
                 .text_field("uri", &uri)
                 .sat("capacity-sat", capacity)
                 .sat("balance-sat", balance)
-                .number("buys-s", buys.as_secs())
+                .number("buys-ms", u64::try_from(buys.as_millis()).unwrap_or(u64::MAX))
                 .say(notices::please_fund(address, missing, &uri, buys)),
         );
     }
