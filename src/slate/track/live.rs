@@ -18,12 +18,12 @@ impl Track {
         let (Ok((_, src)), Some(settings)) = (self.pads(), self.settings()) else {
             return Err(gst::FlowError::Error);
         };
+        let linked = self.takes_raw() == Some(true);
         let mut outlet = lock(&self.outlet);
         if outlet.over {
             return Err(gst::FlowError::Eos);
         }
         // Looked at only now: once covered, nothing is sent.
-        let linked = self.takes_raw() == Some(true);
         if !linked || !lock(&self.wanted).show(begin) || !outlet.is_next(true, begin) {
             return Ok(gst::FlowSuccess::Ok);
         }
