@@ -9,6 +9,7 @@ use streamium_channel::link::{LinkError, StreamNameError};
 use crate::chain::{ServerUrlError, parse_proxy, parse_servers};
 use crate::config::ConfigError;
 use crate::session::ChainConfig;
+use crate::session::provider::RateTooHigh;
 use crate::settle::PayoutError;
 
 /// The default of `network` on both elements.
@@ -23,6 +24,13 @@ pub enum SettingsError {
     RateWithoutPayout(u64),
     #[error("payout-address is set but rate is 0: set a rate, or leave both out for a free stream.")]
     PayoutWithoutRate,
+    #[error("{0}.")]
+    RateTooHigh(RateTooHigh),
+    #[error(
+        "rate can't go from {0} to {1} msat/s while the stream runs: a free stream stays free, and a paid one paid. \
+         Stop it and set rate and payout-address."
+    )]
+    FreeOrPaid(u64, u64),
     #[error("payout-address: {0}.")]
     BadPayout(PayoutError),
     #[error("stream-name: {0}.")]

@@ -127,7 +127,7 @@ mutate "hello has a time limit" provider/session.rs 's/State::AwaitHello => \(HE
     hostile a_consumer_that_only_idles_is_let_go_from_every_state
 mutate "the commitment has a time limit" provider/session.rs 's/State::Accepted\(_\) => \(COMMITMENT_TIMEOUT,/State::Accepted(_) => (Duration::MAX,/' \
     hostile a_consumer_that_only_idles_is_let_go_from_every_state
-mutate "a channel without credit has a time limit" provider/session.rs 's/since\.saturating_add\(self\.config\.settle_delay\)/Duration::MAX/' \
+mutate "a channel without credit has a time limit" provider/session.rs 's/false => self\.config\.settle_delay,/false => Duration::MAX,/' \
     hostile a_consumer_that_only_idles_is_let_go_from_every_state
 mutate "who is silent is gone" provider/session.rs 's/if self\.liveness\.is_gone\(now\) &&/if false \&\& self.liveness.is_gone(now) \&\&/' \
     hostile a_consumer_that_falls_silent_is_gone_from_every_state
@@ -187,6 +187,42 @@ mutate "terms answer this hello" terms.rs 's/if self\.consumer_nonce != expected
 
 mutate "a provider's nonsense ends a session" fault.rs 's/\(C::Malformed, R::Close\)/(C::Malformed, R::Answer)/' \
     hostile nothing_of_a_provider_is_taken_for_a_message_that_is_none
+
+# New rates.
+mutate "a new rate is signed by the link's key" rate_offer.rs 's/\.map_err\(\|_\| TermsError::RateSignature\)\?;/.ok();/' \
+    hostile a_rate_that_the_links_key_has_not_signed_for_this_session_is_not_taken
+mutate "a new rate is for this session" rate_offer.rs 's/\.bytes\(terms\.provider_nonce\.as_bytes\(\)\)//' \
+    hostile a_rate_that_the_links_key_has_not_signed_for_this_session_is_not_taken
+mutate "a new rate is not zero" rate_offer.rs 's/if self\.rate\.is_free\(\) \{/if false {/' \
+    hostile a_paid_session_does_not_become_free_by_an_offer
+mutate "no new rate above max-rate" consumer/repricing.rs 's/match self\.policy\.judge_price\(&repriced\) \{/match Ok::<(), Refusal>(()) {/' \
+    hostile a_rate_above_the_bounds_is_never_counted_or_paid
+mutate "a new rate comes after the last" consumer/repricing.rs 's/if offer\.number <= last \{/if false {/' \
+    hostile an_old_offer_that_is_replayed_changes_nothing
+mutate "three new rates at once are a flood" consumer/repricing.rs 's/if before\.is_some_and\(/if false \&\& before.is_some_and(/' \
+    hostile a_flood_of_rates_ends_a_session
+mutate "no new rate that was not agreed to" consumer/repricing.rs 's/accepted\.filter\(\|offer\| offer\.number == number\)/accepted.or(self.repricing.asked)/' \
+    hostile a_rate_that_nobody_took_is_not_changed_to
+mutate "the dearer rate counts until the new rate is debited" consumer/repricing.rs 's/rate\.max\(accepted\.unwrap_or_default\(\)\)/accepted.unwrap_or(rate)/' \
+    repricing until_the_provider_says_so_the_dearer_rate_counts
+mutate "the dearest rate is kept in mind after a new rate" consumer/resuming.rs 's/purse\.has_counted_at\(record\.rate\);//' \
+    repricing what_was_on_its_way_at_the_old_rate_is_believed_when_the_channel_goes_on_at_a_lower_one
+mutate "an answer to a new rate names an offer" provider/repricing.rs 's/Some\(open\) if number == open\.number => \{/Some(open) => {/' \
+    hostile an_answer_to_a_rate_that_was_never_offered_changes_nothing
+mutate "a new rate is answered once" provider/repricing.rs 's/\(self\.open, self\.taken\) = \(None, number\);/self.taken = number;/' \
+    hostile an_answer_that_is_repeated_changes_nothing
+mutate "a new rate that was replaced is not taken" provider/repricing.rs 's/Some\(open\) if number == open\.number => \{/Some(open) if number <= open.number => {/' \
+    hostile an_old_answer_does_not_take_a_later_and_lower_rate_for_another
+mutate "a new rate has a time limit" provider/repricing.rs 's/\(now >= open\.until\)\.then_some/(false).then_some/' \
+    repricing a_consumer_that_does_not_answer_is_let_go_and_settled
+mutate "new rates keep their distance" provider/repricing.rs 's/if now < self\.repricing\.not_before\(\) \{/if false {/' \
+    repricing offers_keep_their_distance_and_the_last_rate_that_was_set_counts
+mutate "the application is asked about the terms (new rate)" consumer/authorizing.rs 's/if agreed\.is_some_and\(\|agreed\| agreed\.covers\(&terms, resuming\)\)/if true || agreed.is_some()/' \
+    authorizing an_application_that_says_no_has_committed_and_paid_nothing
+mutate "the application is asked about a new rate" consumer/repricing.rs 's/Ok\(\(\)\) if unchanged =>/Ok(()) if true || unchanged =>/' \
+    authorizing an_application_that_refuses_a_new_rate_ends_the_session
+mutate "a word holds for the terms, new rate or opening" consumer/authorizing.rs 's/\s*&& \(resuming \|\| terms\.opening <= self\.opening\)//' \
+    authorizing a_word_on_what_resuming_costs_is_none_on_a_dearer_opening
 
 # Third parties.
 mutate "the provider signs all of a settlement" spend.rs 's/sighash\(tx, input, &Prevouts::All\(spent\), leaf, TapSighashType::Default\)/sighash(tx, input, \&Prevouts::All(spent), leaf, TapSighashType::SinglePlusAnyoneCanPay)/' \

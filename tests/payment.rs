@@ -15,6 +15,8 @@ mod folders;
 mod junk;
 #[path = "payment/playing.rs"]
 mod playing;
+#[path = "payment/rates.rs"]
+mod rates;
 #[path = "payment/reconnect.rs"]
 mod reconnect;
 #[path = "payment/stopping.rs"]

@@ -106,6 +106,20 @@ pub enum Fault {
     /// A channel that goes on under other terms than were agreed.
     #[error("the provider changed its {0} for the next channel")]
     Renewal(&'static str),
+    /// An answer to a new rate that was not offered, or has been answered.
+    #[error("no new rate number {0} is offered")]
+    RateAnswer(u32),
+    /// An offer of a new rate that does not come after the last.
+    #[error("the new rate number {number} does not come after number {last}")]
+    StaleRate {
+        /// Of the offer.
+        number: u32,
+        /// Of the last offer.
+        last: u32,
+    },
+    /// New rates faster than anybody can think about them.
+    #[error("the provider changes its rate too often")]
+    RateFlood,
     /// See [`ScriptError`]: not the peer's fault, but met while working on its message.
     #[error(transparent)]
     Script(#[from] ScriptError),
@@ -133,7 +147,8 @@ impl Fault {
             // What has been agreed goes on to its end.
             Fault::Renewal(_) => (C::Other, R::Answer),
             Fault::Malformed(_) | Fault::NotText => (C::Malformed, R::Close),
-            Fault::Flood => (C::Flood, R::Close),
+            Fault::RateAnswer(_) | Fault::StaleRate { .. } => (C::Unexpected, R::Answer),
+            Fault::Flood | Fault::RateFlood => (C::Flood, R::Close),
             Fault::Version => (C::Version, R::Close),
             Fault::Chain => (C::Chain, R::Close),
             Fault::Script(_) | Fault::Record(_) => (C::Internal, R::Close),

@@ -37,6 +37,7 @@ pub mod meter;
 pub mod money;
 pub mod payment;
 pub mod provider;
+pub mod rate_offer;
 pub mod record;
 pub mod refund;
 pub mod resume;

@@ -6,6 +6,7 @@
 use crate::blocks::RefundDelay;
 use crate::handshake::{GenesisHash, Nonce};
 use crate::payment::PaymentSignature;
+use crate::rate_offer::RateOffer;
 use crate::script::ChangeScript;
 use crate::terms::Terms;
 use bitcoin::secp256k1::schnorr;
@@ -79,6 +80,11 @@ pub enum ConsumerMessage {
         /// The signature over it.
         signature: PaymentSignature,
     },
+    /// Takes the new rate that was offered.
+    AcceptRate {
+        /// The offer's number.
+        number: u32,
+    },
     /// The player is paused: close the gate and stop debiting.
     Pause,
     /// The player goes on.
@@ -90,6 +96,9 @@ pub enum ConsumerMessage {
         /// Cooperative closes of channels whose balance is too small to settle.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         closing: Vec<ClosingOffer>,
+        /// The number of the offer of a new rate that is the reason.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        refused_rate: Option<u32>,
     },
     /// Are you there?
     Ping,
@@ -192,6 +201,19 @@ pub enum ProviderMessage {
         consumed_msat: u64,
         /// Whether media flows.
         gate: GateState,
+    },
+    /// Offers a new rate. The old one holds until the offer is taken.
+    Rate {
+        /// The offer.
+        #[serde(flatten)]
+        offer: RateOffer,
+        /// By its identity key.
+        signature: schnorr::Signature,
+    },
+    /// The offer was taken: what it debits from now on is at the new rate.
+    RateChanged {
+        /// The offer's number.
+        number: u32,
     },
     /// Ends the session.
     Close {

@@ -41,6 +41,15 @@ impl Meter {
         }
     }
 
+    /// Counts at another rate from `now` on.
+    pub fn set_rate(&mut self, rate: Rate, now: Duration) {
+        if rate != self.rate {
+            self.consumed = self.consumed(now);
+            self.since = self.since.map(|_| now);
+            self.rate = rate;
+        }
+    }
+
     /// True while time is counted.
     pub const fn is_running(&self) -> bool {
         self.since.is_some()
@@ -101,6 +110,21 @@ mod tests {
         let mut meter = Meter::new(Rate::new(1_000), Msat::ZERO);
         meter.run(true, SECOND * 10);
         assert_eq!(meter.consumed(SECOND * 3), Msat::ZERO);
+    }
+
+    #[test]
+    fn a_new_rate_does_not_price_the_past_anew() {
+        let mut meter = Meter::new(Rate::new(1_000), Msat::ZERO);
+        meter.set_rate(Rate::new(100), SECOND);
+        assert_eq!(meter.consumed(SECOND * 2), Msat::ZERO, "it is off");
+        meter.run(true, SECOND * 2);
+        meter.set_rate(Rate::new(3_000), SECOND * 12);
+        assert_eq!(meter.consumed(SECOND * 12), Msat::new(1_000));
+        assert_eq!(meter.consumed(SECOND * 13), Msat::new(4_000));
+        assert_eq!(
+            meter.reaches(Msat::new(7_000), SECOND * 13),
+            Some(SECOND * 14 + Duration::from_nanos(1))
+        );
     }
 
     #[test]

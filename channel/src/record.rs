@@ -49,6 +49,8 @@ pub struct ConsumerRecord {
     pub carried: Amount,
     /// What arrived since the first of them, by the own count.
     pub consumed: Msat,
+    /// The highest rate at which it was counted.
+    pub rate: Rate,
 }
 
 /// A payment as it is stored.

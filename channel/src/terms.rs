@@ -97,6 +97,9 @@ pub enum TermsError {
     /// Another key than the link's signed, or something was changed on the way.
     #[error("the terms are not signed by the key in the link: wrong key, or changed on the way")]
     Signature,
+    /// Another key than the link's signed a new rate, or it is not for this session.
+    #[error("the new rate is not signed by the key in the link, for this session")]
+    RateSignature,
     /// Somebody sits between the two ends: the connection is not with the signer.
     #[error("the connection does not end at the signer of the terms: somebody is in the middle")]
     Certificates,

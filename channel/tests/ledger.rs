@@ -287,6 +287,10 @@ impl Show {
                     let at = self.arrival();
                     self.to_provider.push(at, encode(&message).unwrap());
                 }
+                ConsumerEffect::Authorize { question, .. } => {
+                    let effects = self.consumer.authorized(question, true, now);
+                    self.consumer_effects(effects);
+                }
                 ConsumerEffect::AwaitFunds { .. } => {
                     let effects = self.consumer.funded(now);
                     self.consumer_effects(effects);

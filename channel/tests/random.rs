@@ -144,6 +144,7 @@ fn apply(pair: &mut Pair, happening: &Happening) -> Vec<ProviderEffect> {
             5 => ConsumerMessage::Close {
                 reason: "x".into(),
                 closing: Vec::new(),
+                refused_rate: None,
             },
             _ => return pair.provider.text(r#"{"type":"teleport"}"#, now),
         },

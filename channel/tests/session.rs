@@ -249,6 +249,7 @@ fn a_channel_that_paid_is_never_given_back_for_less() {
     pair.inject(&ConsumerMessage::Close {
         reason: "x".into(),
         closing: offers.to_vec(),
+        refused_rate: None,
     });
     assert!(pair.closing.is_none() && pair.settle_due);
 }

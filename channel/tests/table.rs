@@ -13,10 +13,12 @@ use streamium_channel::contract::Contract;
 use streamium_channel::handshake::Bytes32;
 use streamium_channel::keys::ChannelKeys;
 use streamium_channel::message::{
-    ChannelState, ConsumerMessage, ErrorCode, GateState, ProviderMessage, encode,
+    ChannelState, ConsumerMessage, ErrorCode, GateState, ProviderMessage, decode, encode,
 };
+use streamium_channel::money::Rate;
 use streamium_channel::payment::Payment;
 use streamium_channel::provider::ProviderEffect;
+use streamium_channel::rate_offer::RateOffer;
 
 /// Message and state to answer, as the document has it.
 type Table = BTreeMap<(String, String), String>;
@@ -163,11 +165,13 @@ fn consumer_text(message: &str, pair: &Pair) -> String {
         },
         "commitment" => committed(),
         "payment" => payment(pair),
+        "accept-rate" => ConsumerMessage::AcceptRate { number: 1 },
         "pause" => ConsumerMessage::Pause,
         "play" => ConsumerMessage::Play,
         "close" => ConsumerMessage::Close {
             reason: "x".into(),
             closing: Vec::new(),
+            refused_rate: None,
         },
         "ping" => ConsumerMessage::Ping,
         "pong" => ConsumerMessage::Pong,
@@ -187,9 +191,11 @@ fn closing_signature() -> streamium_channel::bitcoin::secp256k1::schnorr::Signat
 #[test]
 fn the_provider_answers_as_documented() {
     let table = documented("Provider");
-    assert_eq!(table.len(), 14 * 6);
+    assert_eq!(table.len(), 15 * 6);
     for ((message, state), documented) in table {
         let mut pair = provider_in(&state);
+        // With a new rate offered, if it can be.
+        pair.set_rate(200_000);
         let text = consumer_text(&message, &pair);
         let effects = pair.provider.text(&text, pair.now);
         let is = |wanted: fn(&ProviderEffect) -> bool| effects.iter().any(wanted);
@@ -210,9 +216,19 @@ fn the_provider_answers_as_documented() {
 fn consumer_in(state: &str) -> Pair {
     match state {
         "resumed awaited" => resuming(),
+        "authorization awaited" => authorizing(),
         "next terms" | "next accept" => renewing(state == "next accept"),
         _ => opening(state),
     }
+}
+
+/// The application has been asked, and has not answered.
+fn authorizing() -> Pair {
+    let mut pair = Pair::new();
+    pair.authorizes = None;
+    pair.until("the question", |pair| !pair.questions.is_empty());
+    pair.latency = seconds(1_000_000);
+    pair
 }
 
 /// The connection was lost, and the consumer has asked to go on.
@@ -316,6 +332,25 @@ fn provider_text(message: &str, pair: &Pair) -> String {
             outpoint,
             reason: reason(),
         },
+        "rate" => {
+            let offer = RateOffer {
+                number: 2,
+                rate: Rate::new(200_000),
+                answer_ms: 120_000,
+            };
+            let signature = match pair.log.iter().rev().find(|line| line.contains("\"terms\"")) {
+                Some(line) => {
+                    let sent = decode(line.split_once(" <- ").unwrap().1).unwrap();
+                    let ProviderMessage::Terms { terms, .. } = sent else {
+                        panic!("{line}");
+                    };
+                    offer.sign(&terms, &key(IDENTITY))
+                }
+                None => closing_signature(),
+            };
+            ProviderMessage::Rate { offer, signature }
+        }
+        "rate-changed" => ProviderMessage::RateChanged { number: 2 },
         "accept" => ProviderMessage::Accept {
             payout_script: ScriptBuf::new(),
         },
@@ -355,9 +390,15 @@ fn provider_text(message: &str, pair: &Pair) -> String {
 #[test]
 fn the_consumer_answers_as_documented() {
     let table = documented("Consumer");
-    assert_eq!(table.len(), 15 * 8);
+    assert_eq!(table.len(), 17 * 9);
     for ((message, state), documented) in table {
         let mut pair = consumer_in(&state);
+        if message == "rate-changed" && state != "terms awaited" {
+            // Which it has taken, unless its application has yet to say so.
+            let offered = provider_text("rate", &pair);
+            let effects = pair.consumer.text(&offered, pair.now);
+            pair.consumer_effects(effects);
+        }
         let text = provider_text(&message, &pair);
         let mut effects = pair.consumer.text(&text, pair.now);
         // A session with a channel ends once the provider has had a moment to say what it settles with.

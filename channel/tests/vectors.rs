@@ -13,7 +13,9 @@ use streamium_channel::bitcoin::{FeeRate, Network};
 use streamium_channel::contract::Channel;
 use streamium_channel::cooperative::Closing;
 use streamium_channel::message::{ConsumerMessage, ProviderMessage, decode, encode};
+use streamium_channel::money::Rate;
 use streamium_channel::payment::{Payment, payment_transaction};
+use streamium_channel::rate_offer::RateOffer;
 use streamium_channel::refund::refund;
 use streamium_channel::resume::Challenge;
 use streamium_channel::settlement::{Claim, Settlement};
@@ -151,6 +153,34 @@ fn signed_terms() {
     );
 }
 
+fn new_rate() -> RateOffer {
+    RateOffer {
+        number: 7,
+        rate: Rate::new(200_000),
+        answer_ms: 120_000,
+    }
+}
+
+#[test]
+fn signed_rate() {
+    let (terms, offer) = (terms(), new_rate());
+    same(
+        "rate.json",
+        &json!({
+            "comment": "A new rate in the session of terms.json. canonical_form is hashed with the BIP340 tag and signed by the identity key.",
+            "tag": "streamium-pay/rate/1",
+            "identity_key": key(IDENTITY).x_only_public_key().0,
+            "offer": offer,
+            "provider_certificate": terms.provider_certificate,
+            "consumer_certificate": terms.consumer_certificate,
+            "provider_nonce": terms.provider_nonce,
+            "consumer_nonce": terms.consumer_nonce,
+            "canonical_form": offer.canonical_form(&terms).to_lower_hex_string(),
+            "signature": offer.sign(&terms, &key(IDENTITY)),
+        }),
+    );
+}
+
 #[test]
 fn messages() {
     use streamium_channel::message::{ChannelState, ClosingOffer, ErrorCode, GateState};
@@ -196,6 +226,7 @@ fn messages() {
         ConsumerMessage::Close {
             reason: "stopped by the viewer".into(),
             closing: Vec::new(),
+            refused_rate: None,
         },
         ConsumerMessage::Close {
             reason: "changed my mind".into(),
@@ -205,7 +236,14 @@ fn messages() {
                 fee: sat(400),
                 signature: closing.offer(&key(CONSUMER)).unwrap(),
             }],
+            refused_rate: None,
         },
+        ConsumerMessage::Close {
+            reason: "the rate went up to 200000 msat/s, above max-rate (150000 msat/s)".into(),
+            closing: Vec::new(),
+            refused_rate: Some(7),
+        },
+        ConsumerMessage::AcceptRate { number: 7 },
         ConsumerMessage::Ping,
         ConsumerMessage::Pong,
         ConsumerMessage::Error {
@@ -215,7 +253,13 @@ fn messages() {
     ];
     let terms = terms();
     let signature = terms.sign(&key(IDENTITY));
+    let new_rate = new_rate();
     let provider = [
+        ProviderMessage::Rate {
+            offer: new_rate,
+            signature: new_rate.sign(&terms, &key(IDENTITY)),
+        },
+        ProviderMessage::RateChanged { number: 7 },
         ProviderMessage::Terms {
             terms: Box::new(terms),
             signature,

@@ -207,7 +207,7 @@ fn fill(store: &mut Store) -> OutPoint {
     store.set_consumer_state(outpoint, open, None).expect("a state");
     let (carried, consumed) = (Amount::ZERO, record.consumed);
     store
-        .save_paid(outpoint, pair.paid, carried, consumed)
+        .save_paid(outpoint, pair.paid, carried, consumed, record.rate)
         .expect("a payment");
     let refund = Made {
         tx: record.commitment.clone(),

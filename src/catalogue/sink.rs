@@ -61,6 +61,34 @@ pub static SINK: Catalogue = Catalogue(&[
                `silent`, `closed`; `balance-sat` is that of all its channels",
     },
     Message {
+        name: "rate-offered",
+        fields: &[
+            text("session"),
+            number("old-rate-msat-per-s"),
+            number("rate-msat-per-s"),
+        ],
+        when: "`rate` was changed, and a running consumer is offered the new one; the old one holds until it answers",
+    },
+    Message {
+        name: "rate-accepted",
+        fields: &[
+            text("session"),
+            number("old-rate-msat-per-s"),
+            number("rate-msat-per-s"),
+        ],
+        when: "it pays the new one from now on",
+    },
+    Message {
+        name: "rate-refused",
+        fields: &[
+            text("session"),
+            number("old-rate-msat-per-s"),
+            number("rate-msat-per-s"),
+            text("reason"),
+        ],
+        when: "it leaves over it, and is settled",
+    },
+    Message {
         name: "ended",
         fields: &[text("session"), text("reason")],
         when: "a session is over",

@@ -18,6 +18,17 @@ pub static SOURCE: Catalogue = Catalogue(&[
         when: "the provider has proved the link's key",
     },
     Message {
+        name: "rate",
+        fields: &[
+            number("old-rate-msat-per-s"),
+            number("rate-msat-per-s"),
+            flag("accepted"),
+            text("reason").maybe(),
+        ],
+        when: "the provider changed its rate, and it is `accepted` and paid from now on; or not for a `reason`, and the \
+               session ends",
+    },
+    Message {
         name: "refused",
         fields: &[text("reason")],
         when: "a producer of that name has not; nothing was paid; the next is tried",
@@ -121,8 +132,8 @@ pub static SOURCE: Catalogue = Catalogue(&[
     Message {
         name: "ended",
         fields: &[text("reason")],
-        when: "the session is over for good; an ERROR if the terms exceed what is accepted, or something of ours \
-               failed (with a slate 5 s later)",
+        when: "the session is over for good; an ERROR if the terms exceed what is accepted or the application refused \
+               them, or something of ours failed (with a slate 5 s later); a WARNING, and EOS, if we leave over a new rate",
     },
     Message {
         name: "settled",

@@ -18,7 +18,7 @@ use super::sessions::{ClosedHooks, ProviderHooks, Sessions};
 use super::settings::{Checked, Settings, validate};
 use super::signalling::{Loss, Signalling};
 use super::stats::Stats;
-use super::{CAT, metrics, pads, proxied, signals, templates};
+use super::{CAT, metrics, pads, proxied, repricing, signals, templates};
 use crate::backup::Seedling;
 use crate::config::{self, ConfigError};
 use crate::folder;
@@ -86,8 +86,10 @@ impl ObjectImpl for StreamiumPaySink {
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
         let name = pspec.name();
         if lock(&self.settings).set(name, value) {
-            if matches!(name, "meta" | "stream-name") {
-                self.update_meta();
+            match name {
+                "meta" | "stream-name" => self.update_meta(),
+                "rate" => self.reprice(),
+                _ => (),
             }
         } else if let Some(row) = proxied::TABLE.find(name)
             && let Some(inner) = self.inner()
@@ -328,6 +330,14 @@ impl StreamiumPaySink {
         }
         *lock(&self.checked) = Some(validate(&lock(&self.settings).clone())?);
         Ok(())
+    }
+
+    /// The rate has been set; while the stream runs its consumers are offered it.
+    fn reprice(&self) {
+        let inputs = lock(&self.provider).as_ref().map(ProviderHandle::inputs);
+        if let Some(inputs) = inputs {
+            repricing::reprice(&self.obj(), &self.settings, &self.checked, &inputs);
+        }
     }
 
     /// Starts the driver, and says the link.

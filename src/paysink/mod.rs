@@ -47,6 +47,7 @@ mod payments;
 mod properties;
 pub mod proxied;
 mod proxied_servers;
+mod repricing;
 mod sessions;
 mod settings;
 mod signalling;

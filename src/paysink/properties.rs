@@ -11,7 +11,7 @@ use gst::prelude::*;
 
 use super::settings::*;
 use super::{channel_properties, proxied};
-use crate::param::{WRITABLE, optional, put, text, uint, uint64};
+use crate::param::{WRITABLE, optional, put, text, uint};
 use crate::settings::DEFAULT_NETWORK;
 
 /// Read-only properties, which the session driver keeps up to date.
@@ -58,11 +58,20 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
          * The price, in millisatoshi per second. 0, the default, is a free stream: then the element behaves as a
          * plain webrtcsink. Above 0, #GstStreamiumPaySink:payout-address must be set too.
          *
-         * Can be set in NULL and READY.
+         * Can be changed at any time. While the stream runs, consumers who come get the new rate; those who
+         * are there are offered it, and go on at the old one until they take it or leave. Offers to one consumer are
+         * ten seconds apart, the last rate that was set counts. Between free and paid it can't change while the
+         * stream runs, nor above what #GstStreamiumPaySink:max-capacity can pay: then a WARNING says so and the old
+         * rate stays.
          *
          * Since: 0.1
          */
-        uint64("rate", "Rate", "The price in millisatoshi per second; 0 is a free stream", 1_000_000_000_000, 0),
+        glib::ParamSpecUInt64::builder("rate")
+            .nick("Rate")
+            .blurb("The price in millisatoshi per second; 0 is a free stream")
+            .maximum(1_000_000_000_000)
+            .flags(glib::ParamFlags::READWRITE | gst::PARAM_FLAG_MUTABLE_PLAYING)
+            .build(),
         /**
          * GstStreamiumPaySink:payout-address:
          *

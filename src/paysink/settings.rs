@@ -154,7 +154,7 @@ fn paid(settings: &Settings, network: Network) -> Result<Option<PaidOptions>, Se
     };
     let millis = |ms: u32| Duration::from_millis(ms.into());
     let opening = settings.opening_sat;
-    Ok(Some(PaidOptions {
+    let paid = PaidOptions {
         rate: Rate::new(settings.rate_msat_per_s),
         payout,
         settle: SettlePolicy {
@@ -175,7 +175,9 @@ fn paid(settings: &Settings, network: Network) -> Result<Option<PaidOptions>, Se
         unconfirmed_total: Amount::from_sat(settings.unconfirmed_total_sat),
         max_unpaid_consumers: usize::try_from(settings.max_unpaid_consumers).unwrap_or(usize::MAX),
         funding_timeout: millis(settings.funding_timeout_ms),
-    }))
+    };
+    paid.check_rate().map_err(SettingsError::RateTooHigh)?;
+    Ok(Some(paid))
 }
 
 fn check_order(settings: &Settings) -> Result<(), SettingsError> {
@@ -265,6 +267,31 @@ mod tests {
         });
         assert_eq!(no_server, SettingsError::NoElectrumUrl);
         assert_eq!(with(paid).unwrap().options.paid.unwrap().rate, Rate::new(5));
+    }
+
+    #[test]
+    fn a_rate_that_no_channel_can_pay_is_refused() {
+        let with_rate = |rate, change: fn(&mut Settings)| {
+            with(|s| {
+                paid(s);
+                s.rate_msat_per_s = rate;
+                change(s);
+            })
+        };
+        // Ten seconds are a quarter of the largest channel.
+        assert!(with_rate(25_000_000, |_| ()).is_ok());
+        let error = with_rate(25_000_001, |_| ()).unwrap_err().to_string();
+        assert!(
+            error.contains("max-capacity (1000000 sat)") && error.contains("250001 sat"),
+            "{error}"
+        );
+        // With a first payment of its own it is the window that has to fit.
+        assert!(with_rate(200_000_000, |s| s.opening_sat = 1_000).is_ok());
+        let error = with_rate(200_000_001, |s| s.opening_sat = 1_000).unwrap_err();
+        assert!(
+            error.to_string().contains("the window costs 1000001 sat"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -40,6 +40,7 @@ use crate::catalogue::{self, Catalogue};
 use crate::messages::{OwnSignal, Speaker, Teller};
 
 mod attempt;
+mod authorize;
 mod children;
 mod control;
 mod ending;

@@ -9,6 +9,7 @@ use streamium_channel::consumer::Arrivals;
 use streamium_channel::handshake::{Bytes32, Certificates};
 
 use super::StreamiumPaySrc;
+use super::authorize::authorizer;
 use super::session::{Arrival, ConsumerHooks, ConsumerSession};
 use crate::boottime;
 use crate::data_channel::DataChannelEvent;
@@ -40,7 +41,14 @@ pub fn start(
             });
         }
     };
-    ConsumerHandle::start(options, boottime::now, Box::new(report), Box::new(status))
+    let authorizer = Some(authorizer(element));
+    ConsumerHandle::start(
+        options,
+        boottime::now,
+        Box::new(report),
+        Box::new(status),
+        authorizer,
+    )
 }
 
 /// Hands the session to a driver.

@@ -88,6 +88,9 @@ impl Screen {
     pub fn report(&mut self, report: &Report) -> Option<Media> {
         match report.name {
             "terms" => return self.terms(report),
+            "rate" if flag(report, "accepted") => {
+                self.rate = Some(Rate::new(number(report, "rate-msat-per-s")));
+            }
             "funding-required" => self.funding = Some(funding(report)),
             "funded" | "resumed" => self.funding = None,
             "opening" => self.channel.get_or_insert_default().is_committed = false,

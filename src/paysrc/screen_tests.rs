@@ -68,6 +68,15 @@ fn it_says_who_asks_for_how_much() {
     assert_eq!(slate.facts, ["Provider 79be667e…16f81798"]);
     screen.report(&terms(1_500));
     assert_eq!(screen.slate().facts[0], "90 sat a minute, 5,400 sat an hour");
+    let rate = |accepted| {
+        Report::new("rate")
+            .number("rate-msat-per-s", 2_000)
+            .flag("accepted", accepted)
+    };
+    assert_eq!(screen.report(&rate(false)), None);
+    assert_eq!(screen.slate().facts[0], "90 sat a minute, 5,400 sat an hour");
+    screen.report(&rate(true));
+    assert_eq!(screen.slate().facts[0], "120 sat a minute, 7,200 sat an hour");
     screen.report(&terms(0));
     assert_eq!(screen.slate().facts[0], "Free");
 }

@@ -9,7 +9,7 @@ use glib::subclass::Signal;
 use gst::glib;
 use gst::prelude::*;
 
-use super::own_signals;
+use super::{authorize, own_signals};
 use crate::inner::{Answer, Forwarded, Signals};
 
 /// Those of webrtcsrc's, see [`Signals`]. What a handler must not do is in docs/elements.md.
@@ -36,7 +36,9 @@ pub static TABLE: Signals = Signals(&[
 ]);
 
 pub fn signals() -> &'static [Signal] {
-    static SIGNALS: LazyLock<Vec<Signal>> =
-        LazyLock::new(|| TABLE.specs().chain(own_signals::declarations()).collect());
+    static SIGNALS: LazyLock<Vec<Signal>> = LazyLock::new(|| {
+        let own = own_signals::declarations().chain([authorize::signal()]);
+        TABLE.specs().chain(own).collect()
+    });
     &SIGNALS
 }

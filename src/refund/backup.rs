@@ -16,7 +16,7 @@ use streamium_channel::blocks::RefundDelay;
 use streamium_channel::commitment;
 use streamium_channel::contract::Contract;
 use streamium_channel::keys::ChannelKeys;
-use streamium_channel::money::Msat;
+use streamium_channel::money::{Msat, Rate};
 use streamium_channel::record::ConsumerRecord;
 use streamium_channel::script::ChangeScript;
 
@@ -201,6 +201,7 @@ impl Fields {
             paid: Amount::ZERO,
             carried: Amount::ZERO,
             consumed: Msat::ZERO,
+            rate: Rate::default(),
         };
         Ok((record, self.descriptor))
     }

@@ -1,5 +1,7 @@
 //! What the sessions tell people and programs. The elements turn each report into messages on the bus.
 
+use streamium_channel::money::Rate;
+
 use crate::chain::{ElectrumUrl, UnreachableReason};
 
 /// One thing that happened.
@@ -68,6 +70,12 @@ impl Report {
 
     pub fn sat(self, name: &'static str, value: bitcoin::Amount) -> Self {
         self.number(name, value.to_sat())
+    }
+
+    /// What the price was, and what it is to be.
+    pub fn rates(self, old: Rate, new: Rate) -> Self {
+        self.number("old-rate-msat-per-s", old.msat_per_s())
+            .number("rate-msat-per-s", new.msat_per_s())
     }
 
     pub fn flag(mut self, name: &'static str, value: bool) -> Self {

@@ -3,7 +3,7 @@
 use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, Txid};
 use rusqlite::types::Type;
 use rusqlite::{Connection, Row, named_params, params};
-use streamium_channel::money::Msat;
+use streamium_channel::money::{Msat, Rate};
 use streamium_channel::record::ConsumerRecord;
 
 use super::crash::around;
@@ -139,18 +139,21 @@ impl Store {
         paid: Amount,
         carried: Amount,
         consumed: Msat,
+        rate: Rate,
     ) -> Result<(), StoreError> {
         let _point = around("consumer/save-paid");
         let known = self.db.execute(
             // Less carried: the account begins anew with this channel (protocol.md section 4), and so does its count.
             "UPDATE consumer_channel SET paid_sat = max(paid_sat, ?2), carried_sat = ?3,
-                consumed_msat = CASE WHEN ?3 < carried_sat THEN ?4 ELSE max(consumed_msat, ?4) END
+                consumed_msat = CASE WHEN ?3 < carried_sat THEN ?4 ELSE max(consumed_msat, ?4) END,
+                rate_msat_per_s = max(rate_msat_per_s, ?5)
              WHERE outpoint = ?1",
             params![
                 outpoint.to_string(),
                 amount(paid)?,
                 amount(carried)?,
-                integer(consumed.to_msat())?
+                integer(consumed.to_msat())?,
+                integer(rate.msat_per_s())?
             ],
         )?;
         known_or(known, outpoint)
@@ -273,6 +276,7 @@ impl Store {
             paid: read_amount(row, "paid_sat")?,
             carried: read_amount(row, "carried_sat")?,
             consumed: Msat::new(read_u64(row, "consumed_msat")?),
+            rate: Rate::new(read_u64(row, "rate_msat_per_s")?),
         };
         let mut refunds = first_refund(row, &record)?;
         refunds.extend(self.made(record.outpoint, MadeFor::Refund)?);
@@ -321,9 +325,9 @@ fn insert(
     let contract = &record.contract;
     db.execute(
         "INSERT INTO consumer_channel (outpoint, link, consumer_key, provider_key, key_index,
-            refund_delay_blocks, capacity_sat, change_script, descriptor, commitment, state)
+            refund_delay_blocks, capacity_sat, change_script, descriptor, commitment, state, rate_msat_per_s)
          VALUES (:outpoint, :link, :consumer_key, :provider_key, :key_index, :delay, :capacity, :change,
-            :descriptor, :commitment, :state)",
+            :descriptor, :commitment, :state, :rate)",
         named_params! {
             ":outpoint": record.outpoint.to_string(),
             ":link": record.link,
@@ -336,6 +340,7 @@ fn insert(
             ":descriptor": descriptor,
             ":commitment": hex(&record.commitment),
             ":state": state.name(),
+            ":rate": integer(record.rate.msat_per_s())?,
         },
     )?;
     Ok(())

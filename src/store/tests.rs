@@ -342,6 +342,7 @@ fn a_consumers_channel_comes_back_until_its_spend_is_buried() {
         paid: Amount::ZERO,
         carried: Amount::ZERO,
         consumed: Msat::ZERO,
+        rate: Rate::default(),
     };
     store.insert_consumer_channel(&record, "tr(…)").unwrap();
     assert!(store.unspent().unwrap().0.is_empty(), "not before it is open");
@@ -350,10 +351,22 @@ fn a_consumers_channel_comes_back_until_its_spend_is_buried() {
         .set_consumer_state(outpoint(1), ConsumerChannelState::Open, None)
         .unwrap();
     store
-        .save_paid(outpoint(1), Amount::from_sat(20), Amount::ZERO, Msat::new(9))
+        .save_paid(
+            outpoint(1),
+            Amount::from_sat(20),
+            Amount::ZERO,
+            Msat::new(9),
+            Rate::new(7),
+        )
         .unwrap();
     store
-        .save_paid(outpoint(1), Amount::from_sat(10), Amount::ZERO, Msat::new(8))
+        .save_paid(
+            outpoint(1),
+            Amount::from_sat(10),
+            Amount::ZERO,
+            Msat::new(8),
+            Rate::new(3),
+        )
         .unwrap();
     store.save_committed_height(outpoint(1), 7).unwrap();
     store.save_committed_height(outpoint(1), 9).unwrap();
@@ -378,6 +391,7 @@ fn a_consumers_channel_comes_back_until_its_spend_is_buried() {
     let record = ConsumerRecord {
         paid: Amount::from_sat(20),
         consumed: Msat::new(9),
+        rate: Rate::new(7),
         ..record
     };
     assert_eq!(
@@ -396,7 +410,13 @@ fn a_consumers_channel_comes_back_until_its_spend_is_buried() {
         .unwrap();
     assert!(store.unspent().unwrap().0.is_empty());
     assert!(matches!(
-        store.save_paid(outpoint(2), Amount::ZERO, Amount::ZERO, Msat::ZERO),
+        store.save_paid(
+            outpoint(2),
+            Amount::ZERO,
+            Amount::ZERO,
+            Msat::ZERO,
+            Rate::default()
+        ),
         Err(StoreError::Unknown(_))
     ));
 }
@@ -414,6 +434,7 @@ fn channels_are_restored_all_or_none_and_their_keys_are_not_used_again() {
         paid: Amount::ZERO,
         carried: Amount::ZERO,
         consumed: Msat::ZERO,
+        rate: Rate::default(),
     };
     let (first, second) = ((record(1, 8), "tr(…)".into()), (record(2, 3), "tr(…)".into()));
     store
@@ -438,6 +459,7 @@ fn a_refund_of_the_first_version_is_still_one() {
         paid: Amount::ZERO,
         carried: Amount::ZERO,
         consumed: Msat::ZERO,
+        rate: Rate::default(),
     };
     store
         .restore_consumer_channels(&[(record, "tr(…)".into())])

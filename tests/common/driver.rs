@@ -10,7 +10,9 @@ use super::regtest::Regtest;
 use bitcoin::{Address, Amount, FeeRate, Network, OutPoint, Txid, XOnlyPublicKey};
 use gststreamiumpay::boottime;
 use gststreamiumpay::chain::parse_servers;
-use gststreamiumpay::session::consumer::{ConsumerHandle, ConsumerInputs, ConsumerOptions, ConsumerStatus};
+use gststreamiumpay::session::consumer::{
+    Authorizer, ConsumerHandle, ConsumerInputs, ConsumerOptions, ConsumerStatus,
+};
 use gststreamiumpay::session::provider::{PaidOptions, ProviderHandle, ProviderInputs, ProviderOptions};
 use gststreamiumpay::session::{ChainConfig, ConsumerPeer, Field, Peer, PeerEvent, ProviderPeer, Report};
 use gststreamiumpay::settle::{DEFAULT_BATCH_DELAY, DEFAULT_MAX_FEE_RATE_SAT_PER_VB, SettlePolicy};
@@ -204,6 +206,20 @@ impl Reports {
     }
 }
 
+impl Reports {
+    /// True if nothing of this name comes for so long.
+    pub fn quiet_for(&mut self, name: &str, time: Duration) -> bool {
+        let end = Instant::now() + time;
+        while let Ok(report) = self
+            .receiver
+            .recv_timeout(end.saturating_duration_since(Instant::now()))
+        {
+            self.seen.push(report);
+        }
+        self.seen.iter().all(|report| report.name != name)
+    }
+}
+
 pub fn text(report: &Report, name: &str) -> String {
     match report.fields.iter().find(|(field, _)| *field == name) {
         Some((_, Field::Text(text))) => text.clone(),
@@ -339,11 +355,19 @@ pub fn consumer(
 }
 
 pub fn start_consumer(options: ConsumerOptions) -> (ConsumerHandle, Reports) {
+    start_asking_consumer(options, None)
+}
+
+/// One whose application is asked.
+pub fn start_asking_consumer(
+    options: ConsumerOptions,
+    authorizer: Option<Authorizer>,
+) -> (ConsumerHandle, Reports) {
     let (reports, seen) = Reports::new();
     let report = Box::new(move |report| drop(reports.send(report)));
     let status = Box::new(|_: ConsumerStatus| ());
     (
-        ConsumerHandle::start(options, boottime::now, report, status).unwrap(),
+        ConsumerHandle::start(options, boottime::now, report, status, authorizer).unwrap(),
         seen,
     )
 }

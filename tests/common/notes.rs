@@ -53,6 +53,10 @@ impl Note {
         self.get(field)
     }
 
+    pub fn flag(&self, field: &str) -> bool {
+        self.get(field)
+    }
+
     /// A field as it is, if it is there.
     pub fn value(&self, field: &str) -> Option<gst::glib::Value> {
         let value = self.fields.as_ref()?.value(field).ok()?;

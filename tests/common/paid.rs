@@ -202,7 +202,8 @@ impl PaidConsumer {
         self.running.0.set_state(gst::State::Playing).unwrap();
     }
 
-    fn prepare(link: &str, settings: &str) -> Self {
+    /// Not running yet.
+    pub fn prepare(link: &str, settings: &str) -> Self {
         // What is counted and timed here is paid media; tests/slate.rs is about the slate.
         let launch =
             format!("streamiumpaysrc uri=\"{link}\" stun-server=none network=regtest slate=false {settings}");

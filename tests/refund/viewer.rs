@@ -13,7 +13,7 @@ use gststreamiumpay::store::Role;
 use streamium_channel::blocks::RefundDelay;
 use streamium_channel::contract::{Channel, Contract};
 use streamium_channel::keys::ChannelKeys;
-use streamium_channel::money::Msat;
+use streamium_channel::money::{Msat, Rate};
 use streamium_channel::payment::Payment;
 use streamium_channel::record::ConsumerRecord;
 use streamium_channel::script::ChangeScript;
@@ -141,6 +141,7 @@ impl Viewer {
             paid: Amount::ZERO,
             carried: Amount::ZERO,
             consumed: Msat::ZERO,
+            rate: Rate::default(),
         };
         crate::disk::before_opening(outpoint);
         let opened = runner.with_engine(|engine, means, _| engine.open(means, dir, &record));

@@ -3,7 +3,7 @@
 use bitcoin::{Amount, OutPoint};
 use gststreamiumpay::store::{ConsumerChannelState, Role, Store, StoreError};
 use std::path::Path;
-use streamium_channel::money::Msat;
+use streamium_channel::money::{Msat, Rate};
 use streamium_channel::payment::Payment;
 use streamium_channel::provider::AccountRecord;
 use streamium_channel::record::{ConsumerRecord, PaymentRecord, ProviderRecord};
@@ -56,7 +56,13 @@ impl Records {
     /// One step further on both sides: three commits.
     pub fn pay(&self, store: &mut Store, step: u64) -> Result<(), StoreError> {
         store.save_accounts(&[self.update(balance(step), consumed(step))])?;
-        store.save_paid(self.outpoint(), balance(step), Amount::ZERO, consumed(step))?;
+        store.save_paid(
+            self.outpoint(),
+            balance(step),
+            Amount::ZERO,
+            consumed(step),
+            Rate::default(),
+        )?;
         store.next_key_index(Role::Provider).map(drop)
     }
 }

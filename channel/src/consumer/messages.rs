@@ -51,6 +51,12 @@ impl ConsumerSession {
                 self.verify(&terms, &signature)?;
                 self.renewed(terms, now, out)?;
             }
+            (ProviderMessage::Rate { offer, signature }, state) if state.terms().is_some() => {
+                self.rate_offered(offer, &signature, now, out)?;
+            }
+            (ProviderMessage::RateChanged { number }, state) if state.terms().is_some() => {
+                self.rate_changed(number, now)?;
+            }
             (ProviderMessage::Accept { payout_script }, state) if state.awaits_accept() => {
                 self.accepted(payout_script, now, out)?;
             }
@@ -110,7 +116,13 @@ impl ConsumerSession {
                 self.finish(end, now, out);
             }
             // What was on its way when we closed.
-            (ProviderMessage::Credit { .. } | ProviderMessage::Channel { .. }, State::Closing(..)) => (),
+            (
+                ProviderMessage::Credit { .. }
+                | ProviderMessage::Channel { .. }
+                | ProviderMessage::Rate { .. }
+                | ProviderMessage::RateChanged { .. },
+                State::Closing(..),
+            ) => (),
             (message, state) => {
                 return Err(Fault::Unexpected {
                     message: name(&message),
@@ -129,15 +141,13 @@ impl ConsumerSession {
         out: &mut Vec<Effect>,
     ) -> Result<(), Fault> {
         self.verify(&terms, signature)?;
+        self.terms_at = now;
         out.push(Effect::Notice(ConsumerNotice::Terms(terms.clone())));
         if terms.rate.is_free() {
             self.enter(State::Free, now);
             return Ok(());
         }
-        match self.policy.judge_price(&terms) {
-            Ok(()) => self.resume_or_open(terms, now, out),
-            Err(refusal) => out.extend(self.close(ConsumerEnd::Refused(refusal), now)),
-        }
+        self.consider(terms, now, out);
         Ok(())
     }
 
@@ -213,6 +223,8 @@ impl ConsumerSession {
 const fn name(message: &ProviderMessage) -> &'static str {
     match message {
         ProviderMessage::Terms { .. } => "terms",
+        ProviderMessage::Rate { .. } => "rate",
+        ProviderMessage::RateChanged { .. } => "rate-changed",
         ProviderMessage::Accept { .. } => "accept",
         ProviderMessage::Resumed { .. } => "resumed",
         ProviderMessage::NotResumed { .. } => "not-resumed",

@@ -4,6 +4,7 @@
 //! messages, what the wallet, the media and the chain say, and the time; carry out the [`ConsumerEffect`]s it
 //! returns, in order. If one of them fails, the rest must not be carried out.
 
+mod authorizing;
 mod closing;
 mod figures;
 mod messages;
@@ -12,10 +13,12 @@ mod paying;
 mod policy;
 mod purse;
 mod renewing;
+mod repricing;
 mod resuming;
 mod session;
 mod state;
 
+pub use authorizing::Agreed;
 pub use figures::{ChannelFigures, Figures};
 pub use policy::{ConsumerPolicy, Refusal};
 pub use purse::{Exhausted, Purse};
@@ -27,7 +30,7 @@ use crate::fault::Fault;
 use crate::handshake::{Certificates, GenesisHash, Nonce};
 use crate::link::Link;
 use crate::message::{ConsumerMessage, GateState};
-use crate::money::Msat;
+use crate::money::{Msat, Rate};
 use crate::record::ConsumerRecord;
 use crate::script::ChangeScript;
 use crate::terms::Terms;
@@ -76,6 +79,14 @@ pub struct Arrivals {
 pub enum ConsumerEffect {
     /// Send this.
     Send(ConsumerMessage),
+    /// Ask the application whether it agrees to these terms, for [`ConsumerSession::authorized`]. Nothing is committed
+    /// or taken before.
+    Authorize {
+        /// The question's number. A later question replaces it.
+        question: u32,
+        /// The terms, with the rate that is offered.
+        terms: Box<Terms>,
+    },
     /// Show what it costs and what has to be funded; call [`ConsumerSession::funded`] once the wallet can pay for
     /// a commitment of this capacity at this fee rate.
     AwaitFunds {
@@ -108,6 +119,8 @@ pub enum ConsumerEffect {
         carried: Amount,
         /// What arrived since the first of them, by the own count.
         consumed: Msat,
+        /// The highest rate at which it was counted.
+        rate: Rate,
     },
     /// Follow this output on the chain.
     Watch {
@@ -129,6 +142,22 @@ pub enum ConsumerEffect {
 pub enum ConsumerNotice {
     /// The terms are the link's provider's, and within the policy.
     Terms(Box<Terms>),
+    /// A new rate was taken: it counts from now on.
+    Rate {
+        /// The rate until now.
+        old: Rate,
+        /// The new one.
+        new: Rate,
+    },
+    /// A new rate was not taken, so the session ends.
+    RateRefused {
+        /// The rate in force.
+        old: Rate,
+        /// The one that was offered.
+        new: Rate,
+        /// Why.
+        refusal: Refusal,
+    },
     /// The wallet can pay; the provider is asked.
     Opening {
         /// The capacity.
@@ -218,6 +247,15 @@ pub enum ConsumerEnd {
     Stopped,
     /// The terms are beyond what this consumer accepts.
     Refused(Refusal),
+    /// The provider changed its rate beyond what this consumer accepts. What was paid stands.
+    RateRefused {
+        /// The rate that was in force.
+        old: Rate,
+        /// The one that was offered.
+        new: Rate,
+        /// Why it was not taken.
+        refusal: Refusal,
+    },
     /// The provider did something that ends a session. If it is [`Fault::Terms`], this was not the link's provider.
     Fault(Fault),
     /// The provider has no room, in its words.
@@ -241,6 +279,7 @@ impl fmt::Display for ConsumerEnd {
         match self {
             ConsumerEnd::Stopped => f.write_str("stopped by the viewer"),
             ConsumerEnd::Refused(refusal) => write!(f, "{refusal}"),
+            ConsumerEnd::RateRefused { old, new, refusal } => rate_refused(f, *old, *new, refusal),
             ConsumerEnd::Fault(fault) => write!(f, "{fault}"),
             ConsumerEnd::Busy(words) => write!(f, "the provider has no room now: {words}"),
             ConsumerEnd::ProviderRefused(words) => write!(f, "the provider refuses: {words}"),
@@ -250,5 +289,14 @@ impl fmt::Display for ConsumerEnd {
             ConsumerEnd::TimedOut(step) => write!(f, "the provider took too long for {step}"),
             ConsumerEnd::Failed(words) => write!(f, "{words}"),
         }
+    }
+}
+
+fn rate_refused(f: &mut fmt::Formatter<'_>, old: Rate, new: Rate, refusal: &Refusal) -> fmt::Result {
+    let way = if new > old { "up" } else { "down" };
+    write!(f, "the rate went {way} to {} msat/s, ", new.msat_per_s())?;
+    match refusal {
+        Refusal::Rate { max, .. } => write!(f, "above max-rate ({} msat/s)", max.msat_per_s()),
+        other => write!(f, "and {other}"),
     }
 }

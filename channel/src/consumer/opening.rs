@@ -7,7 +7,7 @@ use crate::contract::{Channel, Contract};
 use crate::fault::Fault;
 use crate::keys::ChannelKeys;
 use crate::message::{ConsumerMessage, GateState};
-use crate::money::Msat;
+use crate::money::{Msat, Rate};
 use crate::record::ConsumerRecord;
 use crate::terms::Terms;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction};
@@ -91,7 +91,7 @@ impl ConsumerSession {
                 return effects;
             }
         };
-        self.committed(&channel, &keys, transaction, output, &mut effects);
+        self.committed(&channel, &keys, transaction, output, terms.rate, &mut effects);
         let (terms, payout) = (terms.clone(), payout.clone());
         let opened = ConsumerChannel {
             channel,
@@ -126,6 +126,7 @@ impl ConsumerSession {
         keys: &OwnKeys,
         transaction: Transaction,
         output: u32,
+        rate: Rate,
         out: &mut Vec<Effect>,
     ) {
         let (contract, outpoint) = (channel.contract(), channel.outpoint());
@@ -138,6 +139,7 @@ impl ConsumerSession {
             paid: Amount::ZERO,
             carried: Amount::ZERO,
             consumed: Msat::ZERO,
+            rate,
         })));
         out.push(Effect::Watch {
             outpoint,
@@ -164,6 +166,7 @@ impl ConsumerSession {
     /// The session pays from now on. A player that is paused says so first: the provider could not know.
     pub(super) fn open(&mut self, paying: Paying, now: Duration, out: &mut Vec<Effect>) {
         self.enter(State::Open(Box::new(paying)), now);
+        self.reckon(now);
         if !self.playing {
             out.push(Effect::Send(ConsumerMessage::Pause));
         }

@@ -135,6 +135,7 @@ impl Paying {
             paid,
             carried: self.purse.carried(),
             consumed: self.purse.consumed(now),
+            rate: self.purse.peak(),
         }
     }
 

@@ -100,6 +100,12 @@ pub enum Refusal {
         /// The most to pay.
         budget: Amount,
     },
+    /// The application said no.
+    #[error("the application does not agree to it (authorize-terms)")]
+    Application,
+    /// The application said nothing while the offer was valid.
+    #[error("the application did not answer while the offer was valid (authorize-terms)")]
+    Unanswered,
     /// See [`CapacityError`].
     #[error(transparent)]
     TooSmall(#[from] CapacityError),

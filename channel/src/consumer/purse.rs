@@ -14,7 +14,9 @@ pub struct Purse {
     /// Until when what arrived last counts: later time is not counted, whenever that is looked at.
     until: Duration,
     rate: Rate,
-    window: Msat,
+    /// The highest rate that was counted at: both sides' counts may differ by a window of it.
+    peak: Rate,
+    window: Duration,
     opening: Amount,
     /// What earlier channels paid.
     carried: Amount,
@@ -39,7 +41,8 @@ impl Purse {
             meter: Meter::new(rate, Msat::ZERO),
             until: Duration::ZERO,
             rate,
-            window: rate.cost(window),
+            peak: rate,
+            window,
             opening,
             carried: Amount::ZERO,
             paid: Amount::ZERO,
@@ -52,6 +55,23 @@ impl Purse {
         self.meter = Meter::new(self.rate, consumed);
         self.carried = carried;
         self.paid = paid;
+    }
+
+    /// Counts at another rate from `now` on. What differs already was counted at the old one, so that is kept in mind.
+    pub fn set_rate(&mut self, rate: Rate, now: Duration) {
+        self.meter.set_rate(rate, now.min(self.until));
+        self.rate = rate;
+        self.has_counted_at(rate);
+    }
+
+    /// A rate at which the account has been counted.
+    pub fn has_counted_at(&mut self, rate: Rate) {
+        self.peak = self.peak.max(rate);
+    }
+
+    /// The highest rate at which the account has been counted.
+    pub const fn peak(&self) -> Rate {
+        self.peak
     }
 
     /// Goes on with the next channel, from which nothing has been paid.
@@ -97,7 +117,8 @@ impl Purse {
     /// [`Fault::Drift`] when it is further ahead of the own one than clocks and loss explain.
     pub fn report(&mut self, consumed: Msat, now: Duration) -> Result<(), Fault> {
         let own = self.consumed(now);
-        if consumed > (Drift { window: self.window }).bound(own) {
+        let window = self.peak.cost(self.window);
+        if consumed > (Drift { window }).bound(own) {
             return Err(Fault::Drift {
                 reported_msat: consumed.to_msat(),
                 own_msat: own.to_msat(),
@@ -123,7 +144,7 @@ impl Purse {
     /// What all channels should have paid by now.
     fn due(&self, now: Duration) -> Amount {
         let counted = self.consumed(now).max(self.reported);
-        counted.plus(self.window).ceil_sat()
+        counted.plus(self.rate.cost(self.window)).ceil_sat()
     }
 
     /// Notes a signed payment.
@@ -174,6 +195,30 @@ mod tests {
             "the opening, though it is covered"
         );
         assert_eq!(purse.target(SECOND * 120), Amount::from_sat(25));
+    }
+
+    #[test]
+    fn a_new_rate_holds_for_what_comes_and_drift_is_judged_by_the_highest() {
+        let mut purse = purse();
+        purse.arriving(FOR_EVER, Duration::ZERO);
+        purse.set_rate(Rate::new(3_000), SECOND * 100);
+        assert_eq!(purse.consumed(SECOND * 110), Msat::new(130_000));
+        assert_eq!(purse.target(SECOND * 110), Amount::from_sat(145));
+        purse.set_rate(Rate::new(10), SECOND * 110);
+        assert_eq!(purse.target(SECOND * 110), Amount::from_sat(131));
+        // Up to a window of the dearest time may have been on its way when it became cheaper; changes don't add up.
+        purse.set_rate(Rate::new(2_000), SECOND * 110);
+        purse.set_rate(Rate::new(10), SECOND * 110);
+        assert!(
+            purse
+                .report(Msat::new(130_000 + 2_600 + 15_000), SECOND * 110)
+                .is_ok()
+        );
+        assert!(
+            purse
+                .report(Msat::new(130_000 + 2_600 + 15_001), SECOND * 110)
+                .is_err()
+        );
     }
 
     #[test]

@@ -146,6 +146,7 @@ impl ConsumerSession {
             () if terms.rate != open.terms.rate => Some("rate"),
             () if terms.tracks != open.terms.tracks => Some("tracks"),
             () if terms.window_ms > open.terms.window_ms => Some("window"),
+            () if terms.opening > open.terms.opening => Some("opening payment"),
             () => None,
         };
         if let Some(what) = changed {

@@ -2,7 +2,7 @@
 
 use super::session::ConsumerSession;
 use super::state::{ConsumerChannel, Next, Paying, State};
-use super::{ConsumerEffect as Effect, ConsumerNotice, Purse};
+use super::{Agreed, ConsumerEffect as Effect, ConsumerNotice, Purse};
 use crate::contract::Channel;
 use crate::fault::Fault;
 use crate::liveness::SILENT_AFTER;
@@ -39,6 +39,8 @@ pub struct Past {
     pub resumable: Vec<Resumable>,
     /// What this run has believed of its provider's count beyond its own, when channels went on.
     pub tolerated: Msat,
+    /// What the application has agreed to in this run.
+    pub agreed: Option<Agreed>,
 }
 
 /// What the provider says it holds.
@@ -81,7 +83,8 @@ impl ConsumerSession {
         let (terms, outpoint) = (terms.clone(), candidate.record.outpoint);
         let reason = words(reason);
         out.push(Effect::Notice(ConsumerNotice::NotResumed { outpoint, reason }));
-        self.resume_or_open(terms, now, out);
+        // Another channel costs another opening payment.
+        self.consider(terms, now, out);
     }
 
     /// The provider goes on with it. What it says it holds is held against our own signature and count.
@@ -176,6 +179,9 @@ impl ConsumerSession {
             None => return Err(Fault::Resumption("balance")),
         }
         let mut purse = Purse::new(terms.rate, terms.window(), terms.opening);
+        // The provider's count may have been ahead at the rate of then.
+        purse.has_counted_at(record.rate);
+        let rate = purse.peak();
         // Only our own signature proves more than our record has: then a backup was restored.
         let paid = record.paid.max(resumed.balance);
         let untouched = resumed.carried == Amount::ZERO
@@ -191,15 +197,13 @@ impl ConsumerSession {
             return Err(Fault::Resumption("credit of earlier channels"));
         }
         let unwritten = match candidate.from_disk {
-            true => terms
-                .rate
-                .cost(self.policy.payment_interval.saturating_mul(UNWRITTEN_INTERVALS)),
+            true => rate.cost(self.policy.payment_interval.saturating_mul(UNWRITTEN_INTERVALS)),
             false => Msat::ZERO,
         };
         let own = record
             .consumed
             .plus(unwritten)
-            .plus(self.tolerance(terms.rate, record.consumed))
+            .plus(self.tolerance(rate, record.consumed))
             .min(resumed.consumed)
             .max(record.consumed);
         purse.restore(record.carried, paid, own);

@@ -1,13 +1,15 @@
 //! The consumer's state machine. One function a message; the table is in protocol.md section 9.
 
+use super::repricing::Repricing;
 use super::state::{Opening, State};
 use super::{
     Arrivals, ConsumerEffect as Effect, ConsumerEnd, ConsumerIdentity, ConsumerNotice, ConsumerPolicy, Past,
+    Refusal,
 };
 use crate::fault::{Fault, Reaction};
 use crate::liveness::Liveness;
 use crate::message::{ConsumerMessage, decode, words};
-use crate::terms::PROTOCOL_VERSION;
+use crate::terms::{PROTOCOL_VERSION, Terms};
 use bitcoin::{Amount, FeeRate};
 use std::time::Duration;
 
@@ -30,9 +32,15 @@ pub struct ConsumerSession {
     pub(super) state: State,
     /// When the present state began.
     pub(super) since: Duration,
+    /// When the terms came.
+    pub(super) terms_at: Duration,
     pub(super) liveness: Liveness,
     pub(super) playing: bool,
     pub(super) arrivals: Arrivals,
+    pub(super) repricing: Repricing,
+    /// How often the application was asked, and whether the last answer is awaited.
+    pub(super) questions: u32,
+    pub(super) asked: bool,
 }
 
 impl ConsumerSession {
@@ -52,9 +60,13 @@ impl ConsumerSession {
             suggested_fee_rate,
             state: State::AwaitTerms,
             since: now,
+            terms_at: now,
             liveness: Liveness::new(now),
             playing: true,
             arrivals: Arrivals::default(),
+            repricing: Repricing::default(),
+            questions: 0,
+            asked: false,
         }
     }
 
@@ -193,6 +205,16 @@ impl ConsumerSession {
 
     /// Ends the session from our side; an open channel waits a moment for the provider's settlement.
     pub fn close(&mut self, end: ConsumerEnd, now: Duration) -> Vec<Effect> {
+        self.close_over(end, None, now)
+    }
+
+    /// The same, where an offer of a new rate is the reason.
+    pub(super) fn close_over(
+        &mut self,
+        end: ConsumerEnd,
+        refused_rate: Option<u32>,
+        now: Duration,
+    ) -> Vec<Effect> {
         let mut effects = Vec::new();
         match &self.state {
             State::Ended | State::Closing(..) => (),
@@ -202,6 +224,7 @@ impl ConsumerSession {
                 effects.push(Effect::Send(ConsumerMessage::Close {
                     reason,
                     closing: self.closing_offers(),
+                    refused_rate,
                 }));
                 let outpoint = open.channel.outpoint();
                 self.enter(State::Closing(outpoint, end), now);
@@ -211,6 +234,7 @@ impl ConsumerSession {
                 effects.push(Effect::Send(ConsumerMessage::Close {
                     reason,
                     closing: Vec::new(),
+                    refused_rate,
                 }));
                 self.finish(end, now, &mut effects);
             }
@@ -263,7 +287,18 @@ impl ConsumerSession {
     }
 
     fn state_deadline(&self) -> Option<(Duration, ConsumerEnd)> {
+        let offered_until = |terms: &Terms| {
+            self.terms_at
+                .saturating_add(Duration::from_millis(terms.valid_ms.into()))
+        };
         let (limit, end) = match &self.state {
+            State::Authorizing(terms) => {
+                return Some((offered_until(terms), ConsumerEnd::Refused(Refusal::Unanswered)));
+            }
+            State::Opening(Opening::AwaitFunds(terms)) => {
+                let end = ConsumerEnd::TimedOut("funding: its offer ended");
+                return Some((offered_until(terms), end));
+            }
             State::AwaitTerms => (TERMS_TIMEOUT, ConsumerEnd::TimedOut("its terms")),
             State::Resuming(..) => (
                 CHANNEL_TIMEOUT,
@@ -277,10 +312,6 @@ impl ConsumerSession {
                 ConsumerEnd::TimedOut("acknowledging the commitment"),
             ),
             State::Closing(_, end) => (CLOSING_TIMEOUT, end.clone()),
-            State::Opening(Opening::AwaitFunds(terms)) => (
-                Duration::from_millis(u64::from(terms.valid_ms)),
-                ConsumerEnd::TimedOut("funding: its offer ended"),
-            ),
             State::Free | State::Opening(Opening::Building(..)) | State::Open(_) | State::Ended => {
                 return None;
             }

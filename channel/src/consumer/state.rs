@@ -13,6 +13,8 @@ pub(super) enum State {
     AwaitTerms,
     /// A free stream, or terms refused by nobody yet: nothing is locked.
     Free,
+    /// The application is asked about the terms.
+    Authorizing(Box<Terms>),
     Resuming(Box<Terms>, Box<Resumable>),
     /// The first channel is being opened.
     Opening(Opening),
@@ -104,6 +106,7 @@ impl State {
         match self {
             State::AwaitTerms => "terms are awaited",
             State::Free => "the stream is free",
+            State::Authorizing(_) => "the terms are considered",
             State::Resuming(..) => "resumed is awaited",
             State::Opening(Opening::AwaitFunds(_)) => "funds are awaited",
             State::Opening(Opening::Asked(..)) => "accept is awaited",

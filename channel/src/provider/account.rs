@@ -15,7 +15,7 @@ pub struct Account {
     /// Until when the consumer counts as there: later time is not debited, whenever that is looked at.
     until: Duration,
     rate: Rate,
-    grace: Msat,
+    grace: Duration,
     /// What earlier channels paid.
     carried: Amount,
     /// What the present one has.
@@ -34,7 +34,7 @@ impl Account {
             meter: Meter::new(rate, Msat::ZERO),
             until: Duration::MAX,
             rate,
-            grace: rate.cost(grace),
+            grace,
             carried: Amount::ZERO,
             balance: Amount::ZERO,
             limit: Some(limit),
@@ -48,6 +48,12 @@ impl Account {
         self.meter = Meter::new(self.rate, consumed);
         self.carried = carried;
         self.balance = balance;
+    }
+
+    /// Debits at another rate from `now` on.
+    pub fn set_rate(&mut self, rate: Rate, now: Duration) {
+        self.meter.set_rate(rate, now.min(self.until));
+        self.rate = rate;
     }
 
     /// Goes on with the next channel, of which `limit` counts now.
@@ -127,7 +133,11 @@ impl Account {
 
     /// When the gate will close if nothing more is paid.
     pub fn runs_out(&self, now: Duration) -> Option<Duration> {
-        self.meter.reaches(self.counted().plus(self.grace), now)
+        self.meter.reaches(self.counted().plus(self.grace()), now)
+    }
+
+    fn grace(&self) -> Msat {
+        self.rate.cost(self.grace)
     }
 
     fn counted(&self) -> Msat {
@@ -150,7 +160,7 @@ impl Account {
         let consumed = self.consumed(now);
         // A closed gate opens only on credit; an open one has the grace as well, so that it does not flap.
         let covered = match self.gate {
-            GateState::Open => self.counted().plus(self.grace),
+            GateState::Open => self.counted().plus(self.grace()),
             _ => self.counted(),
         };
         match () {
@@ -282,6 +292,18 @@ mod tests {
         account.set_limit(None);
         assert_eq!(account.credit(SECOND * 2), SECOND * 13);
         assert!(!account.decide(true, SECOND * 14), "the gate never closed");
+    }
+
+    #[test]
+    fn a_new_rate_holds_for_what_comes_and_for_the_grace() {
+        let mut account = account();
+        account.pay(Amount::from_sat(500));
+        account.decide(true, SECOND);
+        account.set_rate(Rate::new(400_000), SECOND * 2);
+        assert_eq!(account.consumed(SECOND * 2), Msat::new(100_000));
+        assert_eq!(account.credit(SECOND * 2), SECOND);
+        assert!(!account.decide(true, SECOND * 3 + SECOND * 499 / 1_000));
+        assert!(account.decide(true, SECOND * 3 + SECOND * 501 / 1_000));
     }
 
     #[test]

@@ -26,8 +26,24 @@ impl ProviderSession {
             (ConsumerMessage::Ping, _) => out.push(Effect::Send(ProviderMessage::Pong)),
             (ConsumerMessage::Pong | ConsumerMessage::Error { .. }, _) => (),
             (ConsumerMessage::Unknown, _) => return Err(Fault::UnknownType),
-            (ConsumerMessage::Close { reason, closing }, _) => {
-                self.consumer_closes(&reason, &closing, now, out)
+            (
+                ConsumerMessage::Close {
+                    reason,
+                    closing,
+                    refused_rate,
+                },
+                _,
+            ) => {
+                if let Some(number) = refused_rate {
+                    self.rate_refused(number, &reason, out);
+                }
+                self.consumer_closes(&reason, &closing, now, out);
+            }
+            (
+                ConsumerMessage::AcceptRate { number },
+                State::Offered | State::Resuming(_) | State::Accepted(_) | State::Open(_),
+            ) => {
+                self.rate_accepted(number, now, out)?;
             }
             (
                 ConsumerMessage::Hello {
@@ -146,6 +162,7 @@ const fn name(message: &ConsumerMessage) -> &'static str {
         ConsumerMessage::Open { .. } => "open",
         ConsumerMessage::Commitment { .. } => "commitment",
         ConsumerMessage::Payment { .. } => "payment",
+        ConsumerMessage::AcceptRate { .. } => "accept-rate",
         ConsumerMessage::Pause => "pause",
         ConsumerMessage::Play => "play",
         ConsumerMessage::Close { .. } => "close",

@@ -8,6 +8,7 @@ mod figures;
 mod messages;
 mod opening;
 mod paying;
+mod repricing;
 mod resuming;
 mod session;
 mod stake;
@@ -222,6 +223,29 @@ pub enum ProviderNotice {
         /// What this payment added.
         added: Amount,
     },
+    /// A new rate was offered; until it is taken the old one holds.
+    RateOffered {
+        /// The rate in force.
+        old: Rate,
+        /// The rate that was offered.
+        new: Rate,
+    },
+    /// The consumer took the new rate, which is in force now.
+    RateAccepted {
+        /// The rate until now.
+        old: Rate,
+        /// The rate from now on.
+        new: Rate,
+    },
+    /// The consumer leaves over the new rate.
+    RateRefused {
+        /// The rate in force.
+        old: Rate,
+        /// The rate that was offered.
+        new: Rate,
+        /// Why, in its words.
+        reason: String,
+    },
     /// The gate opened or closed.
     Gate {
         /// Open, or why closed.
@@ -246,6 +270,8 @@ pub enum EndReason {
     Gone,
     /// A step took too long.
     TimedOut(&'static str),
+    /// The consumer did not say whether it takes this new rate.
+    RateUnanswered(Rate),
     /// No credit for too long.
     Starved,
     /// The refund leaf opens soon.
@@ -269,6 +295,13 @@ impl fmt::Display for EndReason {
             EndReason::Disconnected => f.write_str("the connection ended"),
             EndReason::Gone => f.write_str("the viewer is not answering"),
             EndReason::TimedOut(step) => write!(f, "{step} took too long"),
+            EndReason::RateUnanswered(rate) => {
+                write!(
+                    f,
+                    "the viewer did not answer to the new rate of {} msat/s",
+                    rate.msat_per_s()
+                )
+            }
             EndReason::Starved => f.write_str("nothing was paid for too long"),
             EndReason::Deadline => f.write_str("the channel nears its refund and has to be settled"),
             EndReason::Busy => f.write_str("too many viewers are waiting to pay"),

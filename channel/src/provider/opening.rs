@@ -54,7 +54,7 @@ impl ProviderSession {
         Some(Challenge::of(&terms, outpoint))
     }
 
-    fn terms(&self, channel_key: XOnlyPublicKey) -> Option<Terms> {
+    pub(super) fn terms(&self, channel_key: XOnlyPublicKey) -> Option<Terms> {
         let config = &self.config;
         Some(Terms {
             version: PROTOCOL_VERSION,
@@ -194,6 +194,6 @@ impl ProviderSession {
     }
 }
 
-fn millis(duration: Duration) -> u32 {
+pub(super) fn millis(duration: Duration) -> u32 {
     u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }

@@ -1,5 +1,6 @@
 //! The provider's state machine. One function a message; the table is in protocol.md section 9.
 
+use super::repricing::Repricing;
 use super::state::{Next, OpenChannel, State};
 use super::{
     Account, AccountRecord, CommitmentStatus, EndReason, ProviderConfig, ProviderEffect as Effect,
@@ -35,7 +36,8 @@ pub struct ProviderSession {
     /// When the next channel got as far as it is.
     pub(super) next_since: Duration,
     pub(super) account: Account,
-    liveness: Liveness,
+    pub(super) liveness: Liveness,
+    pub(super) repricing: Repricing,
     credit_sent: Duration,
     /// When the credit ran out.
     pub(super) starved_since: Option<Duration>,
@@ -56,6 +58,7 @@ impl ProviderSession {
             since: now,
             next_since: now,
             liveness: Liveness::new(now),
+            repricing: Repricing::default(),
             credit_sent: now,
             starved_since: None,
             tip_height: None,
@@ -248,6 +251,7 @@ impl ProviderSession {
         if !self.config.rate.is_free() && self.liveness.ask(now) {
             effects.push(Effect::Send(ProviderMessage::Ping));
         }
+        self.offer_rate(now, &mut effects);
         self.decide(now, &mut effects);
         if self.account.gate() == GateState::Open && now >= self.credit_sent.saturating_add(CREDIT_INTERVAL) {
             // What a payment covers may last for hours: without this a crash would forget what was sent of it.
@@ -268,6 +272,7 @@ impl ProviderSession {
             Some(self.liveness.next(now)),
             self.account.runs_out(now),
             self.state_deadline().map(|(at, _)| at),
+            self.repricing.next(),
             credit,
         ]
         .into_iter()
@@ -399,9 +404,10 @@ impl ProviderSession {
         if self.liveness.is_gone(now) && !self.config.rate.is_free() {
             return Some(EndReason::Gone);
         }
-        self.state_deadline()
-            .filter(|(at, _)| now >= *at)
+        let state = self.state_deadline().filter(|(at, _)| now >= *at);
+        state
             .map(|(_, reason)| reason)
+            .or_else(|| self.repricing.overdue(now))
     }
 
     /// Ends the session: gate closed, account durable, what was paid due or kept for the consumer's return.

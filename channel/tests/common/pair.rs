@@ -3,18 +3,19 @@
 use super::*;
 use std::collections::{BTreeMap, VecDeque};
 use streamium_channel::consumer::{
-    Arrivals, ChannelKeys, ConsumerEffect, ConsumerEnd, ConsumerIdentity, ConsumerNotice, ConsumerSession,
-    Past, Resumable,
+    Agreed, Arrivals, ChannelKeys, ConsumerEffect, ConsumerEnd, ConsumerIdentity, ConsumerNotice,
+    ConsumerSession, Past, Resumable,
 };
 use streamium_channel::handshake::Certificates;
 use streamium_channel::link::Link;
 use streamium_channel::message::{ConsumerMessage, GateState, ProviderMessage, encode};
 use streamium_channel::money::Msat;
 use streamium_channel::provider::{
-    AccountRecord, ChannelKey, CommitmentStatus, EndReason, ProviderEffect, ProviderIdentity,
+    AccountRecord, ChannelKey, CommitmentStatus, EndReason, ProviderEffect, ProviderIdentity, ProviderNotice,
     ProviderSession, Recalled,
 };
 use streamium_channel::record::{ConsumerRecord, PaymentRecord, ProviderRecord};
+use streamium_channel::terms::Terms;
 
 const STEP: Duration = Duration::from_millis(50);
 
@@ -28,6 +29,10 @@ pub struct Pair {
     pub media: bool,
     /// The wallet answers `AwaitFunds` at once, unless this says no.
     pub funded: bool,
+    /// The application answers `Authorize` with this at once; `None`: not by itself.
+    pub authorizes: Option<bool>,
+    /// What the application was asked.
+    pub questions: Vec<(u32, Terms)>,
     to_provider: VecDeque<(Duration, String)>,
     to_consumer: VecDeque<(Duration, String)>,
     pub gate: GateState,
@@ -44,12 +49,14 @@ pub struct Pair {
     pub used_up: Vec<OutPoint>,
     fresh_keys: u8,
     tolerated: Msat,
+    agreed: Option<Agreed>,
     pub best: Option<PaymentRecord>,
     pub consumed: Msat,
     pub settle_due: bool,
     pub closing: Option<Transaction>,
     pub broadcasts: Vec<Transaction>,
     pub notices: Vec<ConsumerNotice>,
+    pub provider_notices: Vec<ProviderNotice>,
     pub provider_end: Option<EndReason>,
     pub consumer_end: Option<ConsumerEnd>,
     pub paid: Amount,
@@ -145,6 +152,8 @@ impl Pair {
             latency: Duration::from_millis(40),
             media: true,
             funded: true,
+            authorizes: Some(true),
+            questions: Vec::new(),
             to_provider: VecDeque::new(),
             to_consumer: VecDeque::new(),
             gate: GateState::Unpaid,
@@ -157,12 +166,14 @@ impl Pair {
             used_up: Vec::new(),
             fresh_keys: 0,
             tolerated: Msat::ZERO,
+            agreed: None,
             best: None,
             consumed: Msat::ZERO,
             settle_due: false,
             closing: None,
             broadcasts: Vec::new(),
             notices: Vec::new(),
+            provider_notices: Vec::new(),
             provider_end: None,
             consumer_end: None,
             paid: Amount::ZERO,
@@ -259,6 +270,7 @@ impl Pair {
         resumable.sort_by_key(|resumable| std::cmp::Reverse(resumable.record.carried));
         Past {
             tolerated: self.tolerated,
+            agreed: self.agreed.clone(),
             spent: resumable
                 .iter()
                 .map(|resumable| resumable.spent)
@@ -266,6 +278,41 @@ impl Pair {
                 .unwrap_or_default(),
             resumable,
         }
+    }
+
+    /// The application's answer to the last question.
+    pub fn authorize(&mut self, yes: bool) {
+        let (question, terms) = self.questions.last().unwrap().clone();
+        if yes {
+            self.agreed = Some(Agreed::to(&terms));
+        }
+        let effects = self.consumer.authorized(question, yes, self.now);
+        self.consumer_effects(effects);
+    }
+
+    /// The rates that are debited and counted at now, in msat/s.
+    pub fn rates(&self) -> (u64, u64) {
+        let (debited, counted) = (self.provider.rate(), self.consumer.rate());
+        (debited.msat_per_s(), counted.msat_per_s())
+    }
+
+    /// How many messages with these words were sent.
+    pub fn sent(&self, words: &str) -> usize {
+        self.log.iter().filter(|line| line.contains(words)).count()
+    }
+
+    /// What the consumer found wrong with its provider.
+    pub fn faults(&self) -> Vec<&ConsumerNotice> {
+        let is = |notice: &&ConsumerNotice| matches!(notice, ConsumerNotice::Fault(_));
+        self.notices.iter().filter(is).collect()
+    }
+
+    /// The broadcaster sets another rate.
+    pub fn set_rate(&mut self, msat_per_s: u64) {
+        let effects = self
+            .provider
+            .set_rate(Rate::new(msat_per_s), sat(1_000), self.now);
+        self.provider_effects(effects);
     }
 
     fn save_account(&mut self, account: &AccountRecord) {
@@ -392,7 +439,8 @@ impl Pair {
                 }
                 ProviderEffect::CloseCooperatively { transaction, .. } => self.closing = Some(transaction),
                 ProviderEffect::End(reason) => self.provider_end = Some(reason),
-                ProviderEffect::Watch { .. } | ProviderEffect::Notice(_) => (),
+                ProviderEffect::Notice(notice) => self.provider_notices.push(notice),
+                ProviderEffect::Watch { .. } => (),
             }
         }
     }
@@ -407,6 +455,12 @@ impl Pair {
                     let text = encode(&message).unwrap();
                     self.log.push(format!("{:?} -> {text}", self.now));
                     self.to_provider.push_back((self.now + self.latency, text));
+                }
+                ConsumerEffect::Authorize { question, terms } => {
+                    self.questions.push((question, *terms));
+                    if let Some(yes) = self.authorizes {
+                        self.authorize(yes);
+                    }
                 }
                 ConsumerEffect::AwaitFunds { .. } if self.funded => {
                     let effects = self.consumer.funded(self.now);
@@ -425,13 +479,16 @@ impl Pair {
                     paid,
                     carried,
                     consumed,
+                    rate,
                 } => {
                     let record = self.consumer_records.get_mut(&outpoint).unwrap();
                     assert!(
                         paid >= record.paid && consumed >= record.consumed,
                         "the consumer's ledger went backwards"
                     );
+                    assert!(rate >= record.rate, "the highest rate was forgotten");
                     (record.paid, record.carried, record.consumed) = (paid, carried, consumed);
+                    record.rate = rate;
                     self.paid = paid;
                 }
                 ConsumerEffect::FreshKeys => {

@@ -84,6 +84,7 @@ fn forgetting_what_earlier_channels_paid_earns_no_second_budget() {
             from_disk: false,
             record: before,
         }],
+        ..Past::default()
     };
     // The account begins anew, which the pair would take for a ledger that goes backwards.
     pair.consumer_records.get_mut(&second).unwrap().consumed = Default::default();

@@ -11,6 +11,7 @@ mod late;
 mod openings;
 mod payments;
 mod providers;
+mod rates;
 mod resuming;
 mod sessions;
 mod third_parties;

@@ -12,6 +12,7 @@ const SECOND: Duration = Duration::from_secs(1);
 pub struct Conditions {
     /// For how long the two are left to it.
     pub length: Duration,
+    /// At first.
     pub rate: Rate,
     pub opening_sat: u64,
     pub window: Duration,
@@ -55,6 +56,7 @@ pub struct Conditions {
     pub pause: Option<Duration>,
     pub budget: Option<Duration>,
     pub stop_and_return: Option<Duration>,
+    pub reprice: Option<Duration>,
     pub provider_ppm: i64,
     pub consumer_ppm: i64,
     /// The provider never comes back after the end: everything has to be refunded.
@@ -68,6 +70,7 @@ impl Conditions {
         let (media_loss, unreachable) = (maybe(40, length / 5), maybe(25, length / 3));
         let (pause, budget) = (maybe(25, length / 4), maybe(20, length / 4));
         let stop_and_return = maybe(15, length / 2);
+        let reprice = maybe(35, length / 4);
         let rate = dice.pick(&[100, 20_000, 100_000, 400_000, 400_000, 400_000]);
         let per_second = (rate / 1_000).max(1);
         // Small ones are used up within the run.
@@ -109,7 +112,8 @@ impl Conditions {
             reorg: dice.pick(&[0, 0, 15]),
             mined: dice.pick(&[95, 80, 30]),
             double_spend: if hasty { 0 } else { dice.pick(&[0, 0, 0, 30]) },
-            news: dice.pick(&[10, 1_000, 3_000]) * MS,
+            // What is further behind than a server that can't be reached is no news of a chain.
+            news: (dice.pick(&[10, 1_000, 3_000]) * MS).min(block * 8),
             unreachable,
             answers: dice.pick(&[0, 0, 50, 2_000]) * MS,
             twice: dice.pick(&[0, 0, 20]),
@@ -118,6 +122,7 @@ impl Conditions {
             pause,
             budget,
             stop_and_return,
+            reprice,
             provider_ppm: dice.between(0, 400) as i64 - 200,
             consumer_ppm: dice.between(0, 400) as i64 - 200,
             provider_gone: dice.percent(4),

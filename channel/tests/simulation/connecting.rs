@@ -15,6 +15,9 @@ use streamium_channel::message::GateState;
 use streamium_channel::money::Rate;
 use streamium_channel::provider::{ProviderConfig, ProviderIdentity, ProviderSession};
 
+/// The consumer's bound.
+pub const MAX_RATE: Rate = Rate::new(1_000_000);
+
 impl World {
     /// A new connection, if both are there.
     pub fn connect(&mut self) {
@@ -78,7 +81,7 @@ impl World {
     fn provider_config(&self) -> ProviderConfig {
         let conditions = &self.conditions;
         ProviderConfig {
-            rate: conditions.rate,
+            rate: self.provider.rate,
             opening: sat(conditions.opening_sat),
             window: conditions.window,
             grace: conditions.grace,
@@ -95,7 +98,7 @@ impl World {
 
     fn policy(&self) -> ConsumerPolicy {
         ConsumerPolicy {
-            max_rate: Rate::new(1_000_000),
+            max_rate: MAX_RATE,
             max_opening: sat(self.conditions.opening_sat),
             max_window: self.conditions.window,
             max_fee_rate: FeeRate::from_sat_per_vb_u32(50),

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use streamium_channel::bitcoin::{Amount, OutPoint};
 use streamium_channel::consumer::{
-    Arrivals, ChannelKeys, ConsumerEffect as Effect, ConsumerEnd, ConsumerNotice, ConsumerSession, Past,
-    Resumable,
+    Agreed, Arrivals, ChannelKeys, ConsumerEffect as Effect, ConsumerEnd, ConsumerNotice, ConsumerSession,
+    Past, Resumable,
 };
 use streamium_channel::contract::{Channel, Contract};
 use streamium_channel::fault::Fault;
@@ -42,6 +42,7 @@ pub struct Consumer {
     /// And what it has paid through channels that no account goes on with.
     pub left_behind: Amount,
     pub tolerated: Msat,
+    pub agreed: Option<Agreed>,
     pub present: Option<OutPoint>,
     pub last_tick: Duration,
     pub arrivals: Arrivals,
@@ -65,6 +66,7 @@ impl Consumer {
             accounts: BTreeMap::new(),
             left_behind: Amount::ZERO,
             tolerated: Msat::ZERO,
+            agreed: None,
             present: None,
             last_tick: Duration::ZERO,
             arrivals: Arrivals::default(),
@@ -118,6 +120,13 @@ impl World {
                 self.judge_consumer_message(&message);
                 self.send(Side::Provider, conn, encode(&message).unwrap());
             }
+            Effect::Authorize { question, terms } => {
+                self.answer_later(
+                    Side::Consumer,
+                    conn,
+                    Answer::Authorized(question, Agreed::to(&terms)),
+                );
+            }
             Effect::AwaitFunds { .. } => self.answer_later(Side::Consumer, conn, Answer::Funded),
             Effect::BuildCommitment { contract, .. } => {
                 self.answer_later(Side::Consumer, conn, Answer::Build(contract));
@@ -133,6 +142,7 @@ impl World {
                 paid,
                 carried,
                 consumed,
+                rate,
             } => {
                 self.judge_paid(outpoint, paid, carried, consumed);
                 let total = carried + paid;
@@ -143,7 +153,9 @@ impl World {
                     .unwrap_or(Amount::ZERO);
                 self.consumer.left_behind += before.checked_sub(total).unwrap_or(Amount::ZERO);
                 let record = self.consumer.disk.get_mut(&outpoint).unwrap();
+                assert!(rate >= record.rate, "the highest rate was forgotten");
                 (record.paid, record.carried, record.consumed) = (paid, carried, consumed);
+                record.rate = rate;
             }
             Effect::Watch { .. } => (),
             Effect::Broadcast(transaction) => {
@@ -200,6 +212,10 @@ impl World {
             return;
         }
         match answer {
+            Answer::Authorized(question, agreed) => {
+                self.consumer.agreed = Some(agreed);
+                self.with_consumer(|session, now| session.authorized(question, true, now));
+            }
             Answer::Funded => self.with_consumer(ConsumerSession::funded),
             Answer::Build(_) if self.dice.percent(self.conditions.wallet_fails) => {
                 self.with_consumer(|session, now| session.commitment_failed("no coins".into(), now));
@@ -245,6 +261,7 @@ impl World {
             spent: consumer.accounts.values().copied().sum::<Amount>() + consumer.left_behind,
             resumable: resumable.collect(),
             tolerated: consumer.tolerated,
+            agreed: consumer.agreed.clone(),
         }
     }
 
@@ -257,6 +274,7 @@ impl World {
         consumer.accounts.clear();
         consumer.left_behind = Amount::ZERO;
         consumer.tolerated = Msat::ZERO;
+        consumer.agreed = None;
         consumer.present = None;
         if let Some((conn, _)) = consumer.live.take() {
             self.cut(conn);

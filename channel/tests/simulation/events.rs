@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 use streamium_channel::bitcoin::OutPoint;
+use streamium_channel::consumer::Agreed;
 use streamium_channel::contract::Contract;
 use streamium_channel::provider::CommitmentStatus;
 
@@ -42,6 +43,7 @@ pub enum Event {
 pub enum Answer {
     FreshKey,
     Recall(OutPoint),
+    Authorized(u32, Agreed),
     Funded,
     Build(Contract),
     FreshKeys,
@@ -56,6 +58,7 @@ pub enum Mishap {
     Pause,
     Budget,
     StopAndReturn,
+    Reprice,
 }
 
 #[derive(Default)]

@@ -1,11 +1,13 @@
 //! What happens to the two, and what it does.
 
+use crate::connecting::MAX_RATE;
 use crate::events::{Conn, Event, Mishap, Side};
 use crate::world::World;
 use std::time::Duration;
 use streamium_channel::bitcoin::OutPoint;
 use streamium_channel::consumer::{ConsumerEnd, ConsumerSession};
 use streamium_channel::message::GateState;
+use streamium_channel::money::Rate;
 use streamium_channel::provider::CommitmentStatus;
 
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -23,6 +25,7 @@ impl World {
             Mishap::Pause,
             Mishap::Budget,
             Mishap::StopAndReturn,
+            Mishap::Reprice,
         ] {
             self.next_mishap(mishap);
         }
@@ -38,6 +41,7 @@ impl World {
             Mishap::Pause => conditions.pause,
             Mishap::Budget => conditions.budget,
             Mishap::StopAndReturn => conditions.stop_and_return,
+            Mishap::Reprice => conditions.reprice,
         };
         if let Some(mean) = mean {
             let at = self.now + self.dice.wait(mean);
@@ -221,6 +225,24 @@ impl World {
             Mishap::StopAndReturn => {
                 self.with_consumer(|session, now| session.close(ConsumerEnd::Stopped, now))
             }
+            Mishap::Reprice => self.reprice(),
+        }
+    }
+
+    /// The broadcaster sets another rate; now and then one that the consumer does not pay.
+    fn reprice(&mut self) {
+        let (old, first) = (self.provider.rate.msat_per_s(), self.conditions.rate.msat_per_s());
+        let rate = match self.dice.percent(10) {
+            true => MAX_RATE.msat_per_s() + 1,
+            false => self.dice.pick(&[old / 10, old / 2, old * 2, first]),
+        };
+        let rate = Rate::new(rate.clamp(10, MAX_RATE.msat_per_s() + 1));
+        self.provider.rate = rate;
+        self.judge_rate(rate);
+        let opening = crate::common::sat(self.conditions.opening_sat);
+        let conns: Vec<_> = self.provider.sessions.keys().copied().collect();
+        for conn in conns {
+            self.with_provider(conn, |session, now| session.set_rate(rate, opening, now));
         }
     }
 

@@ -128,6 +128,8 @@ fn nobody_loses_money_in_ten_thousand_bad_worlds() {
         ("rolled over", totals.rolled),
         ("provider crashes", totals.provider_crashes),
         ("consumer crashes", totals.consumer_crashes),
+        ("rates changed", totals.repriced),
+        ("left for a rate", totals.left_over_rate),
         ("settled", totals.settled),
         ("refunded", totals.refunded),
         ("closed cooperatively", totals.cooperative),

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use streamium_channel::bitcoin::{FeeRate, OutPoint};
 use streamium_channel::message::{GateState, encode};
+use streamium_channel::money::Rate;
 use streamium_channel::provider::{
     AccountRecord, CommitmentStatus, ProviderEffect as Effect, ProviderNotice, ProviderSession, Recalled,
 };
@@ -39,6 +40,8 @@ pub struct Provider {
     /// Which process this is.
     pub life: u64,
     // What survives.
+    /// As it is set.
+    pub rate: Rate,
     pub disk: BTreeMap<OutPoint, Stored>,
     next_key: u32,
     // What does not.
@@ -54,8 +57,9 @@ pub struct Provider {
 }
 
 impl Provider {
-    pub fn new(clock: Clock) -> Self {
+    pub fn new(clock: Clock, rate: Rate) -> Self {
         Self {
+            rate,
             up: true,
             frozen_until: Duration::ZERO,
             clock,
@@ -179,6 +183,9 @@ impl World {
             ProviderNotice::RolledOver { .. } => self.totals.rolled += 1,
             ProviderNotice::Paid { .. } => self.totals.payments += 1,
             ProviderNotice::Resumed { .. } => self.totals.resumed += 1,
+            ProviderNotice::RateOffered { .. } => self.totals.offered += 1,
+            ProviderNotice::RateAccepted { .. } => self.totals.repriced += 1,
+            ProviderNotice::RateRefused { .. } => self.totals.left_over_rate += 1,
             _ => (),
         }
     }

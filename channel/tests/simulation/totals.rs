@@ -33,7 +33,8 @@ macro_rules! totals {
 
 totals! {
     messages "messages", payments "payments", paid_sat "sat paid", sessions "connections", resumed "resumed",
-    not_resumed "not resumed", rolled "rolled over", cuts "cuts", provider_crashes "provider crashes",
+    not_resumed "not resumed", rolled "rolled over", cuts "cuts", offered "rates offered", repriced "rates changed",
+    left_over_rate "left for a rate", provider_crashes "provider crashes",
     consumer_crashes "consumer crashes", freezes "suspensions", reorganised "reorganisations",
     double_spent "double spends", drifts "left for drift", faults "other faults", channels "channels",
     settled "settled", cooperative "closed cooperatively", refunded "refunded", vanished "never confirmed",

@@ -54,7 +54,8 @@ pub struct Chances {
 
 impl World {
     pub fn new(conditions: Conditions, dice: Dice, talk: bool) -> Self {
-        let provider = Provider::new(Clock::new(conditions.provider_ppm));
+        let rate = conditions.rate;
+        let provider = Provider::new(Clock::new(conditions.provider_ppm), rate);
         let consumer = Consumer::new(Clock::new(conditions.consumer_ppm), sat(conditions.budget_sat));
         Self {
             now: Duration::ZERO,
@@ -66,7 +67,7 @@ impl World {
             conn: 0,
             provider,
             consumer,
-            judge: Judge::default(),
+            judge: Judge::new(rate),
             flows: BTreeMap::new(),
             audio_lost_until: Duration::ZERO,
             video_lost_until: Duration::ZERO,
@@ -132,6 +133,7 @@ impl World {
             self.tick_consumer();
         }
         self.judge_sessions();
+        self.judge_rates();
     }
 
     /// Time passes, and media with it.

@@ -129,6 +129,10 @@ impl Run {
     fn effect(&mut self, effect: ConsumerEffect) {
         match effect {
             ConsumerEffect::Send(message) => self.says(&message),
+            ConsumerEffect::Authorize { question, .. } => {
+                let effects = self.session.authorized(question, true, self.now);
+                self.carry_out(effects);
+            }
             ConsumerEffect::AwaitFunds { capacity, fee_rate } => {
                 assert!(fee_rate <= self.policy.max_fee_rate, "{fee_rate}");
                 assert!(capacity <= self.policy.capacity, "{capacity}");
@@ -163,14 +167,16 @@ impl Run {
                 paid,
                 carried,
                 consumed,
+                rate,
             } => {
                 assert_eq!(carried, self.carried, "what earlier channels paid");
                 let record = &mut self.held.get_mut(&outpoint).expect("a channel on record").record;
                 assert!(
-                    paid >= record.paid && consumed >= record.consumed,
+                    paid >= record.paid && consumed >= record.consumed && rate >= record.rate,
                     "the record went backwards"
                 );
                 (record.paid, record.carried, record.consumed) = (paid, carried, consumed);
+                record.rate = rate;
             }
             ConsumerEffect::Broadcast(tx) => {
                 let known = self.held.values().any(|held| held.record.commitment == tx);

@@ -108,6 +108,7 @@ fn resumable(earlier: Earlier, delay: RefundDelay) -> Resumable {
             paid,
             carried,
             consumed: Msat::new(earlier.consumed_msat.into()),
+            rate: Rate::default(),
         },
     }
 }

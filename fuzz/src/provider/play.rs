@@ -266,6 +266,7 @@ impl Run {
             Plain::Close => ConsumerMessage::Close {
                 reason: reason(),
                 closing: Vec::new(),
+                refused_rate: None,
             },
             Plain::Offer {
                 balance_sat,
@@ -274,6 +275,7 @@ impl Run {
             } => ConsumerMessage::Close {
                 reason: reason(),
                 closing: self.offer(sat(balance_sat.into()), sat(fee_sat.into()), by),
+                refused_rate: None,
             },
             Plain::Unknown => return self.text(r#"{"type":"teleport"}"#),
         };

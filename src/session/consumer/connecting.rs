@@ -20,6 +20,7 @@ impl Driver {
             since: self.now(),
             session: None,
             verified: false,
+            ends_at: None,
         });
         self.set_status(ConsumerStatus::State("connecting"));
     }

@@ -4,17 +4,20 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use bitcoin::Amount;
-use streamium_channel::consumer::{ConsumerEffect as Effect, ConsumerEnd, ConsumerNotice, ConsumerSession};
+use streamium_channel::consumer::{
+    Agreed, ConsumerEffect as Effect, ConsumerEnd, ConsumerNotice, ConsumerSession,
+};
 use streamium_channel::message::{GateState, encode};
 use streamium_channel::money::Rate;
 
+use super::authorizing::{Asked, Asking};
 use super::money::Money;
 use super::notices;
 use super::stats::Looks;
 use super::{ConsumerOptions, ConsumerStatus, Event, StatusHandler};
 use crate::catalogue;
 use crate::session::servers::Servers;
-use crate::session::{Clock, ConsumerPeer, Report, ReportHandler, Severity};
+use crate::session::{Clock, ConsumerPeer, Report, ReportHandler};
 
 /// While a session runs, arriving media is looked at this often.
 const MEDIA_INTERVAL: Duration = Duration::from_millis(200);
@@ -39,6 +42,8 @@ pub(super) struct Live {
     pub(super) session: Option<ConsumerSession>,
     /// Its terms have come, and are the link's provider's.
     pub(super) verified: bool,
+    /// The session is over: the connection ends at this time.
+    pub(super) ends_at: Option<Duration>,
 }
 
 pub struct Driver {
@@ -50,11 +55,16 @@ pub struct Driver {
     rate: Rate,
     pub(super) playing: bool,
     /// Paid since the start.
-    paid: Amount,
+    pub(super) paid: Amount,
     paid_said: Option<Duration>,
     clock: Clock,
     report: ReportHandler,
     status: StatusHandler,
+    /// Where there is an application that decides.
+    pub(super) asking: Option<Asking>,
+    pub(super) asked: Option<Asked>,
+    /// What it has agreed to in this run.
+    pub(super) agreed: Option<Agreed>,
     pub(super) stopping: Option<(Sender<()>, Duration)>,
     pub(super) looks: Looks,
 }
@@ -64,8 +74,8 @@ impl Driver {
         options: ConsumerOptions,
         money: Option<Money>,
         clock: Clock,
-        report: ReportHandler,
-        status: StatusHandler,
+        (report, status): (ReportHandler, StatusHandler),
+        asking: Option<Asking>,
     ) -> Self {
         let servers = options.chain.as_ref().map(|chain| Servers::new(&chain.servers));
         Self {
@@ -79,6 +89,9 @@ impl Driver {
             clock,
             report,
             status,
+            asking,
+            asked: None,
+            agreed: None,
             stopping: None,
             looks: Looks::new(servers.unwrap_or_default()),
         }
@@ -97,6 +110,11 @@ impl Driver {
     pub fn say(&self, report: Report) {
         debug_assert_eq!(catalogue::SOURCE.check(&report), Ok(()));
         (self.report)(report);
+    }
+
+    /// The present connection.
+    pub(super) fn live_id(&self) -> Option<String> {
+        self.live.as_ref().map(|live| live.id.clone())
     }
 
     pub fn rate(&self) -> Rate {
@@ -151,6 +169,7 @@ impl Driver {
             Event::Disconnected { id } => {
                 if self.live.as_ref().is_some_and(|live| live.id == id) {
                     self.with_session(|session| session.disconnected(now));
+                    self.part(Duration::MAX);
                     self.live = None;
                 }
             }
@@ -162,6 +181,7 @@ impl Driver {
                 self.options.policy.budget = budget;
                 self.with_session(|session| session.set_budget(budget, now));
             }
+            Event::Authorized { id, question, yes } => self.authorized(&id, question, yes),
             Event::Chain(event) => self.chain_event(event),
             Event::Stop { done } => {
                 self.stopping = Some((done, now.saturating_add(STOP_LIMIT)));
@@ -172,6 +192,7 @@ impl Driver {
 
     pub fn tick(&mut self) {
         let now = self.now();
+        self.part(now);
         self.publish_when_due(now);
         let Some(live) = &mut self.live else { return };
         if let Some(session) = &mut live.session {
@@ -183,36 +204,12 @@ impl Driver {
         }
     }
 
-    /// This is not the link's provider: look for another of the name.
-    fn pass_over(&mut self, why: &str) {
-        let name = &self.options.link.stream;
-        let report = Report::new("refused")
-            .text_field("reason", why)
-            .severity(Severity::Warning);
-        self.say(report.say(format!(
-            "Not the provider of \"{name}\" in the link, nothing was paid: {why}."
-        )));
-        self.set_status(ConsumerStatus::State("resolving"));
-        if let Some(live) = self.live.take() {
-            live.peer.try_next();
-        }
-    }
-
     /// Does something with the session, if there is one, and carries out what follows.
     pub(super) fn with_session(&mut self, act: impl FnOnce(&mut ConsumerSession) -> Vec<Effect>) {
         if let Some(session) = self.live.as_mut().and_then(|live| live.session.as_mut()) {
             let effects = act(session);
             self.carry_out(effects);
         }
-    }
-
-    /// An own failure: nothing has been locked that is not on record.
-    pub(super) fn fail(&mut self, words: &str) {
-        self.say(notices::ended(&ConsumerEnd::Failed(words.to_owned())));
-        if let Some(live) = self.live.take() {
-            live.peer.end();
-        }
-        self.set_status(ConsumerStatus::State("stopped"));
     }
 
     /// Carries effects out in order; the first that fails ends the session, and none after it happens.
@@ -234,6 +231,7 @@ impl Driver {
                     let _ = live.peer.send(&text);
                 }
             }
+            Effect::Authorize { question, terms } => self.authorize(question, terms)?,
             Effect::AwaitFunds { capacity, fee_rate } => self.await_funds(capacity, fee_rate)?,
             Effect::BuildCommitment {
                 contract,
@@ -248,7 +246,8 @@ impl Driver {
                 paid,
                 carried,
                 consumed,
-            } => self.save_paid(outpoint, paid, carried, consumed)?,
+                rate,
+            } => self.save_paid(outpoint, (paid, carried), consumed, rate)?,
             Effect::FreshKeys => self.fresh_keys(),
             // The record is watched from the moment it is saved.
             Effect::Watch { .. } => (),
@@ -275,6 +274,7 @@ impl Driver {
                     self.set_status(ConsumerStatus::State("playing"));
                 }
             }
+            ConsumerNotice::Rate { new, .. } => self.rate = *new,
             ConsumerNotice::Opening { .. } => self.set_status(ConsumerStatus::State("opening")),
             ConsumerNotice::Paid { added, .. } => {
                 self.paid = self.paid.checked_add(*added).unwrap_or(Amount::MAX_MONEY);
@@ -310,35 +310,5 @@ impl Driver {
             budget,
             !is_payment || due,
         ));
-    }
-
-    fn ended(&mut self, end: ConsumerEnd) {
-        if let Some(money) = &mut self.money {
-            money.release_session();
-        }
-        let unverified = self.live.as_ref().is_some_and(|live| !live.verified);
-        let not_the_provider = matches!(
-            end,
-            ConsumerEnd::Fault(_) | ConsumerEnd::TimedOut(_) | ConsumerEnd::Gone
-        );
-        if unverified && not_the_provider {
-            return self.pass_over(&end.to_string());
-        }
-        if matches!(end, ConsumerEnd::Gone | ConsumerEnd::Disconnected) {
-            return self.lost(&end);
-        }
-        self.say(notices::ended(&end));
-        if let Some(live) = &self.live {
-            live.peer.end();
-        }
-        self.set_status(ConsumerStatus::State("stopped"));
-    }
-
-    /// The connection with the link's provider is gone. Whether another is tried is the element's to say.
-    fn lost(&self, end: &ConsumerEnd) {
-        self.say(Report::new("lost").text_field("reason", end));
-        if let Some(live) = &self.live {
-            live.peer.lost();
-        }
     }
 }

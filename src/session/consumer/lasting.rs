@@ -3,7 +3,7 @@
 use bitcoin::{Amount, OutPoint};
 use streamium_channel::consumer::{Past, Resumable};
 use streamium_channel::link::Link;
-use streamium_channel::money::Msat;
+use streamium_channel::money::{Msat, Rate};
 use streamium_channel::record::ConsumerRecord;
 
 use super::driver::Driver;
@@ -21,6 +21,7 @@ impl Driver {
             spent: self.spent(),
             resumable: self.resumable(money),
             tolerated: money.tolerated,
+            agreed: self.agreed.clone(),
         }
     }
 
@@ -72,9 +73,9 @@ impl Driver {
     pub(super) fn save_paid(
         &mut self,
         outpoint: OutPoint,
-        paid: Amount,
-        carried: Amount,
+        (paid, carried): (Amount, Amount),
         consumed: Msat,
+        rate: Rate,
     ) -> Result<(), String> {
         let Some(money) = &mut self.money else {
             return Ok(());
@@ -86,7 +87,7 @@ impl Driver {
         money.left_behind = money.left_behind.checked_add(left).unwrap_or(Amount::MAX_MONEY);
         money
             .store
-            .save_paid(outpoint, paid, carried, consumed)
+            .save_paid(outpoint, paid, carried, consumed, rate)
             .map_err(|error| error.to_string())
     }
 

@@ -1,8 +1,10 @@
 //! The consumer's driver: its one session, its wallet, its chain, its store and its refunds, in one thread.
 
+mod authorizing;
 mod channels;
 mod connecting;
 mod driver;
+mod ending;
 mod funding;
 mod lasting;
 mod money;
@@ -21,8 +23,9 @@ use super::{ChainConfig, Clock, ConsumerPeer, PeerEvent, Published, ReportHandle
 use crate::chain::{ChainEvent, ChainStartError};
 use crate::store::{Lease, Role, Store, StoreError};
 use crate::wallet::{Wallet, WalletError};
+use authorizing::Asking;
+pub use authorizing::Authorizer;
 use driver::Driver;
-
 use money::Money;
 pub use stats::ConsumerStats;
 
@@ -79,6 +82,12 @@ pub(crate) enum Event {
     },
     Playing(bool),
     Budget(Amount),
+    /// The application's answer to a question of this connection's session.
+    Authorized {
+        id: String,
+        question: u32,
+        yes: bool,
+    },
     Chain(ChainEvent),
     /// End the session, wait a moment for the provider's settlement, then say so.
     Stop {
@@ -94,11 +103,13 @@ pub struct ConsumerHandle {
 
 impl ConsumerHandle {
     /// Opens what has to be open (store, wallet) and starts the thread. Waits for the disk, not for the network.
+    /// Without an `authorizer` whatever is within the policy is agreed to.
     pub fn start(
         options: ConsumerOptions,
         clock: Clock,
         report: ReportHandler,
         status: StatusHandler,
+        authorizer: Option<Authorizer>,
     ) -> Result<Self, ConsumerStartError> {
         let (events, receiver) = channel();
         let (lease, money) = match &options.chain {
@@ -119,7 +130,11 @@ impl ConsumerHandle {
             }
             None => (None, None),
         };
-        let mut driver = Driver::new(options, money, clock, report, status);
+        let asking = authorizer.map(|authorizer| Asking {
+            authorizer,
+            events: events.clone(),
+        });
+        let mut driver = Driver::new(options, money, clock, (report, status), asking);
         driver.publish(driver.now());
         let stats = driver.looks.published();
         std::thread::Builder::new()

@@ -65,6 +65,19 @@ pub fn report(link: &Link, notice: &ConsumerNotice, rate: Rate, budget: Amount, 
             let text = format!("Paid {} so far, of a budget of {}.", sats(*paid), sats(budget));
             if say_paid { report.say(text) } else { report }
         }
+        ConsumerNotice::Rate { old, new } => Report::new("rate").rates(*old, *new).flag("accepted", true).say(format!(
+            "The rate went {} to {} msat a second, {} an hour.",
+            way(*old, *new),
+            new.msat_per_s(),
+            sats(new.per_hour())
+        )),
+        ConsumerNotice::RateRefused { old, new, refusal } => Report::new("rate").rates(*old, *new)
+            .flag("accepted", false)
+            .text_field("reason", refusal)
+            .say(format!(
+                "The provider wants {} msat a second now: {refusal}.",
+                new.msat_per_s()
+            )),
         ConsumerNotice::Gate { state } => gate(*state, rate),
         ConsumerNotice::Exhausted(why) => {
             let (what, amount, hint) = match why {
@@ -89,6 +102,23 @@ pub fn report(link: &Link, notice: &ConsumerNotice, rate: Rate, budget: Amount, 
 
 fn has(terms: &Terms, kind: TrackKind) -> bool {
     terms.tracks.iter().any(|track| track.kind == kind)
+}
+
+const fn way(old: Rate, new: Rate) -> &'static str {
+    if new.msat_per_s() > old.msat_per_s() {
+        "up"
+    } else {
+        "down"
+    }
+}
+
+/// What the application is asked: the terms, and what it has agreed to where that was another rate.
+pub fn question(link: &Link, terms: &Terms, agreed: Option<Rate>) -> Report {
+    let report = self::terms(link, terms);
+    match agreed.filter(|agreed| *agreed != terms.rate) {
+        Some(agreed) => report.number("old-rate-msat-per-s", agreed.msat_per_s()),
+        None => report,
+    }
 }
 
 fn terms(link: &Link, terms: &Terms) -> Report {
@@ -133,9 +163,16 @@ fn gate(state: GateState, rate: Rate) -> Report {
     Report::new("gate").text_field("state", name).say(text)
 }
 
-pub fn ended(end: &ConsumerEnd) -> Report {
+/// `paid` is what this run has paid.
+pub fn ended(end: &ConsumerEnd, paid: Amount) -> Report {
     let report = Report::new("ended").text_field("reason", end);
     match end {
+        ConsumerEnd::RateRefused { .. } => report
+            .severity(Severity::Warning)
+            .say(format!("Left, what was paid is settled: {end}.")),
+        ConsumerEnd::Refused(_) if paid > Amount::ZERO => {
+            report.severity(Severity::Error).say(format!("Refused: {end}."))
+        }
         ConsumerEnd::Refused(_) => report
             .severity(Severity::Error)
             .say(format!("Refused, nothing was paid: {end}.")),

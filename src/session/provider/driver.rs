@@ -137,6 +137,7 @@ impl Driver {
             Event::Added { id, peer } => self.added(id, peer),
             Event::Peer { id, event } => self.peer_event(&id, event),
             Event::Removed { id } => self.removed(&id),
+            Event::Rate(rate) => self.set_rate(rate),
             Event::Chain(event) => self.chain_event(event),
             Event::Stop { done } => self.stop(done),
         }
@@ -293,7 +294,7 @@ impl Driver {
         Ok(session)
     }
 
-    fn config(&self, tracks: Vec<streamium_channel::terms::Track>) -> ProviderConfig {
+    pub(super) fn config(&self, tracks: Vec<streamium_channel::terms::Track>) -> ProviderConfig {
         let chain = Bytes32::genesis(self.options.network);
         let stream = self.options.stream.clone();
         match (&self.options.paid, &self.money) {
@@ -385,16 +386,11 @@ impl Driver {
 
     fn notice(&mut self, id: &str, notice: ProviderNotice) {
         let now = self.now();
-        let rate = self
-            .options
-            .paid
-            .as_ref()
-            .map(|paid| paid.rate)
-            .unwrap_or_default();
         self.counts.notice(id, &notice);
         let Some(live) = self.sessions.get_mut(id) else {
             return;
         };
+        let rate = live.session().map(|session| session.rate()).unwrap_or_default();
         let say_paid = live.may_say_paid(&notice, now);
         let report = notices::report(id, &notice, rate, say_paid);
         self.say(report);

@@ -7,6 +7,7 @@ mod lasting;
 mod live;
 mod money;
 mod notices;
+mod repricing;
 mod room;
 mod settling;
 mod stats;
@@ -27,6 +28,7 @@ use crate::settle::{Payout, SettlePolicy};
 use crate::store::{Lease, Role, Store, StoreError};
 use crate::wallet::{Seed, SeedError};
 use driver::Driver;
+pub use repricing::RateTooHigh;
 
 pub use stats::{ProviderStats, SessionStats};
 
@@ -88,6 +90,8 @@ pub(crate) enum Event {
     Removed {
         id: String,
     },
+    /// The rate has been changed.
+    Rate(Rate),
     Chain(ChainEvent),
     /// Close and settle what can be settled, then say so.
     Stop {

@@ -20,7 +20,7 @@ use crate::store::Store;
 use crate::wallet::Seed;
 
 /// How many seconds of the rate the first payment covers at least.
-const OPENING_TIME: Duration = Duration::from_secs(10);
+pub const OPENING_TIME: Duration = Duration::from_secs(10);
 
 /// The fee rate at which a channel must still be worth its settlement: twice what is usual now, within bounds.
 const STRESS: u64 = 2;
@@ -88,7 +88,7 @@ impl Money {
             chain,
             tracks,
             rate: paid.rate,
-            opening: paid.opening.unwrap_or_else(|| self.opening(paid, suggested)),
+            opening: self.opening(paid, suggested),
             window: paid.window,
             grace: paid.grace,
             min_capacity: paid.min_capacity,
@@ -104,8 +104,11 @@ impl Money {
         }
     }
 
-    /// Ten seconds, but at least the payout's dust limit and the settlement at the stressed fee rate.
+    /// What is set; else ten seconds, but at least the payout's dust limit and the settlement at the stressed fee rate.
     fn opening(&self, paid: &PaidOptions, suggested: FeeRate) -> Amount {
+        if let Some(opening) = paid.opening {
+            return opening;
+        }
         let stressed = FeeRate::from_sat_per_kwu(suggested.to_sat_per_kwu().saturating_mul(STRESS));
         let stressed = stressed.clamp(STRESSED_MIN, STRESSED_MAX);
         let fee = stressed.fee_vb(SINGLE_SETTLEMENT_VB).unwrap_or(Amount::MAX_MONEY);
@@ -116,7 +119,7 @@ impl Money {
             .minimal_non_dust()
             .checked_add(fee)
             .unwrap_or(Amount::MAX_MONEY);
-        paid.rate.cost(OPENING_TIME).ceil_sat().max(settling)
+        paid.least_opening().max(settling)
     }
 
     /// The engine, with what it works with.

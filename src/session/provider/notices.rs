@@ -73,6 +73,21 @@ pub fn report(id: &str, notice: &ProviderNotice, rate: Rate, say_paid: bool) -> 
             .sat("balance-sat", *balance)
             .number("consumed-msat", consumed.to_msat())
             .say(gate_text(viewer, *state, *balance, *consumed, rate)),
+        ProviderNotice::RateOffered { old, new } => report("rate-offered").rates(*old, *new).say(format!(
+            "Viewer {viewer} is offered a rate of {} msat/s.",
+            new.msat_per_s()
+        )),
+        ProviderNotice::RateAccepted { old, new } => report("rate-accepted").rates(*old, *new).say(format!(
+            "Viewer {viewer} pays {} msat/s from now on.",
+            new.msat_per_s()
+        )),
+        ProviderNotice::RateRefused { old, new, reason } => report("rate-refused")
+            .rates(*old, *new)
+            .text_field("reason", reason)
+            .say(format!(
+                "Viewer {viewer} does not pay {} msat/s, and leaves: {reason}.",
+                new.msat_per_s()
+            )),
         ProviderNotice::Fault(fault) => report("fault")
             .text_field("reason", fault)
             .say(format!("Viewer {viewer} did something wrong: {fault}.")),

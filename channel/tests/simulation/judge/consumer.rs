@@ -1,6 +1,7 @@
 //! What the consumer may do.
 
 use super::*;
+use crate::connecting::MAX_RATE;
 use crate::world::World;
 use streamium_channel::liveness::SILENT_AFTER;
 
@@ -80,10 +81,10 @@ impl World {
         // What was on its way when connections were lost; a crash forgets that it has been believed.
         let minutes = u32::try_from(account.arrived.as_secs() / 60).unwrap();
         let on_its_way = SILENT_AFTER * (1 + minutes + account.crashes);
-        let arrived = conditions
-            .rate
-            .cost(account.arrived + UNWRITTEN * account.crashes + on_its_way);
-        let ahead = conditions.rate.cost(conditions.window * 2 + ROUNDING);
+        let peak = self.judge.peak;
+        let believed = peak.cost(UNWRITTEN * account.crashes + on_its_way);
+        let arrived = account.cost.total().plus(believed);
+        let ahead = peak.cost(conditions.window * 2 + ROUNDING);
         let openings = u64::from(1 + account.left_old);
         let opening = Msat::from(Amount::from_sat(conditions.opening_sat) * openings);
         arrived
@@ -111,7 +112,35 @@ impl World {
         let until = to.min(audio.min(video) + TRACK_INTERVAL);
         if until > from {
             let of = self.judge.consumer_account(outpoint);
-            self.judge.consumer[of].arrived += until - from;
+            let rate = self.consumer.live.as_ref().map(|(_, session)| session.rate());
+            let account = &mut self.judge.consumer[of];
+            account.arrived += until - from;
+            account.cost.add(rate.unwrap_or_default(), until - from);
+        }
+    }
+
+    pub fn judge_rate(&mut self, rate: Rate) {
+        self.judge.peak = self.judge.peak.max(rate);
+    }
+
+    /// The consumer never counts at less than what it is debited, or an honest count would look like a lie; and never at
+    /// more than it accepts.
+    pub fn judge_rates(&self) {
+        let Some((conn, session)) = &self.consumer.live else {
+            return;
+        };
+        let counts = session.rate();
+        assert!(counts <= MAX_RATE, "it counts at {counts:?}");
+        if let Some(live) = self.provider.sessions.get(conn)
+            && live.gate == GateState::Open
+            && counts > Rate::default()
+            && !self.conditions.unruly
+        {
+            let debits = live.session.rate();
+            assert!(
+                counts >= debits,
+                "it counts at {counts:?}, and is debited {debits:?}"
+            );
         }
     }
 }

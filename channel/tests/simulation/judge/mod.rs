@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use streamium_channel::bitcoin::{Amount, OutPoint};
 use streamium_channel::message::{ConsumerMessage, GateState, ProviderMessage};
-use streamium_channel::money::Msat;
+use streamium_channel::money::{Msat, Rate};
 use streamium_channel::provider::AccountRecord;
 use streamium_channel::record::ProviderRecord;
 use streamium_channel::settlement::SINGLE_SETTLEMENT_VB;
@@ -29,8 +29,8 @@ const FORGOTTEN: Duration = Duration::from_millis(1_500);
 #[derive(Default)]
 pub struct ProviderAccount {
     channels: Vec<OutPoint>,
-    /// For how long media was sent.
-    sent: Duration,
+    /// What the media that was sent costs.
+    sent: Cost,
     /// What it holds, as far as it knows.
     held: Amount,
     /// What it sent and forgot.
@@ -40,8 +40,9 @@ pub struct ProviderAccount {
 #[derive(Default)]
 pub struct ConsumerAccount {
     channels: Vec<OutPoint>,
-    /// The time in which every track arrived.
+    /// The time in which every track arrived, and what it costs.
     arrived: Duration,
+    cost: Cost,
     crashes: u32,
     /// Channels that were left because of their age: each asked for an opening payment of its own.
     left_old: u32,
@@ -55,9 +56,32 @@ pub struct Judge {
     consumer_of: BTreeMap<OutPoint, usize>,
     /// What the consumer has signed since its last start.
     run_paid: Amount,
+    /// The highest rate that was ever set.
+    peak: Rate,
+}
+
+/// Time at the rate that was in force, unrounded.
+#[derive(Clone, Copy, Default)]
+pub struct Cost(u128);
+
+impl Cost {
+    fn add(&mut self, rate: Rate, span: Duration) {
+        self.0 += u128::from(rate.msat_per_s()) * span.as_nanos();
+    }
+
+    fn total(self) -> Msat {
+        Msat::new(u64::try_from(self.0 / 1_000_000_000).unwrap())
+    }
 }
 
 impl Judge {
+    pub fn new(rate: Rate) -> Self {
+        Self {
+            peak: rate,
+            ..Self::default()
+        }
+    }
+
     fn provider_account(&mut self, outpoint: OutPoint) -> usize {
         *self.provider_of.entry(outpoint).or_insert_with(|| {
             self.provider.push(ProviderAccount {

@@ -42,8 +42,8 @@ impl World {
             };
             let held: Amount = real.into_iter().map(held).sum();
             let limit = Amount::from_sat(conditions.unconfirmed_limit_sat) * vanished.len() as u64;
-            let sent = conditions.rate.cost(account.sent);
-            let ahead = conditions.rate.cost(conditions.grace + ROUNDING);
+            let sent = account.sent.total();
+            let ahead = self.judge.peak.cost(conditions.grace + ROUNDING);
             let bound = Msat::from(held + limit)
                 .plus(ahead)
                 .plus(account.forgotten)

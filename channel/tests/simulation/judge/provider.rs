@@ -103,12 +103,12 @@ impl World {
 
     /// What is in memory is lost; what was sent and not written down is forgotten.
     pub fn judge_provider_crash(&mut self) {
-        let rate = self.conditions.rate;
+        let rate = self.judge.peak;
         for account in &mut self.judge.provider {
             let present = account.channels.last().expect("an account has a channel");
             let record = &self.provider.disk[present].record;
             account.held = record.carried + record.best.map_or(Amount::ZERO, |best| best.cumulative);
-            let sent = rate.cost(account.sent);
+            let sent = account.sent.total();
             let forgotten = sent.minus(record.consumed);
             let new = forgotten.minus(account.forgotten);
             let bound = rate.cost(FORGOTTEN).plus(slack(sent));
@@ -121,7 +121,7 @@ impl World {
         if !self.provider.up || self.now < self.provider.frozen_until {
             return;
         }
-        let conditions = &self.conditions;
+        let (conditions, peak) = (&self.conditions, self.judge.peak);
         for (conn, live) in &self.provider.sessions {
             if live.gate != GateState::Open {
                 continue;
@@ -133,9 +133,9 @@ impl World {
                 .get(&outpoint)
                 .expect("media before a payment");
             let account = &mut self.judge.provider[of];
-            account.sent += span;
-            let sent = conditions.rate.cost(account.sent);
-            let ahead = conditions.rate.cost(conditions.grace + ROUNDING);
+            account.sent.add(live.session.rate(), span);
+            let sent = account.sent.total();
+            let ahead = peak.cost(conditions.grace + ROUNDING);
             let bound = Msat::from(account.held)
                 .plus(ahead)
                 .plus(account.forgotten)
