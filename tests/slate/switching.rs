@@ -5,7 +5,7 @@ use std::time::Duration;
 use gst::prelude::*;
 use gststreamiumpay::gate::TrackKind::{self, Audio, Video};
 
-use crate::common::paid::{Frame, PaidConsumer, PaidProvider};
+use crate::common::paid::{Frame, PaidConsumer, PaidProvider, prefund};
 use crate::common::webrtc::{RAW_AUDIO, run};
 
 /// Bright where the slate is dark.
@@ -78,6 +78,35 @@ fn the_slate_makes_way_for_paid_media_and_comes_back() {
             assert_eq!(turns, [true, false, true], "{kind:?} flickers");
         }
         assert!(asked.number("buys-ms") > 0);
+        provider.notes.check();
+        consumer.notes.check();
+    });
+}
+
+#[test]
+fn a_paused_player_keeps_its_last_picture() {
+    run(|| {
+        let dirs = tempfile::tempdir().unwrap();
+        let sources = format!("{WHITE}{RAW_AUDIO}");
+        let mut provider = PaidProvider::start(&dirs.path().join("p"), &sources, "");
+        prefund(&dirs.path().join("c"));
+        let mut consumer = PaidConsumer::start(&provider.link(), &dirs.path().join("c"), "slate=true");
+        until(&mut consumer, &mut Vec::new(), true);
+        consumer.running.0.set_state(gst::State::Paused).unwrap();
+        provider.notes.gate("paused");
+        // What was on its way when it was paused has come.
+        consumer.drain(Duration::from_secs(1));
+        consumer.running.0.set_state(gst::State::Playing).unwrap();
+        let reopened = provider.notes.gate("open");
+        let mut shown = Vec::new();
+        while shown.last().is_none_or(|frame: &Frame| frame.at < reopened.at) {
+            shown.push(consumer.next(Video));
+        }
+        assert!(
+            shown.iter().all(|frame| frame.is_bright),
+            "the slate was shown in between"
+        );
+        consumer.stop();
         provider.notes.check();
         consumer.notes.check();
     });
