@@ -9,3 +9,5 @@ mod pictures;
 mod shown;
 #[path = "slate/switching.rs"]
 mod switching;
+#[path = "slate/track.rs"]
+mod track;

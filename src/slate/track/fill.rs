@@ -71,11 +71,13 @@ impl Track {
             return Ok(());
         };
         let caps = self.agree(filler)?;
-        // Painted with no lock held.
+        // One lock after the other, and none is held while it is painted.
+        let slate = lock(&self.wanted).slate.clone();
+        let end = lock(&self.outlet).end();
         let scene = Scene {
             caps: &caps,
-            slate: &lock(&self.wanted).slate.clone(),
-            end: lock(&self.outlet).end(),
+            slate: &slate,
+            end,
             now,
         };
         match filler.fill(&scene).map_err(Over::NoSlate)? {
