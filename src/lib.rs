@@ -13,6 +13,7 @@
 
 use gst::glib;
 
+mod backoff;
 mod backup;
 pub mod boottime;
 pub mod catalogue;

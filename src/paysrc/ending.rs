@@ -42,6 +42,14 @@ impl Worker {
         self.post(&format!("Connected again after {} s.", length.as_secs()));
     }
 
+    /// The signalling server says that the session is over. While media and messages come it is not.
+    pub(super) fn said_over(&mut self, now: Duration) {
+        match self.attempt.as_mut().filter(|attempt| attempt.is_shown()) {
+            Some(attempt) => attempt.said_over(now),
+            None => self.gone("the signalling server ended it"),
+        }
+    }
+
     /// An error of the inner element's.
     pub(super) fn failed(&mut self, reason: &str) {
         let of_the_server = reason.contains("Signalling error: ");

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use super::attempt::{Attempt, Recipe};
 use super::control::{Command, Commander, Shown};
-use super::outage::{Backoff, Outage};
+use super::outage::Outage;
 use super::producers::Producers;
 use super::session::ConsumerHooks;
 use super::watch::Watch;
 use super::{CAT, StreamiumPaySrc};
+use crate::backoff::Backoff;
 use crate::boottime;
 use crate::inner::{ProducerEvent, Signaller};
 use crate::messages::post_info;
@@ -118,6 +119,7 @@ impl Worker {
             Command::SessionEnded(attempt) if self.is_current(attempt) => {
                 self.gone("the connection ended");
             }
+            Command::SaidOver(attempt) if self.is_current(attempt) => self.said_over(now),
             Command::Lost(attempt) if self.is_current(attempt) => {
                 self.gone("the provider does not answer");
                 self.announce();

@@ -207,7 +207,11 @@ impl PaidConsumer {
         // What is counted and timed here is paid media; tests/slate.rs is about the slate.
         let launch =
             format!("streamiumpaysrc uri=\"{link}\" stun-server=none network=regtest slate=false {settings}");
-        let source = gst::parse::launch(&launch).unwrap();
+        Self::around(gst::parse::launch(&launch).unwrap())
+    }
+
+    /// Any source with pads like ours; not started.
+    pub fn around(source: gst::Element) -> Self {
         let pipeline = gst::Pipeline::new();
         pipeline.add(&source).unwrap();
         let (sender, frames) = channel();
