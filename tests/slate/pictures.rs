@@ -11,7 +11,7 @@ fn funding() -> Slate {
     Slate {
         title: "The streamium demo".into(),
         facts: vec![
-            "12,000 sat a minute, 720,000 sat an hour".into(),
+            "2,000 sat a minute, 120,000 sat an hour".into(),
             "Provider 79be667e…16f81798".into(),
         ],
         status: "Waiting for funds".into(),
