@@ -32,6 +32,7 @@ pub mod refund;
 pub mod session;
 pub mod settings;
 pub mod settle;
+pub mod slate;
 mod stats;
 pub mod store;
 pub mod wallet;

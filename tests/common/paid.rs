@@ -166,6 +166,8 @@ pub struct Frame {
     pub running_time: gst::ClockTime,
     pub duration: gst::ClockTime,
     pub is_bright: bool,
+    /// Of raw sound.
+    pub is_silent: bool,
 }
 
 /// A paying consumer: streamiumpaysrc, decoded to fakesinks.
@@ -210,7 +212,9 @@ impl PaidConsumer {
 
     /// Not running yet.
     pub fn prepare(link: &str, settings: &str) -> Self {
-        let launch = format!("streamiumpaysrc uri=\"{link}\" stun-server=none network=regtest {settings}");
+        // What is counted and timed here is paid media; tests/slate.rs is about the slate.
+        let launch =
+            format!("streamiumpaysrc uri=\"{link}\" stun-server=none network=regtest slate=false {settings}");
         Self::around(gst::parse::launch(&launch).unwrap())
     }
 
@@ -317,6 +321,7 @@ fn play(pipeline: &gst::Pipeline, pad: &gst::Pad, report: impl Fn(Frame) + Send 
                 running_time: running_time(pad, buffer),
                 duration: buffer.duration().unwrap_or_default(),
                 is_bright: is_bright(buffer),
+                is_silent: buffer.map_readable().unwrap().iter().all(|byte| *byte == 0),
             });
         }
         gst::PadProbeReturn::Ok
