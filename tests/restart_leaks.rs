@@ -65,7 +65,7 @@ fn free_and_watched() {
 /// In a process of its own. What passes is printed.
 fn viewer(uri: &str) -> String {
     format!(
-        "streamiumpaysrc name=source uri={uri} stun-server=none \
+        "streamiumpaysrc name=source uri={uri} stun-server=none slate=false \
          source.video_0 ! videoconvert ! identity name=video silent=false ! fakesink \
          source.audio_0 ! audioconvert ! identity name=audio silent=false ! fakesink"
     )
