@@ -21,10 +21,15 @@ pub struct Discoveries(Arc<Mutex<Vec<glib::WeakRef<gst::Element>>>>);
 impl Discoveries {
     /// Gets to know those of a webrtcsink.
     pub fn watch(&self, sink: &gst::Element) {
+        const SIGNAL: &str = "payloader-setup";
+        if glib::subclass::SignalId::lookup(SIGNAL, sink.type_()).is_none() {
+            return;
+        }
         let discoveries = self.clone();
-        sink.connect("payloader-setup", false, move |values| {
-            if values.get(1).is_some_and(|id| id.get() == Ok(NOBODY)) {
-                let payloader = values.get(3)?.get::<gst::Element>().ok()?;
+        sink.connect(SIGNAL, false, move |values| {
+            let is_nobody = values.get(1).is_some_and(|id| id.get() == Ok(NOBODY));
+            let payloader = values.get(3).and_then(|value| value.get::<gst::Element>().ok());
+            if let Some(payloader) = payloader.filter(|_| is_nobody) {
                 discoveries.add(&outermost(payloader));
             }
             Some(false.to_value())

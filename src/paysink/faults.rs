@@ -20,6 +20,8 @@ enum Fault<'a> {
     DeafSignaller,
     /// The element's own signalling server did not start, for this reason.
     OwnServer(&'a str),
+    /// webrtcsink could not find out what it can encode to.
+    Discovery,
     /// The broadcast can't go on.
     Ours,
 }
@@ -31,6 +33,8 @@ fn classify(debug: &str) -> Fault<'_> {
         Fault::Signaller
     } else if let Some((_, reason)) = debug.split_once("Failed to start signalling server: ") {
         Fault::OwnServer(reason)
+    } else if debug.contains("Failed to look up output caps") {
+        Fault::Discovery
     } else {
         Fault::Ours
     }
@@ -64,8 +68,8 @@ pub fn filter(element: &StreamiumPaySink, message: gst::Message) -> Option<gst::
                 }
             });
         }
-        // Of a discovery that has outlived its run, mostly.
-        Fault::Ours if element.is_stopping() => gst::info!(CAT, obj = element, "while stopping: {debug}"),
+        // Of one that has outlived its run.
+        Fault::Discovery if element.is_stopping() => gst::info!(CAT, obj = element, "stopped: {debug}"),
         _ => return Some(message),
     }
     None
@@ -205,7 +209,8 @@ mod tests {
                 "/sink:\nFailed to start signalling server: Address in use",
                 Fault::OwnServer("Address in use"),
             ),
-            ("Failed to look up output caps", Fault::Ours),
+            ("Failed to look up output caps: x", Fault::Discovery),
+            ("Failed to prepare: x", Fault::Ours),
             ("", Fault::Ours),
         ];
         for (debug, fault) in cases {

@@ -1,7 +1,7 @@
 //! A broadcast that is stopped and started again in one pipeline: what stays, and what may change in between.
 
 mod common;
-#[path = "restart/free.rs"]
+#[path = "broadcast_restarts/free.rs"]
 mod free;
-#[path = "restart/paid.rs"]
+#[path = "broadcast_restarts/paid.rs"]
 mod paid;
