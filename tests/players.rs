@@ -58,7 +58,7 @@ fn plays_a_paid_stream(options: &[&str]) {
         .arg(format!("--videosink={}", video_sink(&picture)))
         .args(options)
         .arg(provider.link());
-    let player = Launched::run(&mut player);
+    let mut player = Launched::run(&mut player);
     provider.notes.gate("open");
     wait_until("paid frames in the player", || white_frames(&picture) > 20);
     let paid = provider.notes.wait("payment").number("balance-sat");
@@ -70,7 +70,9 @@ fn plays_a_paid_stream(options: &[&str]) {
         more.number("balance-sat"),
         white_frames(&picture)
     );
-    drop(player);
+    // The stream ends, and with it what plays it.
+    provider.stop();
+    assert!(player.wait().success());
 }
 
 #[test]

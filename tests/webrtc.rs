@@ -357,7 +357,7 @@ fn one_unlinked_track_does_not_end_the_other() {
     run(|| {
         let provider = Provider::free(&format!("{RAW_VIDEO}{RAW_AUDIO}"));
         let launch = format!(
-            "streamiumpaysrc uri={} stun-server=none ! videoconvert ! fakesink name=end sync=false async=false",
+            "streamiumpaysrc uri={} stun-server=none slate=false ! videoconvert ! fakesink name=end sync=false async=false",
             provider.uri()
         );
         let pipeline = gst::parse::launch(&launch)

@@ -160,24 +160,28 @@ pub fn were_used(element: &StreamiumPaySrc) -> bool {
     element.src_pads().iter().any(used)
 }
 
-/// Ends the stream on every pad. In a paused player webrtcsrc leaves them flushing.
+/// Ends the stream on every pad, each in a thread of its own: a player may hold one stream's end back until the others
+/// have ended, as `playbin` does.
 pub fn end_of_stream(element: &StreamiumPaySrc) {
-    let pads = element.src_pads();
-    for pad in &pads {
-        if let Some(track) = pad.downcast_ref().and_then(track_of) {
-            track.end();
-            continue;
-        }
-        let flushing = pad.pad_flags().contains(gst::PadFlags::FLUSHING);
-        if flushing {
-            pad.push_event(gst::event::FlushStop::new(false));
-            // The flush took the segment away, and no sink takes EOS before one.
-            let segment = gst::FormattedSegment::<gst::ClockTime>::new();
-            pad.push_event(gst::event::Segment::new(&segment));
-        }
-        let taken = pad.push_event(gst::event::Eos::new());
-        gst::debug!(CAT, obj = pad, "EOS, flushing before: {flushing}, taken: {taken}");
+    for pad in element.src_pads() {
+        element.call_async(move |_| end(&pad));
     }
+}
+
+/// In a paused player webrtcsrc leaves its pads flushing.
+fn end(pad: &gst::Pad) {
+    if let Some(track) = pad.downcast_ref().and_then(track_of) {
+        return track.end();
+    }
+    let flushing = pad.pad_flags().contains(gst::PadFlags::FLUSHING);
+    if flushing {
+        pad.push_event(gst::event::FlushStop::new(false));
+        // The flush took the segment away, and no sink takes EOS before one.
+        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        pad.push_event(gst::event::Segment::new(&segment));
+    }
+    let taken = pad.push_event(gst::event::Eos::new());
+    gst::debug!(CAT, obj = pad, "EOS, flushing before: {flushing}, taken: {taken}");
 }
 
 /// Lets go of the inner element's pads, before it goes.

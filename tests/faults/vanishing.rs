@@ -22,7 +22,7 @@ fn child(link: &str, settings: &str) -> Launched {
     Launched::start(
         &["-v"],
         &format!(
-            "streamiumpaysrc uri=\"{link}\" stun-server=none network=regtest {settings} ! fakesink silent=false \
+            "streamiumpaysrc uri=\"{link}\" stun-server=none slate=false network=regtest {settings} ! fakesink silent=false \
              sync=false"
         ),
     )
