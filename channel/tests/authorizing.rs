@@ -8,6 +8,7 @@ use streamium_channel::bitcoin::Amount;
 use streamium_channel::consumer::{ConsumerEnd, ConsumerPolicy, Refusal};
 use streamium_channel::liveness::GONE_AFTER;
 use streamium_channel::message::ProviderMessage;
+use streamium_channel::money::Msat;
 use streamium_channel::provider::{ProviderConfig, ProviderNotice};
 
 /// On a confirmed channel.
@@ -130,4 +131,80 @@ fn an_application_that_refuses_a_new_rate_ends_the_session() {
         Some(ProviderNotice::RateRefused { reason, .. }) if reason.contains("went down") && reason.contains("authorize-terms")
     ));
     assert!(pair.settle_due);
+}
+
+#[test]
+fn a_word_on_a_cheaper_rate_is_none_on_that_of_the_terms() {
+    let mut pair = asked();
+    // A provider that says nothing more once its cheaper offer is taken.
+    pair.set_rate(10_000);
+    pair.run(seconds(1));
+    pair.drop_mail();
+    pair.authorize(true);
+    pair.drop_mail();
+    for _ in 0..20 {
+        pair.inject_to_consumer(&ProviderMessage::Ping);
+        pair.run(seconds(1));
+        pair.drop_mail();
+    }
+    assert_eq!(
+        (pair.sent("accept-rate"), pair.sent("\"open\"")),
+        (1, 0),
+        "nobody has agreed to the rate that is in force still"
+    );
+}
+
+#[test]
+fn a_provider_that_takes_too_long_for_the_rate_that_was_agreed_to_is_left() {
+    let config = ProviderConfig {
+        funding_timeout: seconds(60),
+        ..config()
+    };
+    let mut pair = Pair::with(config, policy(), consumer_identity());
+    pair.authorizes = None;
+    pair.until("the question", |pair| !pair.questions.is_empty());
+    pair.set_rate(10_000);
+    pair.run(seconds(1));
+    pair.latency = seconds(1_000_000);
+    pair.authorize(true);
+    for _ in 0..60 {
+        pair.inject_to_consumer(&ProviderMessage::Ping);
+        pair.run(seconds(1));
+    }
+    let end = pair.consumer_end.as_ref().unwrap().to_string();
+    assert!(end.contains("changing its rate"), "{end}");
+}
+
+#[test]
+fn a_word_on_a_dearer_opening_is_none_on_a_rate_that_was_asked_about_before() {
+    let mut pair = playing();
+    pair.authorizes = None;
+    pair.cut();
+    let past = pair.past(false);
+    pair.provider_records.clear();
+    pair.consumed = Msat::ZERO;
+    let config = ProviderConfig {
+        opening: sat(2_000),
+        ..config()
+    };
+    let policy = ConsumerPolicy {
+        budget: sat(50_000),
+        ..policy()
+    };
+    pair.reconnect(config, policy, past);
+    pair.until("resume", |pair| pair.sent("\"resume\"") > 0);
+    pair.set_rate(900_000);
+    pair.until("not-resumed", |pair| pair.sent("not-resumed") > 0);
+    pair.run(seconds(5));
+    // Asked about the rate, then about another opening: whatever it says yes to last is all that it has seen.
+    let (_, terms) = pair.questions.last().unwrap();
+    assert_eq!(
+        (terms.rate.msat_per_s(), terms.opening),
+        (900_000, sat(2_000)),
+        "{:?}",
+        pair.questions
+    );
+    pair.authorize(true);
+    pair.run(seconds(5));
+    assert_eq!(pair.rates(), (900_000, 900_000));
 }

@@ -197,6 +197,50 @@ fn a_consumer_that_does_not_answer_is_let_go_and_settled() {
 }
 
 #[test]
+fn who_never_answers_is_let_go_though_the_rate_changes_again_and_again() {
+    let mut pair = playing();
+    pair.authorizes = None;
+    let at = pair.now;
+    for minute in 0..10 {
+        pair.set_rate(200_000 + minute);
+        pair.run(seconds(60));
+    }
+    assert!(
+        matches!(pair.provider_end, Some(EndReason::RateUnanswered(_))),
+        "{:?} sat for {:?} at the first rate",
+        pair.paid,
+        pair.now - at
+    );
+}
+
+#[test]
+fn nobody_is_let_go_over_the_rate_in_force() {
+    // One that does not know the message, and the broadcaster thinks better of it.
+    let mut pair = playing();
+    for rate in [200_000, OLD] {
+        pair.set_rate(rate);
+        pair.lose_rates();
+        pair.run(OFFER_INTERVAL);
+    }
+    assert_eq!(pair.sent("\"rate\""), 2);
+    pair.run(ANSWER_TIMEOUT * 3);
+    assert_eq!((pair.provider_end.clone(), pair.gate), (None, GateState::Open));
+}
+
+#[test]
+fn a_taken_rate_is_on_record_before_the_provider_can_read_that_it_is() {
+    // Nothing is paid while paused, and so nothing is recorded for a payment.
+    let mut pair = playing();
+    let effects = pair.consumer.set_playing(false, pair.now);
+    pair.consumer_effects(effects);
+    pair.until("the pause", |pair| pair.gate == GateState::Paused);
+    pair.set_rate(900_000);
+    pair.until("the answer", |pair| pair.sent("accept-rate") > 0);
+    let record = pair.consumer_records.values().next().unwrap();
+    assert_eq!(record.rate, Rate::new(900_000));
+}
+
+#[test]
 fn offers_keep_their_distance_and_the_last_rate_that_was_set_counts() {
     let mut pair = playing();
     for rate in [200_000, 300_000, 400_000] {

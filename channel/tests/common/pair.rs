@@ -229,6 +229,12 @@ impl Pair {
         self.to_consumer.clear();
     }
 
+    /// Offers of a new rate that are on their way never arrive: for this consumer the message means nothing.
+    pub fn lose_rates(&mut self) {
+        self.to_consumer
+            .retain(|(_, text)| !text.contains("\"type\":\"rate\""));
+    }
+
     /// Both sides lose the connection; what was on its way is lost.
     pub fn cut(&mut self) {
         self.drop_mail();
