@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::pair::{Pair, consumer_identity};
+use common::pair::Pair;
 use common::*;
 use std::time::Duration;
 use streamium_channel::consumer::{ConsumerEnd, ConsumerNotice, ConsumerPolicy, Past};
@@ -14,10 +14,7 @@ use streamium_channel::provider::{CommitmentStatus, EndReason, ProviderEffect};
 use streamium_channel::resume::Challenge;
 
 fn playing() -> Pair {
-    let mut pair = Pair::new();
-    pair.until_playing();
-    pair.confirm(1);
-    pair
+    Pair::playing(policy())
 }
 
 fn reconnect(pair: &mut Pair, from_disk: bool) {
@@ -282,14 +279,12 @@ fn what_was_paid_before_counts_against_the_budget() {
 fn a_paused_player_stays_paused_on_the_next_connection() {
     let mut pair = playing();
     pair.run(seconds(10));
-    let effects = pair.consumer.set_playing(false, pair.now);
-    pair.consumer_effects(effects);
+    pair.set_playing(false);
     pair.run(seconds(1));
     pair.cut();
     let (open, past) = (pair.open_time, pair.past(false));
     pair.reconnect(config(), policy(), past);
-    let effects = pair.consumer.set_playing(false, pair.now);
-    pair.consumer_effects(effects);
+    pair.set_playing(false);
     pair.run(seconds(5));
     // It had credit left, so media would flow if the provider did not know.
     assert!(
@@ -297,22 +292,13 @@ fn a_paused_player_stays_paused_on_the_next_connection() {
         "{:?}",
         pair.open_time - open
     );
-    let effects = pair.consumer.set_playing(true, pair.now);
-    pair.consumer_effects(effects);
+    pair.set_playing(true);
     pair.until("media", |pair| pair.gate == GateState::Open);
 }
 
 /// A small channel at 100 sat a second, and a budget for several.
 fn rolling(capacity: u64, budget: u64) -> Pair {
-    let policy = ConsumerPolicy {
-        capacity: sat(capacity),
-        budget: sat(budget),
-        ..policy()
-    };
-    let mut pair = Pair::with(config(), policy, consumer_identity());
-    pair.until_playing();
-    pair.confirm(1);
-    pair
+    Pair::playing(policy_of(capacity, budget))
 }
 
 #[test]
@@ -396,14 +382,7 @@ fn an_old_channel_is_left_for_the_next_before_its_deadline() {
 
 #[test]
 fn a_price_raised_in_mid_stream_is_refused_and_said() {
-    let policy = ConsumerPolicy {
-        capacity: sat(10_000),
-        budget: sat(40_000),
-        ..policy()
-    };
-    let mut pair = Pair::with(config(), policy, consumer_identity());
-    pair.until_playing();
-    pair.confirm(1);
+    let mut pair = Pair::playing(policy_of(10_000, 40_000));
     pair.until("renew", |pair| {
         pair.log.iter().any(|line| line.contains("\"renew\""))
     });

@@ -5,7 +5,7 @@ mod common;
 use common::pair::{Pair, consumer_identity};
 use common::*;
 use std::time::Duration;
-use streamium_channel::consumer::{ConsumerEnd, ConsumerNotice, ConsumerPolicy, Refusal};
+use streamium_channel::consumer::{ConsumerEnd, ConsumerNotice, Refusal};
 use streamium_channel::message::{ConsumerMessage, ErrorCode, GateState};
 use streamium_channel::money::{Msat, Rate};
 use streamium_channel::provider::{EndReason, ProviderConfig, ProviderNotice};
@@ -15,14 +15,7 @@ const OLD: u64 = 100_000;
 
 /// Ten seconds on, on a confirmed channel with much in it.
 fn playing() -> Pair {
-    let policy = ConsumerPolicy {
-        capacity: sat(1_000_000),
-        budget: sat(1_000_000),
-        ..policy()
-    };
-    let mut pair = Pair::with(config(), policy, consumer_identity());
-    pair.until_playing();
-    pair.confirm(1);
+    let mut pair = Pair::playing(policy_of(1_000_000, 1_000_000));
     pair.run(seconds(10));
     pair
 }
@@ -135,9 +128,7 @@ fn a_rate_above_max_rate_ends_the_session_with_a_word_and_what_was_paid_is_settl
     let mut pair = playing();
     let paid = pair.paid;
     pair.set_rate(1_000_001);
-    pair.until("the end", |pair| {
-        pair.provider_end.is_some() && pair.consumer_end.is_some()
-    });
+    pair.until_both_ended();
     let end = pair.consumer_end.clone().unwrap();
     assert_eq!(
         end.to_string(),
@@ -231,8 +222,7 @@ fn nobody_is_let_go_over_the_rate_in_force() {
 fn a_taken_rate_is_on_record_before_the_provider_can_read_that_it_is() {
     // Nothing is paid while paused, and so nothing is recorded for a payment.
     let mut pair = playing();
-    let effects = pair.consumer.set_playing(false, pair.now);
-    pair.consumer_effects(effects);
+    pair.set_playing(false);
     pair.until("the pause", |pair| pair.gate == GateState::Paused);
     pair.set_rate(900_000);
     pair.until("the answer", |pair| pair.sent("accept-rate") > 0);
@@ -359,9 +349,7 @@ fn who_waits_for_funds_leaves_over_a_rate_and_has_locked_nothing() {
     pair.funded = false;
     pair.until("the terms", |pair| !pair.notices.is_empty());
     pair.set_rate(2_000_000);
-    pair.until("the end", |pair| {
-        pair.consumer_end.is_some() && pair.provider_end.is_some()
-    });
+    pair.until_both_ended();
     assert!(matches!(
         pair.consumer_end,
         Some(ConsumerEnd::Refused(Refusal::Rate { .. }))
@@ -372,15 +360,13 @@ fn who_waits_for_funds_leaves_over_a_rate_and_has_locked_nothing() {
 #[test]
 fn a_rate_changes_while_paused_without_a_payment() {
     let mut pair = playing();
-    let effects = pair.consumer.set_playing(false, pair.now);
-    pair.consumer_effects(effects);
+    pair.set_playing(false);
     pair.until("the pause", |pair| pair.gate == GateState::Paused);
     let paid = pair.paid;
     pair.set_rate(300_000);
     pair.run(seconds(5));
     assert_eq!((pair.rates(), pair.paid), ((300_000, 300_000), paid));
-    let effects = pair.consumer.set_playing(true, pair.now);
-    pair.consumer_effects(effects);
+    pair.set_playing(true);
     pair.until_playing();
     pair.run(seconds(20));
     assert_eq!(pair.gate, GateState::Open);
@@ -388,13 +374,7 @@ fn a_rate_changes_while_paused_without_a_payment() {
 
 #[test]
 fn a_starved_session_takes_a_new_rate_and_its_debt_stays() {
-    let policy = ConsumerPolicy {
-        budget: sat(1_500),
-        ..policy()
-    };
-    let mut pair = Pair::with(config(), policy, consumer_identity());
-    pair.until_playing();
-    pair.confirm(1);
+    let mut pair = Pair::playing(policy_of(50_000, 1_500));
     pair.until("the end of the budget", |pair| pair.gate == GateState::Starved);
     let debited = pair.provider.consumed(pair.now);
     pair.set_rate(1_000);
@@ -406,12 +386,7 @@ fn a_starved_session_takes_a_new_rate_and_its_debt_stays() {
 
 #[test]
 fn rates_may_change_while_channels_are_renewed() {
-    let policy = ConsumerPolicy {
-        capacity: sat(10_000),
-        budget: sat(1_000_000),
-        ..policy()
-    };
-    let mut pair = Pair::with(config(), policy, consumer_identity());
+    let mut pair = Pair::with(config(), policy_of(10_000, 1_000_000), consumer_identity());
     pair.until_playing();
     let open = pair.open_time;
     let since = pair.now;
@@ -441,12 +416,7 @@ fn come_back(pair: &mut Pair, rate: u64) {
         rate: Rate::new(rate),
         ..config()
     };
-    let policy = ConsumerPolicy {
-        capacity: sat(1_000_000),
-        budget: sat(1_000_000),
-        ..policy()
-    };
-    pair.reconnect(config, policy, past);
+    pair.reconnect(config, policy_of(1_000_000, 1_000_000), past);
 }
 
 #[test]

@@ -186,6 +186,14 @@ impl Pair {
         pair
     }
 
+    /// On a confirmed channel, while media flows.
+    pub fn playing(policy: ConsumerPolicy) -> Self {
+        let mut pair = Self::with(config(), policy, consumer_identity());
+        pair.until_playing();
+        pair.confirm(1);
+        pair
+    }
+
     /// Lets time pass.
     pub fn run(&mut self, time: Duration) {
         let end = self.now + time;
@@ -209,6 +217,18 @@ impl Pair {
 
     pub fn until_playing(&mut self) {
         self.until("media", |pair| pair.gate == GateState::Open);
+    }
+
+    pub fn until_both_ended(&mut self) {
+        self.until("the end", |pair| {
+            pair.provider_end.is_some() && pair.consumer_end.is_some()
+        });
+    }
+
+    /// The player goes on, or is paused.
+    pub fn set_playing(&mut self, playing: bool) {
+        let effects = self.consumer.set_playing(playing, self.now);
+        self.consumer_effects(effects);
     }
 
     /// All commitments are so deep now.
