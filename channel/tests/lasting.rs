@@ -7,11 +7,12 @@ use common::*;
 use std::time::Duration;
 use streamium_channel::consumer::{ConsumerEnd, ConsumerNotice, ConsumerPolicy, Past};
 use streamium_channel::fault::Fault;
-use streamium_channel::message::{ConsumerMessage, GateState, ProviderMessage};
+use streamium_channel::message::{ConsumerMessage, GateState, ProviderMessage, decode};
 use streamium_channel::money::{Msat, Rate};
 use streamium_channel::payment::Payment;
 use streamium_channel::provider::{CommitmentStatus, EndReason, ProviderEffect};
 use streamium_channel::resume::Challenge;
+use streamium_channel::terms::Terms;
 
 fn playing() -> Pair {
     Pair::playing(policy())
@@ -380,41 +381,46 @@ fn an_old_channel_is_left_for_the_next_before_its_deadline() {
     assert_eq!(pair.used_up, [first]);
 }
 
+/// The last terms that were sent.
+fn last_terms(pair: &Pair) -> Terms {
+    let is = |line: &&String| line.contains("\"terms\"");
+    let line = pair.log.iter().rfind(is).unwrap();
+    match decode(line.split_once(" <- ").unwrap().1).unwrap() {
+        ProviderMessage::Terms { terms, .. } => *terms,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn a_price_raised_in_mid_stream_is_refused_and_said() {
-    let mut pair = Pair::playing(policy_of(10_000, 40_000));
-    pair.until("renew", |pair| {
-        pair.log.iter().any(|line| line.contains("\"renew\""))
-    });
-    pair.run(Duration::from_millis(50));
-    pair.drop_mail();
-    let mut dearer = {
-        let line = pair
-            .log
-            .iter()
-            .rev()
-            .find(|line| line.contains("\"terms\""))
-            .unwrap();
-        match streamium_channel::message::decode(line.split_once(" <- ").unwrap().1).unwrap() {
-            ProviderMessage::Terms { terms, .. } => terms,
-            other => panic!("{other:?}"),
-        }
-    };
-    dearer.rate = Rate::new(dearer.rate.msat_per_s() + 1);
-    let signature = dearer.sign(&key(IDENTITY));
-    pair.inject_to_consumer(&ProviderMessage::Terms {
-        terms: dearer,
-        signature,
-    });
-    let refused = |notice: &ConsumerNotice| matches!(notice, ConsumerNotice::Fault(Fault::Renewal("rate")));
-    assert!(pair.notices.iter().any(refused), "{:?}", pair.notices);
-    pair.until("exhaustion", |pair| {
-        pair.notices
-            .iter()
-            .any(|n| matches!(n, ConsumerNotice::Exhausted(_)))
-    });
-    assert_eq!(pair.consumer_records.len(), 1, "nothing was locked for it");
-    assert_eq!(pair.paid, sat(9_670), "what had been agreed was used to its end");
+    let changes: [(&str, fn(&mut Terms)); 4] = [
+        ("rate", |terms| {
+            terms.rate = Rate::new(terms.rate.msat_per_s() + 1)
+        }),
+        ("tracks", |terms| terms.tracks.truncate(1)),
+        ("window", |terms| terms.window_ms += 1),
+        ("opening payment", |terms| terms.opening += sat(1)),
+    ];
+    for (what, change) in changes {
+        let mut pair = Pair::playing(policy_of(10_000, 40_000));
+        pair.until("renew", |pair| pair.sent("\"renew\"") > 0);
+        pair.run(Duration::from_millis(50));
+        pair.drop_mail();
+        let mut dearer = last_terms(&pair);
+        change(&mut dearer);
+        let signature = dearer.sign(&key(IDENTITY));
+        let terms = Box::new(dearer);
+        pair.inject_to_consumer(&ProviderMessage::Terms { terms, signature });
+        let refused = ConsumerNotice::Fault(Fault::Renewal(what));
+        assert!(pair.notices.contains(&refused), "{what}: {:?}", pair.notices);
+        pair.until("exhaustion", |pair| {
+            pair.notices
+                .iter()
+                .any(|n| matches!(n, ConsumerNotice::Exhausted(_)))
+        });
+        assert_eq!(pair.consumer_records.len(), 1, "nothing was locked for it");
+        assert_eq!(pair.paid, sat(9_670), "what had been agreed was used to its end");
+    }
 }
 
 /// A pair whose next channel is ready and not used yet.

@@ -326,6 +326,56 @@ fn who_has_no_terms_yet_gets_them_at_the_new_rate() {
 }
 
 #[test]
+fn who_has_no_terms_yet_gets_the_opening_of_the_new_rate() {
+    let mut pair = Pair::new();
+    let effects = pair.provider.set_rate(Rate::new(200_000), sat(2_000), pair.now);
+    assert!(effects.is_empty());
+    pair.until_playing();
+    assert_eq!(pair.paid, sat(2_000));
+}
+
+#[test]
+fn what_credit_says_at_the_change_is_on_record() {
+    let mut pair = playing();
+    pair.authorizes = None;
+    pair.set_rate(1_000_000);
+    pair.run(Duration::from_millis(300));
+    // Without a payment before it, as our consumer makes one.
+    pair.inject(&ConsumerMessage::AcceptRate { number: 1 });
+    let recorded = pair.provider_records.values().next().unwrap().consumed;
+    assert_eq!(recorded, pair.provider.consumed(pair.now));
+}
+
+#[test]
+fn a_rate_that_was_taken_and_replaced_counts_no_more() {
+    let mut pair = playing();
+    pair.latency = seconds(2);
+    pair.authorizes = None;
+    pair.set_rate(200_000);
+    pair.run(OFFER_INTERVAL - seconds(1));
+    pair.authorize(true);
+    pair.run(seconds(1));
+    pair.set_rate(300_000);
+    pair.run(seconds(3));
+    assert_eq!(pair.rates(), (OLD, OLD), "the later offer waits for its answer");
+}
+
+#[test]
+fn a_rate_that_is_taken_while_a_channel_is_resumed_counts_from_then_on() {
+    let mut pair = playing();
+    pair.latency = Duration::from_millis(500);
+    come_back(&mut pair, OLD);
+    pair.until("resume", |pair| pair.sent("\"resume\"") > 0);
+    pair.set_rate(900_000);
+    pair.run(Duration::from_millis(1_050));
+    let before = pair.consumer.figures(pair.now).consumed;
+    pair.run(Duration::from_millis(400));
+    assert_eq!(pair.sent("rate-changed"), 1, "but it has not arrived");
+    let counted = pair.consumer.figures(pair.now).consumed.minus(before);
+    assert_eq!(counted, Msat::new(360_000));
+}
+
+#[test]
 fn who_waits_for_funds_is_offered_the_rate_and_opens_at_it() {
     let mut pair = Pair::new();
     pair.funded = false;
@@ -456,6 +506,41 @@ fn what_was_on_its_way_at_the_old_rate_is_believed_when_the_channel_goes_on_at_a
     pair.run(seconds(5));
     assert!(pair.faults().is_empty(), "{:?}", pair.faults());
     assert_eq!((pair.consumer_end.clone(), pair.gate), (None, GateState::Open));
+}
+
+#[test]
+fn what_a_crash_and_a_lost_connection_hide_is_believed_at_the_highest_rate() {
+    // More than a window, out of the opening payment: four seconds until the provider notices, and what was not written
+    // down.
+    let short = |rate| ProviderConfig {
+        rate: Rate::new(rate),
+        window: seconds(1),
+        opening: sat(5_000),
+        unconfirmed_limit: sat(5_000),
+        ..config()
+    };
+    let policy = policy_of(1_000_000, 1_000_000);
+    let mut pair = Pair::with(short(1_000_000), policy, consumer_identity());
+    pair.until_playing();
+    pair.confirm(1);
+    pair.run(seconds(1));
+    let latency = std::mem::replace(&mut pair.latency, seconds(1_000_000));
+    pair.media = false;
+    pair.run(Duration::from_millis(4_500));
+    pair.cut();
+    let past = pair.past(true);
+    (pair.media, pair.latency) = (true, latency);
+    pair.reconnect(short(1_000), policy, past);
+    pair.run(seconds(5));
+    assert_eq!(pair.sent("\"resumed\""), 1);
+    assert!(pair.faults().is_empty(), "{:?}", pair.faults());
+    assert_eq!((pair.consumer_end.clone(), pair.gate), (None, GateState::Open));
+}
+
+#[test]
+fn a_channels_record_begins_with_its_rate() {
+    let pair = playing();
+    assert_eq!(pair.consumer_record.unwrap().rate, Rate::new(OLD));
 }
 
 #[test]

@@ -177,8 +177,6 @@ impl ProviderSession {
 
     fn change_rate(&mut self, rate: Rate, now: Duration) {
         self.config.rate = rate;
-        // What went before is debited at the old rate, as far as the consumer was there.
-        self.account.heard(self.liveness.alive_until(), now);
         self.account.set_rate(rate, now);
     }
 }
