@@ -13,6 +13,7 @@
 
 use gst::glib;
 
+mod backoff;
 mod backup;
 pub mod boottime;
 pub mod catalogue;
@@ -31,6 +32,7 @@ pub mod refund;
 pub mod session;
 pub mod settings;
 pub mod settle;
+pub mod slate;
 mod stats;
 pub mod store;
 pub mod wallet;

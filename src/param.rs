@@ -26,6 +26,15 @@ pub fn uint(name: &str, nick: &str, blurb: &str, (min, max): (u32, u32), default
         .build()
 }
 
+pub fn flag(name: &str, nick: &str, blurb: &str, default: bool) -> glib::ParamSpec {
+    glib::ParamSpecBoolean::builder(name)
+        .nick(nick)
+        .blurb(blurb)
+        .default_value(default)
+        .flags(WRITABLE)
+        .build()
+}
+
 pub fn sat(name: &str, nick: &str, blurb: &str, default: u64) -> glib::ParamSpec {
     uint64(name, nick, blurb, bitcoin::Amount::MAX_MONEY.to_sat(), default)
 }

@@ -64,6 +64,10 @@ pub enum SettingsError {
     NoUri,
     #[error("uri is no streamium link: {0}.")]
     BadUri(LinkError),
+    #[error(
+        "slate-size can't be \"{0}\": it is WIDTHxHEIGHT in pixels, such as 1280x720, each side from 64 to 8192."
+    )]
+    BadSlateSize(String),
     #[error("{0}.")]
     BadProxied(String),
     #[error("{0}.")]

@@ -1,7 +1,5 @@
 //! Both elements over real WebRTC: free streams, gates, the data channel, certificates, ends.
 
-#[path = "webrtc/answers.rs"]
-mod answers;
 mod common;
 #[path = "webrtc/reconnect.rs"]
 mod reconnect;
@@ -139,10 +137,14 @@ fn nothing_passes_a_closed_gate_of_encoded_video() {
 #[test]
 fn a_paid_stream_that_nothing_drives_stays_closed() {
     run(|| {
+        let dir = tempfile::tempdir().unwrap();
         // No server answers there, so no session gets as far as terms.
-        let settings = "rate=5 network=regtest payout-address=bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080 \
-            electrum-url=tcp://127.0.0.1:1";
-        let provider = Provider::start(RAW_VIDEO, settings, None);
+        let settings = format!(
+            "rate=5 network=regtest payout-address=bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080 \
+             electrum-url=tcp://127.0.0.1:1 data-dir={}",
+            dir.path().display()
+        );
+        let provider = Provider::start(RAW_VIDEO, &settings, None);
         let (consumer, events) = Consumer::hooked(&provider);
         begun(&events);
         assert_eq!(channel_event(&events), DataChannelEvent::Open);
@@ -355,7 +357,7 @@ fn one_unlinked_track_does_not_end_the_other() {
     run(|| {
         let provider = Provider::free(&format!("{RAW_VIDEO}{RAW_AUDIO}"));
         let launch = format!(
-            "streamiumpaysrc uri={} stun-server=none ! videoconvert ! fakesink name=end sync=false async=false",
+            "streamiumpaysrc uri={} stun-server=none slate=false ! videoconvert ! fakesink name=end sync=false async=false",
             provider.uri()
         );
         let pipeline = gst::parse::launch(&launch)

@@ -93,7 +93,7 @@ start_viewer() {
   # shellcheck disable=SC2206 # $far is three words
   pipeline=(
     streamiumpaysrc name=viewer "uri=$link" network=regtest "max-rate=$rate_msat" "budget=$budget_sat"
-    "electrum-url=$ELECTRUM_URL" "data-dir=$work/viewer.data" stun-server=none
+    "electrum-url=$ELECTRUM_URL" "data-dir=$work/viewer.data" stun-server=none slate=false
     viewer. ! queue ! video/x-raw ! videoconvert ! videoanalyse ! queue $far ! videoscale add-borders=true ! "$shape"
     ! vp8enc deadline=1 cpu-used=16 keyframe-max-dist=60 target-bitrate=1000000 ! queue ! recording.
     webmmux name=recording ! filesink "location=$recording"

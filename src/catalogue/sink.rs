@@ -105,8 +105,13 @@ pub static SINK: Catalogue = Catalogue(&[
     },
     Message {
         name: "consumer-error",
-        fields: &[text("debug")],
-        when: "webrtcsink failed for one consumer; the broadcast goes on",
+        fields: &[text("session").maybe(), text("peer").maybe(), text("reason")],
+        when: "something went wrong with one consumer, whose session is over; the broadcast goes on",
+    },
+    Message {
+        name: "signalling",
+        fields: &[text("server"), flag("reachable"), text("reason").maybe()],
+        when: "the stream is listed at the signalling server, or not any more. `reason` if not",
     },
     Message {
         name: "waiting",

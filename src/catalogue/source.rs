@@ -11,6 +11,9 @@ pub static SOURCE: Catalogue = Catalogue(&[
             number("rate-msat-per-s"),
             number("opening-sat"),
             number("window-ms"),
+            number("min-confirmations"),
+            flag("video"),
+            flag("audio"),
         ],
         when: "the provider has proved the link's key",
     },
@@ -37,8 +40,11 @@ pub static SOURCE: Catalogue = Catalogue(&[
             number("amount-sat"),
             text("uri"),
             number("capacity-sat"),
+            number("balance-sat"),
+            number("buys-ms"),
         ],
-        when: "the wallet needs money; `uri` is BIP21. Comes again when the amount changes",
+        when: "the wallet needs money; `uri` is BIP21, and `buys-ms` how much video a channel of `capacity-sat` \
+               pays for within the budget. Comes again when the amount changes",
     },
     Message {
         name: "funded",
@@ -127,7 +133,7 @@ pub static SOURCE: Catalogue = Catalogue(&[
         name: "ended",
         fields: &[text("reason")],
         when: "the session is over for good; an ERROR if the terms exceed what is accepted or the application refused \
-               them, or something of ours failed; a WARNING, and EOS, if we leave over a new rate",
+               them, or something of ours failed (with a slate 5 s later); a WARNING, and EOS, if we leave over a new rate",
     },
     Message {
         name: "settled",

@@ -9,9 +9,11 @@
 mod kind;
 mod left_out;
 mod proxied;
+mod relay;
 mod resolve;
 mod signaller;
 mod signals;
+mod socket;
 
 use std::sync::{LazyLock, Once};
 
@@ -21,9 +23,11 @@ use gst::prelude::*;
 pub use kind::Kind;
 pub use left_out::{LeftOut, Part};
 pub use proxied::{Proxied, Refused, Table, When};
+pub use relay::{Relay, RelayEvent};
 pub use resolve::{NAME_FIELD, ProducerEvent, Resolver, named_meta};
 pub use signaller::Signaller;
 pub use signals::{Answer, Forwarded, Signals, TypeOf};
+pub use socket::ServerAddress;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(

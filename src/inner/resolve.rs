@@ -11,26 +11,19 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use async_tungstenite::WebSocketStream;
-use async_tungstenite::tokio::{ConnectStream, connect_async_with_tls_connector_and_config};
 use async_tungstenite::tungstenite::Message;
-use async_tungstenite::tungstenite::client::IntoClientRequest;
-use async_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
-use async_tungstenite::tungstenite::protocol::WebSocketConfig;
 use futures::StreamExt;
 use futures::channel::oneshot;
 use futures::future::{Either, select};
 use serde_json::{Value, json};
 
+use super::socket::{ServerAddress, Socket};
 use super::{CAT, Signaller};
 
 /// The field of a producer's metadata that has the stream's name.
 pub const NAME_FIELD: &str = "name";
 
-/// How long connecting may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// The longest message taken from a server: a list of some ten thousand producers.
 const MAX_MESSAGE_LEN: usize = 4 << 20;
 
@@ -66,10 +59,8 @@ impl Resolver {
         let (stop, until) = oneshot::channel();
         let silent = stopped.clone();
         let listener = Listener {
-            uri: uri.to_owned(),
+            server: ServerAddress::new(like, uri),
             name: name.to_owned(),
-            tls: like.tls(),
-            headers: like.headers(),
             known: HashSet::new(),
             listened: false,
             on_event: Box::new(move |event| {
@@ -98,13 +89,9 @@ impl Drop for Resolver {
     }
 }
 
-type Socket = WebSocketStream<ConnectStream>;
-
 struct Listener {
-    uri: String,
+    server: ServerAddress,
     name: String,
-    tls: (Option<String>, bool),
-    headers: Vec<(String, String)>,
     /// The producers that were reported as there.
     known: HashSet<String>,
     /// The server has answered.
@@ -121,15 +108,14 @@ impl Listener {
             // Stopped: the connection went with the future.
             Either::Right(_) => return,
         };
-        gst::info!(CAT, "signalling server {}: {reason}", self.uri);
+        gst::info!(CAT, "signalling server {}: {reason}", self.server.uri);
         let listened = self.listened;
         (self.on_event)(ProducerEvent::Failed { reason, listened });
     }
 
     async fn listen(&mut self) -> Result<std::convert::Infallible, String> {
-        let connected = tokio::time::timeout(CONNECT_TIMEOUT, self.connect()).await;
-        let mut socket = connected.map_err(|_| "it does not answer".to_owned())??;
-        gst::debug!(CAT, "listening at {}", self.uri);
+        let mut socket = self.server.connect(MAX_MESSAGE_LEN).await?;
+        gst::debug!(CAT, "listening at {}", self.server.uri);
         while let Some(message) = socket.next().await {
             let Message::Text(text) = message.map_err(|error| error.to_string())? else {
                 continue;
@@ -141,30 +127,6 @@ impl Listener {
             self.handle(&message, &mut socket).await?;
         }
         Err("it closed the connection".to_owned())
-    }
-
-    async fn connect(&self) -> Result<Socket, String> {
-        let mut request = self
-            .uri
-            .as_str()
-            .into_client_request()
-            .map_err(|error| error.to_string())?;
-        for (name, value) in &self.headers {
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|error| error.to_string())?;
-            let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|error| error.to_string())?;
-            request.headers_mut().insert(name, value);
-        }
-        let (cafile, insecure) = &self.tls;
-        let tls = gstrswebrtc::utils::create_tls_connector(cafile.as_ref(), *insecure)
-            .await
-            .map_err(|error| error.to_string())?;
-        let config = WebSocketConfig::default()
-            .max_message_size(Some(MAX_MESSAGE_LEN))
-            .max_frame_size(Some(MAX_MESSAGE_LEN));
-        let connected = connect_async_with_tls_connector_and_config(request, Some(tls), Some(config)).await;
-        connected
-            .map(|(socket, _)| socket)
-            .map_err(|error| error.to_string())
     }
 
     async fn handle(&mut self, message: &Value, socket: &mut Socket) -> Result<(), String> {

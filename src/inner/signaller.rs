@@ -4,6 +4,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use gst::glib;
+use gst::glib::translate::IntoGlib;
 use gst::prelude::*;
 
 use super::lookup_signal;
@@ -123,14 +124,42 @@ impl Signaller {
         })
     }
 
-    /// Calls back each time that the server has given it an id. In the signaller's thread.
-    pub fn connect_joined(&self, handler: impl Fn() + Send + Sync + 'static) {
-        if self.0.find_property("client-id").is_none() {
-            return;
+    /// True for the one that speaks the protocol of webrtcsink's signalling server.
+    pub fn is_standard(&self) -> bool {
+        self.0.type_().name() == "GstWebRTCSignaller"
+    }
+
+    /// Calls back each time that the address has been set.
+    pub fn connect_uri(&self, handler: impl Fn(&Self) + Send + Sync + 'static) -> glib::SignalHandlerId {
+        self.0
+            .connect_notify(Some("uri"), move |object, _| handler(&Self(object.clone())))
+    }
+
+    /// Calls `handler` when the server says that the session is over, instead of ending it. Before anybody else has
+    /// connected to that signal.
+    pub fn intercept_session_ended(&self, handler: impl Fn() + Send + Sync + 'static) {
+        const SIGNAL: &str = "session-ended";
+        if let Some(signal) = lookup_signal(SIGNAL, self.0.type_()) {
+            // SAFETY: the signal is of the object's type, and only it is looked for: the other arguments are not read. A
+            // handler that is found is one of the object's.
+            unsafe {
+                let handler = glib::gobject_ffi::g_signal_handler_find(
+                    self.0.as_ptr(),
+                    glib::gobject_ffi::G_SIGNAL_MATCH_ID,
+                    signal.into_glib(),
+                    0,
+                    std::ptr::null_mut(),
+                    std::ptr::null_mut(),
+                    std::ptr::null_mut(),
+                );
+                if handler != 0 {
+                    glib::gobject_ffi::g_signal_handler_block(self.0.as_ptr(), handler);
+                }
+            }
         }
-        self.0.connect("notify::client-id", false, move |_| {
+        self.0.connect(SIGNAL, false, move |_| {
             handler();
-            None
+            Some(true.to_value())
         });
     }
 

@@ -11,12 +11,12 @@ use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
-use super::errors::{Fault, classify};
+use super::faults::{self, Faults};
 use super::payments::{self, PaymentHooks};
 use super::properties::{self, Status};
 use super::sessions::{ClosedHooks, ProviderHooks, Sessions};
 use super::settings::{Checked, Settings, validate};
-use super::signalling::{Loss, Signalling};
+use super::signalling::Signalling;
 use super::stats::Stats;
 use super::{CAT, metrics, pads, proxied, repricing, signals, templates};
 use crate::backup::Seedling;
@@ -171,14 +171,14 @@ impl ElementImpl for StreamiumPaySink {
         }
         match transition {
             gst::StateChange::ReadyToPaused => {
-                self.stopping.store(false, Ordering::Relaxed);
-                self.start().map_err(|reason| {
+                self.stopping.store(false, Ordering::SeqCst);
+                self.start().and_then(|()| self.join()).map_err(|reason| {
                     gst::element_imp_error!(self, gst::ResourceError::Settings, ("{reason}"), ["{reason}"]);
                     gst::StateChangeError
                 })?;
             }
             gst::StateChange::PausedToReady => {
-                self.stopping.store(true, Ordering::Relaxed);
+                self.stopping.store(true, Ordering::SeqCst);
                 // While the sessions can still be told.
                 self.stop();
             }
@@ -187,8 +187,15 @@ impl ElementImpl for StreamiumPaySink {
         let result = self.parent_change_state(transition);
         match transition {
             // No way down to READY leads past `stop` from here.
-            gst::StateChange::ReadyToPaused if result.is_err() => self.stop(),
-            gst::StateChange::PausedToReady => self.sessions.clear(),
+            gst::StateChange::ReadyToPaused if result.is_err() => {
+                self.stopping.store(true, Ordering::SeqCst);
+                self.stop();
+                self.signalling.stop();
+            }
+            gst::StateChange::PausedToReady => {
+                self.sessions.clear();
+                self.signalling.stop();
+            }
             _ => (),
         }
         result
@@ -197,38 +204,8 @@ impl ElementImpl for StreamiumPaySink {
 
 impl BinImpl for StreamiumPaySink {
     fn handle_message(&self, message: gst::Message) {
-        let fault = match message.view() {
-            gst::MessageView::Error(error) => classify(error.debug().as_deref().unwrap_or_default()),
-            _ => Fault::Ours,
-        };
-        if fault == Fault::Signaller && self.stopping.load(Ordering::Relaxed) {
-            gst::debug!(CAT, imp = self, "while stopping: {message:?}");
-            return;
-        }
-        if fault == Fault::Signaller && self.rejoins() {
-            return gst::info!(CAT, imp = self, "signalling server: {message:?}");
-        }
-        if matches!(fault, Fault::Ours | Fault::Signaller) {
-            return self.parent_handle_message(message);
-        }
-        gst::warning!(CAT, imp = self, "{fault:?}: {message:?}");
-        let text = match message.view() {
-            gst::MessageView::Error(error) => error.debug().unwrap_or_default(),
-            _ => glib::GString::default(),
-        };
-        post_report(
-            &*self.obj(),
-            &Report::new("consumer-error").text_field("debug", text),
-        );
-        if fault == Fault::ConsumerStoppedSignaller
-            && let Some(Ok((_, signaller))) = self.inner.get()
-        {
-            // This runs in the signaller's runtime, which stopping waits for.
-            let signaller = signaller.clone();
-            self.obj().call_async(move |_| {
-                signaller.stop();
-                signaller.start();
-            });
+        if let Some(message) = faults::filter(&self.obj(), message) {
+            self.parent_handle_message(message);
         }
     }
 }
@@ -271,38 +248,42 @@ impl StreamiumPaySink {
         let signaller = Signaller::of(&sink).ok_or("webrtcsink has no signaller")?;
         let obj = self.obj();
         obj.add(&sink).map_err(|error| error.to_string())?;
-        self.signalling.watch(&signaller);
         let weak = obj.downgrade();
-        self.sessions.watch(&sink, &signaller, move || {
+        let tracks = move || {
             let pads = weak.upgrade().map(|obj| obj.sink_pads()).unwrap_or_default();
             pads.iter()
                 .filter_map(|pad| TrackKind::from_name(&pad.name()))
                 .collect()
-        });
+        };
+        let weak = obj.downgrade();
+        let on_failure = move |session: &str, peer: &str, reason: &str| {
+            if let Some(obj) = weak.upgrade().filter(|obj| !obj.is_stopping()) {
+                faults::consumer_error(&obj, Some(session), Some(peer), reason);
+            }
+        };
+        self.sessions.watch(&sink, &signaller, tracks, on_failure);
         // After our own handlers: a user's find the gate in place.
         signals::TABLE.forward(&sink, &*obj);
         Ok((sink, signaller))
     }
 
-    /// The connection to the signalling server is gone: true if it is made again, else it is an error.
-    fn rejoins(&self) -> bool {
-        let Some(Ok((_, signaller))) = self.inner.get() else {
-            return false;
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// The signalling server's address, while there is a relay to it.
+    pub fn signalling_server(&self) -> Option<String> {
+        self.signalling.server()
+    }
+
+    /// Joins the signalling server through a relay, which outlives what goes wrong there.
+    fn join(&self) -> Result<(), String> {
+        let Some(signaller) = self.signaller() else {
+            return Ok(());
         };
-        match self.signalling.lost(signaller) {
-            Loss::NeverJoined => false,
-            Loss::Rejoining { news } => {
-                if news {
-                    let uri = signaller.uri().unwrap_or_default();
-                    gst::element_imp_warning!(
-                        self,
-                        gst::ResourceError::Read,
-                        ("The signalling server {uri} is gone; trying again. Who watches goes on watching.")
-                    );
-                }
-                true
-            }
-        }
+        let faults = Faults::new(&self.obj(), &self.sessions);
+        self.signalling
+            .start(signaller, move |event| faults.relay_event(event))
     }
 
     fn update_meta(&self) {
@@ -429,7 +410,6 @@ impl StreamiumPaySink {
             self.sessions.part(PARTING_PATIENCE);
         }
         self.sessions.set_hooks(Arc::new(ClosedHooks));
-        self.signalling.stop();
         drop(lock(&self.metrics).take());
     }
 }

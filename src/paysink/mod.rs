@@ -33,11 +33,12 @@ use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use crate::catalogue::{self, Catalogue};
+use crate::inner::Signaller;
 use crate::messages::{OwnSignal, Speaker, Teller};
 
 mod channel_properties;
 mod children;
-mod errors;
+mod faults;
 mod imp;
 mod metrics;
 mod navigation;
@@ -47,7 +48,9 @@ mod payments;
 mod properties;
 pub mod proxied;
 mod proxied_servers;
+mod pulse;
 mod repricing;
+mod session_bus;
 mod sessions;
 mod settings;
 mod signalling;
@@ -102,5 +105,18 @@ impl StreamiumPaySink {
     /// Changes the read-only properties, and notifies of those that are different.
     pub fn update_status(&self, change: impl FnOnce(&mut Status)) {
         self.imp().update_status(change);
+    }
+
+    /// Going down: what fails then is nobody's trouble.
+    fn is_stopping(&self) -> bool {
+        self.imp().is_stopping()
+    }
+
+    fn signalling_server(&self) -> Option<String> {
+        self.imp().signalling_server()
+    }
+
+    fn signaller(&self) -> Option<&Signaller> {
+        self.imp().signaller()
     }
 }

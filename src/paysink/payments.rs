@@ -91,6 +91,10 @@ impl ProviderPeer for SessionHandle {
         }
     }
 
+    fn is_gone(&self) -> bool {
+        SessionHandle::is_gone(self)
+    }
+
     fn figures(&self) -> ProviderPeerFigures {
         let gate = self.gate.stats();
         ProviderPeerFigures {

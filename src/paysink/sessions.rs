@@ -9,6 +9,9 @@ use gst::glib;
 use gst::prelude::*;
 
 use super::CAT;
+use super::pulse::Pulse;
+use super::session_bus::watch_errors;
+use crate::boottime;
 use crate::data_channel::{
     CertificateError, Certificates, DataChannel, DataChannelError, DataChannelEvent, certificates,
 };
@@ -73,6 +76,7 @@ pub struct SessionHandle {
     webrtcbin: glib::WeakRef<gst::Element>,
     signaller: Signaller,
     sessions: Sessions,
+    pulse: Pulse,
 }
 
 impl SessionHandle {
@@ -94,6 +98,11 @@ impl SessionHandle {
         self.webrtcbin
             .upgrade()
             .map_or_else(Vec::new, |webrtcbin| accepted_tracks(&webrtcbin))
+    }
+
+    /// To be asked from time to time: true once the consumer has gone without a word.
+    pub fn is_gone(&self) -> bool {
+        self.pulse.is_gone(boottime::now(), self.gate.stats().passed)
     }
 
     /// Ends the session on both sides. The consumer may come back with a new one.
@@ -134,9 +143,15 @@ struct Entry {
     peer: String,
     gate: Gate,
     pipeline: glib::WeakRef<gst::Pipeline>,
+    pulse: Pulse,
     /// Whether the hooks know of it.
     added: bool,
+    /// Its pipeline has failed, which was reported.
+    failed: bool,
 }
+
+/// Called with the ids of a session and its peer, and the words of what failed. In any thread.
+type OnFailure = Arc<dyn Fn(&str, &str, &str) + Send + Sync>;
 
 /// The table of sessions. Cheap to clone; all clones are the same table.
 #[derive(Clone)]
@@ -173,13 +188,16 @@ impl Sessions {
         lock(&self.0.hooks).clone()
     }
 
-    /// Starts watching an inner sink. `tracks` says which tracks the sink has.
+    /// Starts watching an inner sink. `tracks` says which tracks the sink has; `on_failure` takes a session, its peer, and
+    /// why its pipeline failed.
     pub fn watch(
         &self,
         sink: &gst::Element,
         signaller: &Signaller,
         tracks: impl Fn() -> Vec<TrackKind> + Send + Sync + 'static,
+        on_failure: impl Fn(&str, &str, &str) + Send + Sync + 'static,
     ) {
+        let on_failure: OnFailure = Arc::new(on_failure);
         let sessions = self.clone();
         sink.connect("consumer-pipeline-created", false, move |values| {
             let peer = values.get(1)?.get::<String>().ok()?;
@@ -191,7 +209,7 @@ impl Sessions {
         let for_added = signaller.clone();
         sink.connect("consumer-added", false, move |values| {
             let webrtcbin = values.get(2)?.get::<gst::Element>().ok()?;
-            sessions.added(&webrtcbin, &for_added);
+            sessions.added(&webrtcbin, &for_added, &on_failure);
             None
         });
         let sessions = self.clone();
@@ -233,6 +251,8 @@ impl Sessions {
         let gate = Gate::new(tracks);
         // Whatever else goes wrong: no unguarded session.
         gate.attach(pipeline);
+        let pulse = Pulse::default();
+        pulse.watch(pipeline);
         let Some(id) = session_id(&pipeline.name(), "session-pipeline-") else {
             gst::error!(CAT, obj = pipeline, "not a session's pipeline: it stays closed");
             return;
@@ -246,11 +266,13 @@ impl Sessions {
             peer,
             gate,
             pipeline: pipeline.downgrade(),
+            pulse,
             added: false,
+            failed: false,
         });
     }
 
-    fn added(&self, webrtcbin: &gst::Element, signaller: &Signaller) {
+    fn added(&self, webrtcbin: &gst::Element, signaller: &Signaller, on_failure: &OnFailure) {
         let Some(id) = session_id(&webrtcbin.name(), "webrtcbin-") else {
             gst::error!(CAT, obj = webrtcbin, "not a session's webrtcbin");
             return;
@@ -259,12 +281,13 @@ impl Sessions {
             let table = lock(&self.0.table);
             table
                 .get(&id)
-                .map(|entry| (entry.peer.clone(), entry.gate.clone()))
+                .map(|entry| (entry.peer.clone(), entry.gate.clone(), entry.pulse.clone()))
         };
-        let Some((peer, gate)) = known else {
+        let Some((peer, gate, pulse)) = known else {
             gst::error!(CAT, "session {id} was added without a pipeline: it stays closed");
             return;
         };
+        self.watch_errors(&id, &peer, on_failure.clone());
         // The handle goes out before any event can: the channel opens only after the first offer, which is
         // made after this callback.
         let sessions = self.clone();
@@ -284,6 +307,7 @@ impl Sessions {
             webrtcbin,
             signaller,
             sessions: self.clone(),
+            pulse,
         };
         self.hooks().session_added(handle);
         let still_there = lock(&self.0.table)
@@ -296,9 +320,32 @@ impl Sessions {
         }
     }
 
-    fn removed(&self, id: &str) {
+    fn watch_errors(&self, id: &str, peer: &str, on_failure: OnFailure) {
+        let pipeline = lock(&self.0.table)
+            .get(id)
+            .and_then(|entry| entry.pipeline.upgrade());
+        let Some(pipeline) = pipeline else { return };
+        let (sessions, id, peer) = (self.clone(), id.to_owned(), peer.to_owned());
+        watch_errors(&pipeline, move |reason| {
+            // One error brings others.
+            let is_first = lock(&sessions.0.table)
+                .get_mut(&id)
+                .is_some_and(|entry| !std::mem::replace(&mut entry.failed, true));
+            if is_first {
+                on_failure(&id, &peer, &reason);
+            }
+        });
+    }
+
+    /// webrtcsink has ended a session by itself. False if that is known.
+    pub fn gave_up(&self, id: &str) -> bool {
+        let failed = lock(&self.0.table).get(id).is_some_and(|entry| entry.failed);
+        self.removed(id) && !failed
+    }
+
+    fn removed(&self, id: &str) -> bool {
         let Some(entry) = lock(&self.0.table).remove(id) else {
-            return;
+            return false;
         };
         self.0.removed.notify_all();
         entry.gate.close();
@@ -311,6 +358,7 @@ impl Sessions {
         if entry.added {
             self.hooks().session_removed(id);
         }
+        true
     }
 }
 

@@ -20,6 +20,10 @@ const YOUNG: Duration = Duration::from_secs(2);
 /// What left the provider before it went may take this long to come out of the buffers.
 const IN_FLIGHT: Duration = Duration::from_secs(1);
 
+/// When the signalling server says that the session is over, the provider has this long to show that it is not. The
+/// server says so too when it was only the provider's connection to it that broke.
+const DOUBT: Duration = Duration::from_secs(2);
+
 /// What each attempt is made from.
 pub struct Recipe<'a> {
     pub template: &'a gst::Element,
@@ -44,6 +48,8 @@ pub struct Attempt {
     listening_since: Duration,
     /// When the signalling server went away, which the provider may have run.
     server_lost_at: Option<Duration>,
+    /// When it said that the session is over.
+    said_over_at: Option<Duration>,
 }
 
 impl Attempt {
@@ -73,6 +79,7 @@ impl Attempt {
             shown_at: None,
             listening_since: now,
             server_lost_at: None,
+            said_over_at: None,
         };
         attempt.watch_session(&signaller, recipe);
         let (weak, watched) = (element.downgrade(), attempt.arrivals.clone());
@@ -94,6 +101,8 @@ impl Attempt {
         let (hooks, commander, number) = (recipe.hooks.clone(), recipe.commander.clone(), self.number);
         let (producer, arrivals) = (self.producer.clone(), self.arrivals.clone());
         let session = self.session.clone();
+        let told = commander.clone();
+        signaller.intercept_session_ended(move || told.send(Command::SaidOver(number)));
         signaller.connect("webrtcbin-ready", move |values| {
             let id = values.first().and_then(|value| value.get::<String>().ok());
             let webrtcbin = values.get(1).and_then(|value| value.get::<gst::Element>().ok());
@@ -153,15 +162,22 @@ impl Attempt {
     pub fn silent_at(&self) -> Option<Duration> {
         let heard = self.arrivals.last().unwrap_or_default();
         let last = heard.max(self.listening_since);
-        let went_with_server = self
-            .server_lost_at
-            .is_some_and(|at| heard < at.saturating_add(IN_FLIGHT));
+        let still_silent_since = |at: &Duration| heard < at.saturating_add(IN_FLIGHT);
+        let went_with_server = self.server_lost_at.filter(still_silent_since).is_some();
         let limit = if went_with_server {
             SILENT_AFTER
         } else {
             GONE_AFTER
         };
-        self.is_shown().then(|| last.saturating_add(limit))
+        let silent = last.saturating_add(limit);
+        let over = self.said_over_at.filter(still_silent_since);
+        let over = over.map_or(silent, |at| at.saturating_add(DOUBT));
+        self.is_shown().then(|| silent.min(over))
+    }
+
+    /// The signalling server says that the session is over.
+    pub fn said_over(&mut self, now: Duration) {
+        self.said_over_at = Some(now);
     }
 
     /// The signalling server is gone. The session does not need it, but the provider may be gone with it.
@@ -172,6 +188,7 @@ impl Attempt {
     /// The player was paused, so that nothing arrived.
     pub fn excuse_silence(&mut self, now: Duration) {
         self.listening_since = now;
+        self.said_over_at = self.said_over_at.map(|_| now);
     }
 
     /// Stops the inner element and takes it out. May wait for the thread that pushes its buffers.

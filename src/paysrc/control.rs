@@ -25,6 +25,8 @@ pub(super) enum Command {
     Shown(u64),
     /// The inner element says that its session is over.
     SessionEnded(u64),
+    /// The signalling server says that.
+    SaidOver(u64),
     /// The inner element can't go on.
     Failed(u64, String),
     /// The provider does not answer any more.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use gst::prelude::*;
 use gst::subclass::prelude::ObjectSubclassIsExt;
 
 use super::attempt::Attempt;
@@ -15,6 +14,9 @@ use crate::session::Report;
 
 /// A session that lasted this long was a good one: should it be lost, the pauses begin with the shortest again.
 const STABLE: Duration = Duration::from_secs(30);
+
+/// For how long the slate says why the stream is over, before it ends.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// When a connection is gone, the session may still say that the provider had ended it.
 const VERDICT_LIMIT: Duration = Duration::from_millis(300);
@@ -38,6 +40,14 @@ impl Worker {
             );
         }
         self.post(&format!("Connected again after {} s.", length.as_secs()));
+    }
+
+    /// The signalling server says that the session is over. While media and messages come it is not.
+    pub(super) fn said_over(&mut self, now: Duration) {
+        match self.attempt.as_mut().filter(|attempt| attempt.is_shown()) {
+            Some(attempt) => attempt.said_over(now),
+            None => self.gone("the signalling server ended it"),
+        }
     }
 
     /// An error of the inner element's.
@@ -112,13 +122,12 @@ impl Worker {
             return;
         };
         // An end that nobody would see is an error.
-        if element.src_pads().is_empty() {
-            gst::element_error!(element, gst::ResourceError::Read, ("{text}"));
-        } else {
+        if pads::were_used(&element) {
             gst::element_warning!(element, gst::ResourceError::Read, ("{text}"));
+        } else {
+            gst::element_error!(element, gst::ResourceError::Read, ("{text}"));
         }
-        pads::end_of_stream(&element);
-        self.say("ended");
+        self.end_soon();
     }
 
     /// The current session is over: the stream ends, or, if none of it was seen, the next producer may do.
@@ -128,9 +137,8 @@ impl Worker {
         let Some(element) = self.element.upgrade() else {
             return;
         };
-        if seen && pads::end_of_stream(&element) {
-            self.ended = true;
-            self.say("ended");
+        if seen && (pads::were_used(&element) || element.imp().has_last_words()) {
+            self.end_soon();
         } else {
             self.connect_next();
         }
@@ -138,16 +146,37 @@ impl Worker {
 
     /// The stream ends, whether or not anything of it was seen.
     pub(super) fn finish(&mut self) {
-        if self.ended {
-            return;
-        }
+        let was_over = self.ended;
         self.ended = true;
         self.outage = None;
         self.verdict = None;
         self.drop_attempt();
-        if let Some(element) = self.element.upgrade() {
-            pads::end_of_stream(&element);
+        if !was_over || self.farewell.is_some() {
+            self.say("ended");
+            self.tell_end();
         }
+    }
+
+    /// Ends the stream, once viewers could read on the slate why it does.
+    fn end_soon(&mut self) {
+        self.ended = true;
         self.say("ended");
+        let seen = self
+            .element
+            .upgrade()
+            .is_some_and(|element| element.imp().shows_slate());
+        let pause = if seen { FAREWELL } else { Duration::ZERO };
+        self.farewell = Some(boottime::now().saturating_add(pause));
+    }
+
+    pub(super) fn tell_end(&mut self) {
+        self.farewell = None;
+        let Some(element) = self.element.upgrade() else {
+            return;
+        };
+        if let Some(words) = element.imp().take_last_words() {
+            gst::element_error!(element, gst::ResourceError::Failed, ("{words}"));
+        }
+        pads::end_of_stream(&element);
     }
 }

@@ -5,30 +5,23 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
 
 use gst::glib;
 use gst::prelude::*;
 use gst::subclass::prelude::*;
 
 use super::control::Control;
-use super::payments::{self, PaymentHooks};
 use super::properties::{self, Status};
 use super::session::ConsumerHooks;
-use super::settings::{Settings, validate};
+use super::settings::{Settings, slate_size, validate};
+use super::slated::Slated;
 use super::stats::Stats;
 use super::{CAT, navigation, pads, proxied, signals, templates};
-use crate::backup::Seedling;
 use crate::config::{self, ConfigError};
-use crate::folder;
 use crate::inner::{self, Refused, Signaller};
 use crate::messages::Teller;
 use crate::session::consumer::{ConsumerHandle, ConsumerOptions};
 use crate::settings::SettingsError;
-
-/// How long stopping may wait for the provider's word that it settles: the only time that a state change waits for
-/// the network. Nothing depends on it.
-const STOP_PATIENCE: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
 pub struct StreamiumPaySrc {
@@ -41,16 +34,18 @@ pub struct StreamiumPaySrc {
     refused: Refused,
     /// What of the environment or the configuration file can't be used; reported likewise.
     config_error: OnceLock<ConfigError>,
-    hooks: Mutex<Option<Arc<dyn ConsumerHooks>>>,
+    pub(super) hooks: Mutex<Option<Arc<dyn ConsumerHooks>>>,
     /// What the settings mean, from READY on.
-    options: Mutex<Option<ConsumerOptions>>,
+    pub(super) options: Mutex<Option<ConsumerOptions>>,
     /// The driver, while PAUSED or PLAYING.
-    consumer: Mutex<Option<ConsumerHandle>>,
-    control: Mutex<Option<Control>>,
+    pub(super) consumer: Mutex<Option<ConsumerHandle>>,
+    pub(super) control: Mutex<Option<Control>>,
+    /// The slate, while PAUSED or PLAYING, unless there shall be none.
+    pub(super) slated: Mutex<Option<Arc<Slated>>>,
     pub(super) teller: Teller,
     pub(super) stats: Stats,
     /// Playing, or on the way there: what comes does not wait downstream.
-    playing: AtomicBool,
+    pub(super) playing: AtomicBool,
 }
 
 #[glib::object_subclass]
@@ -148,10 +143,13 @@ impl ElementImpl for StreamiumPaySrc {
                 gst::element_imp_error!(self, gst::ResourceError::Settings, ("{error}"), ["{error}"]);
                 gst::StateChangeError
             })?,
-            gst::StateChange::ReadyToPaused => self.start_payments().map_err(|reason| {
-                gst::element_imp_error!(self, gst::ResourceError::Settings, ("{reason}"), ["{reason}"]);
-                gst::StateChangeError
-            })?,
+            gst::StateChange::ReadyToPaused => self
+                .start_slate()
+                .and_then(|()| self.start_payments())
+                .map_err(|reason| {
+                    gst::element_imp_error!(self, gst::ResourceError::Settings, ("{reason}"), ["{reason}"]);
+                    gst::StateChangeError
+                })?,
             gst::StateChange::PlayingToPaused => {
                 self.keep_connected(true);
                 self.playing(false);
@@ -165,6 +163,8 @@ impl ElementImpl for StreamiumPaySrc {
         if success.is_err() && transition == gst::StateChange::ReadyToPaused {
             // No way down to READY leads past `stop` from here.
             self.stop();
+            pads::remove(&self.obj());
+            self.stop_slate();
         }
         let success = success?;
         match transition {
@@ -179,6 +179,7 @@ impl ElementImpl for StreamiumPaySrc {
             }
             gst::StateChange::PausedToReady => {
                 pads::remove(&self.obj());
+                self.stop_slate();
                 Ok(success)
             }
             _ => Ok(success),
@@ -213,7 +214,9 @@ impl BinImpl for StreamiumPaySrc {
             }
             return;
         }
-        self.parent_handle_message(message);
+        if !self.hides(&message) {
+            self.parent_handle_message(message);
+        }
     }
 }
 
@@ -239,6 +242,7 @@ impl StreamiumPaySrc {
         if old.funding_address != new.funding_address {
             self.teller.notify(&*obj, "funding-address");
         }
+        self.show_status(&old, &new);
         if old.paid_sat != new.paid_sat {
             self.teller.notify(&*obj, "paid");
         }
@@ -266,7 +270,7 @@ impl StreamiumPaySrc {
         self.playing.load(Ordering::SeqCst)
     }
 
-    fn template(&self) -> Option<&gst::Element> {
+    pub(super) fn template(&self) -> Option<&gst::Element> {
         self.template.get()?.as_ref().ok()
     }
 
@@ -294,101 +298,13 @@ impl StreamiumPaySrc {
             signals::TABLE.warn_of_unheard(template, &*self.obj());
         }
         let settings = lock(&self.settings).clone();
-        *lock(&self.options) = Some(validate(&settings)?);
+        let options = validate(&settings)?;
+        slate_size(&settings)?;
+        *lock(&self.options) = Some(options);
         Ok(())
-    }
-
-    fn start(&self) -> Result<(), gst::StateChangeError> {
-        // From PAUSED back to PLAYING it runs already.
-        if lock(&self.control).is_some() {
-            return Ok(());
-        }
-        let (Some(template), Some(options)) = (self.template(), lock(&self.options).clone()) else {
-            return Err(gst::StateChangeError);
-        };
-        let own = lock(&self.consumer).as_ref().map(PaymentHooks::new);
-        let Some(hooks) = lock(&self.hooks)
-            .clone()
-            .or_else(|| own.map(|own| own as Arc<dyn ConsumerHooks>))
-        else {
-            return Err(gst::StateChangeError);
-        };
-        let timeout = Duration::from_millis(lock(&self.settings).reconnect_timeout_ms.into());
-        let control =
-            Control::start(&self.obj(), template, &options.link, timeout, hooks).map_err(|reason| {
-                gst::element_imp_error!(
-                    self,
-                    gst::CoreError::Thread,
-                    ("The source can't start."),
-                    ["{reason}"]
-                );
-                gst::StateChangeError
-            })?;
-        *lock(&self.control) = Some(control);
-        Ok(())
-    }
-
-    fn start_payments(&self) -> Result<(), String> {
-        let Some(options) = lock(&self.options).clone() else {
-            return Err("the settings were not checked".to_owned());
-        };
-        let seedling = Seedling::look(options.network, &options.data_dir);
-        let folder = options.data_dir.clone();
-        let consumer =
-            payments::start(&self.obj(), options).map_err(|error| folder::explain(&error, &folder))?;
-        self.stats.follow(consumer.stats());
-        seedling.tell(&*self.obj());
-        *lock(&self.consumer) = Some(consumer);
-        Ok(())
-    }
-
-    /// A paused webrtcsrc neither reads nor writes its socket: the provider would not hear that nothing is wanted,
-    /// and would take us for gone. So while we are paused it goes on; what still comes waits downstream.
-    fn keep_connected(&self, keep: bool) {
-        for child in self.obj().children() {
-            child.set_locked_state(keep);
-        }
-    }
-
-    fn playing(&self, playing: bool) {
-        self.playing.store(playing, Ordering::SeqCst);
-        if let Some(control) = lock(&self.control).as_ref() {
-            control.playing(playing);
-        }
-        if let Some(consumer) = lock(&self.consumer).as_ref() {
-            consumer.inputs().playing(playing);
-        }
-    }
-
-    /// Closes the channel, if there is one, while the provider can still be told.
-    fn stop_payments(&self) {
-        let consumer = lock(&self.consumer).take();
-        if let Some(consumer) = consumer {
-            consumer.stop(STOP_PATIENCE);
-        }
-    }
-
-    /// Ends the stream for good, of our own will.
-    fn finish(&self) {
-        self.stop_payments();
-        if let Some(control) = lock(&self.control).as_ref() {
-            control.finish();
-        }
-    }
-
-    fn stop(&self) {
-        self.stop_payments();
-        // The control stays where it is until its thread is done: it takes the errors of what is being stopped.
-        let thread = lock(&self.control).as_mut().and_then(Control::begin_stop);
-        if thread.is_some_and(|thread| thread.join().is_err()) {
-            gst::error!(CAT, imp = self, "the control thread panicked");
-        }
-        if lock(&self.control).take().is_some() {
-            self.update_status(|status| status.state = "idle".to_owned());
-        }
     }
 }
 
-fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -20,7 +20,7 @@
  *
  * |[
  * gst-launch-1.0 -e streamiumpaysrc name=pay uri='streamium://203.0.113.5:8443/My%20show?key=HEX' \
- *     network=signet electrum-url=tcp://127.0.0.1:60601 budget=2000 \
+ *     network=signet electrum-url=tcp://127.0.0.1:60601 budget=2000 slate=false \
  *     webmmux name=mux ! filesink location=show.webm \
  *     pay. ! queue ! videoconvert ! vp8enc deadline=1 ! mux. \
  *     pay. ! queue ! audioconvert ! audioresample ! opusenc ! mux.
@@ -53,9 +53,12 @@ mod payments;
 mod producers;
 mod properties;
 pub mod proxied;
+mod running;
+mod screen;
 mod session;
 mod settings;
 pub mod signals;
+mod slated;
 mod src_pad;
 mod stats;
 mod templates;

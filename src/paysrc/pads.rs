@@ -10,8 +10,10 @@ use gst::prelude::*;
 use gst::subclass::prelude::ObjectSubclassIsExt;
 
 use super::session::Arrivals;
+use super::slated::track_of;
 use super::{CAT, StreamiumPaySrc, templates};
 use crate::gate::{DISCARD, TrackKind};
+use crate::messages::post_info;
 
 /// Shows an inner pad on our element, under its own name. Runs in the inner element's `pad-added`, with
 /// webrtcsrc's locks held: it must ask the inner element nothing.
@@ -24,13 +26,12 @@ pub fn expose(element: &StreamiumPaySrc, inner: &gst::Pad, arrivals: &Arrivals) 
         gst::warning!(CAT, obj = element, "no track: pad {name}");
         return;
     };
-    // Of an earlier session.
+    // Of an earlier session, or with a slate.
     if let Some(ghost) = element.static_pad(&name).and_downcast::<gst::GhostPad>() {
         watch(inner, &ghost, kind, arrivals);
         hide_end(element, inner);
-        continue_stream(inner, &ghost);
-        if let Err(error) = ghost.set_target(Some(inner)) {
-            gst::error!(CAT, obj = element, "pad {name} can't be reused: {error}");
+        if let Err(reason) = go_on(element, inner, &ghost) {
+            gst::error!(CAT, obj = element, "pad {name} can't be reused: {reason}");
         }
         return;
     }
@@ -51,6 +52,22 @@ pub fn expose(element: &StreamiumPaySrc, inner: &gst::Pad, arrivals: &Arrivals) 
     if ghost.set_active(true).is_err() || element.add_pad(&ghost).is_err() {
         gst::error!(CAT, obj = element, "pad {} can't be added", ghost.name());
     }
+}
+
+/// Leads a session's pad to one of ours that is there already.
+fn go_on(element: &StreamiumPaySrc, inner: &gst::Pad, ghost: &gst::GhostPad) -> Result<(), String> {
+    if let Some(track) = track_of(ghost) {
+        if track.takes_raw() != Some(false) {
+            return track.attach(inner).map_err(|error| error.to_string());
+        }
+        let name = ghost.name();
+        post_info(
+            element,
+            &format!("{name} goes on encoded, as what is linked to it wants: there is no slate."),
+        );
+    }
+    continue_stream(inner, ghost);
+    ghost.set_target(Some(inner)).map_err(|error| error.to_string())
 }
 
 /// Records arrivals, and drops what nobody may see yet, and what nobody wants: one unlinked track would otherwise end
@@ -133,27 +150,46 @@ fn continue_stream(inner: &gst::Pad, ghost: &gst::GhostPad) {
     });
 }
 
-/// Ends the stream on every pad; says whether there was any. In a paused player webrtcsrc leaves them flushing.
-pub fn end_of_stream(element: &StreamiumPaySrc) -> bool {
-    let pads = element.src_pads();
-    for pad in &pads {
-        let flushing = pad.pad_flags().contains(gst::PadFlags::FLUSHING);
-        if flushing {
-            pad.push_event(gst::event::FlushStop::new(false));
-            // The flush took the segment away, and no sink takes EOS before one.
-            let segment = gst::FormattedSegment::<gst::ClockTime>::new();
-            pad.push_event(gst::event::Segment::new(&segment));
-        }
-        let taken = pad.push_event(gst::event::Eos::new());
-        gst::debug!(CAT, obj = pad, "EOS, flushing before: {flushing}, taken: {taken}");
+/// Whether anything of the stream was seen.
+pub fn were_used(element: &StreamiumPaySrc) -> bool {
+    let used = |pad: &gst::Pad| {
+        pad.downcast_ref()
+            .and_then(track_of)
+            .is_none_or(|track| track.has_played())
+    };
+    element.src_pads().iter().any(used)
+}
+
+/// Ends the stream on every pad, each in a thread of its own: a player may hold one stream's end back until the others
+/// have ended, as `playbin` does.
+pub fn end_of_stream(element: &StreamiumPaySrc) {
+    for pad in element.src_pads() {
+        element.call_async(move |_| end(&pad));
     }
-    !pads.is_empty()
+}
+
+/// In a paused player webrtcsrc leaves its pads flushing.
+fn end(pad: &gst::Pad) {
+    if let Some(track) = pad.downcast_ref().and_then(track_of) {
+        return track.end();
+    }
+    let flushing = pad.pad_flags().contains(gst::PadFlags::FLUSHING);
+    if flushing {
+        pad.push_event(gst::event::FlushStop::new(false));
+        // The flush took the segment away, and no sink takes EOS before one.
+        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        pad.push_event(gst::event::Segment::new(&segment));
+    }
+    let taken = pad.push_event(gst::event::Eos::new());
+    gst::debug!(CAT, obj = pad, "EOS, flushing before: {flushing}, taken: {taken}");
 }
 
 /// Lets go of the inner element's pads, before it goes.
 pub fn detach(element: &StreamiumPaySrc) {
     for pad in element.src_pads() {
-        if let Some(ghost) = pad.downcast_ref::<gst::GhostPad>() {
+        if let Some(track) = pad.downcast_ref().and_then(track_of) {
+            track.detach();
+        } else if let Some(ghost) = pad.downcast_ref::<gst::GhostPad>() {
             let _ = ghost.set_target(None::<&gst::Pad>);
         }
     }

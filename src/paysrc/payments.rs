@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gst::prelude::*;
+use gst::subclass::prelude::ObjectSubclassIsExt;
 use streamium_channel::consumer::Arrivals;
 use streamium_channel::handshake::{Bytes32, Certificates};
 
@@ -27,7 +28,7 @@ pub fn start(
     let weak = element.downgrade();
     let report = move |report| {
         if let Some(element) = weak.upgrade() {
-            post_report(&element, &report);
+            post_report(&element, &element.imp().reported(report));
         }
     };
     let weak = element.downgrade();

@@ -11,7 +11,7 @@ use gst::prelude::*;
 
 use super::proxied;
 use super::settings::*;
-use crate::param::{optional, put, sat, text, uint, uint64};
+use crate::param::{flag, optional, put, sat, text, uint, uint64};
 use crate::settings::DEFAULT_NETWORK;
 
 /// Read-only properties, which the session driver keeps up to date.
@@ -37,6 +37,7 @@ pub fn specs() -> &'static [glib::ParamSpec] {
         let mut specs = stream_specs();
         specs.extend(limit_specs());
         specs.extend(channel_specs());
+        specs.extend(slate_specs());
         specs.extend(status_specs());
         specs.extend(proxied::TABLE.param_specs());
         specs
@@ -236,6 +237,34 @@ fn channel_specs() -> Vec<glib::ParamSpec> {
     ]
 }
 
+fn slate_specs() -> Vec<glib::ParamSpec> {
+    vec![
+        /**
+         * GstStreamiumPaySrc:slate:
+         *
+         * Whether video_0 shows a picture, and audio_0 is silent, while no paid media flows: price, funding address
+         * with a QR code, and what is going on. Both pads are there from PAUSED on then. Only for those that are linked
+         * to something that takes raw media. Default true.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
+         */
+        flag("slate", "Slate", "Whether a picture with price and QR code is shown while no paid media flows", true),
+        /**
+         * GstStreamiumPaySrc:slate-size:
+         *
+         * The slate's size in pixels, WIDTHxHEIGHT, each from 64 to 8192, until the stream's own is known, which it
+         * takes then. Default 1280x720.
+         *
+         * Can be set in NULL and READY.
+         *
+         * Since: 0.1
+         */
+        text("slate-size", "Slate size", "The slate's size in pixels, WIDTHxHEIGHT", Some(DEFAULT_SLATE_SIZE)),
+    ]
+}
+
 fn status_specs() -> Vec<glib::ParamSpec> {
     vec![
         /**
@@ -307,6 +336,10 @@ impl Settings {
             "payment-interval" => put(&mut self.payment_interval_ms, value),
             "refund-delay" => put(&mut self.refund_delay_blocks, value),
             "reconnect-timeout" => put(&mut self.reconnect_timeout_ms, value),
+            "slate" => put(&mut self.slate, value),
+            "slate-size" => {
+                self.slate_size = optional(value).unwrap_or_else(|| DEFAULT_SLATE_SIZE.to_owned())
+            }
             _ => return false,
         }
         true
@@ -329,6 +362,8 @@ impl Settings {
             "payment-interval" => self.payment_interval_ms.to_value(),
             "refund-delay" => self.refund_delay_blocks.to_value(),
             "reconnect-timeout" => self.reconnect_timeout_ms.to_value(),
+            "slate" => self.slate.to_value(),
+            "slate-size" => self.slate_size.to_value(),
             _ => return None,
         })
     }

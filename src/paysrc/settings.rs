@@ -25,6 +25,10 @@ pub const DEFAULT_REFUND_DELAY_BLOCKS: u32 = 288;
 /// who comes back pays for a new one.
 pub const DEFAULT_RECONNECT_TIMEOUT_MS: u32 = 60_000;
 
+pub const DEFAULT_SLATE_SIZE: &str = "1280x720";
+/// What a slate's sides may be, in pixels.
+const SLATE_SIDES: std::ops::RangeInclusive<i32> = 64..=8_192;
+
 /// The properties as set, unchecked. Units are in the names.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -44,6 +48,8 @@ pub struct Settings {
     pub refund_delay_blocks: u32,
     /// 0: a lost connection is the end of the stream.
     pub reconnect_timeout_ms: u32,
+    pub slate: bool,
+    pub slate_size: String,
 }
 
 impl Default for Settings {
@@ -63,6 +69,8 @@ impl Default for Settings {
             payment_interval_ms: DEFAULT_PAYMENT_INTERVAL_MS,
             refund_delay_blocks: DEFAULT_REFUND_DELAY_BLOCKS,
             reconnect_timeout_ms: DEFAULT_RECONNECT_TIMEOUT_MS,
+            slate: true,
+            slate_size: DEFAULT_SLATE_SIZE.to_owned(),
         }
     }
 }
@@ -111,6 +119,15 @@ fn policy(settings: &Settings) -> Result<ConsumerPolicy, SettingsError> {
     })
 }
 
+/// The size of the slate, in pixels; `None` where there shall be none.
+pub fn slate_size(settings: &Settings) -> Result<Option<(i32, i32)>, SettingsError> {
+    let side = |text: &str| text.parse().ok().filter(|side| SLATE_SIDES.contains(side));
+    let size = settings.slate_size.split_once('x');
+    let size = size.and_then(|(width, height)| Some((side(width)?, side(height)?)));
+    let size = size.ok_or_else(|| SettingsError::BadSlateSize(settings.slate_size.clone()))?;
+    Ok(settings.slate.then_some(size))
+}
+
 impl Settings {
     /// What is paid at most: the capacity where no budget is set.
     pub fn budget(&self) -> Amount {
@@ -126,6 +143,34 @@ impl Settings {
 mod tests {
     use super::*;
     use streamium_channel::link::LinkError;
+
+    #[test]
+    fn slates_have_a_size() {
+        let with = |slate, size: &str| {
+            slate_size(&Settings {
+                slate,
+                slate_size: size.to_owned(),
+                ..Settings::default()
+            })
+        };
+        assert_eq!(slate_size(&Settings::default()), Ok(Some((1_280, 720))));
+        assert_eq!(with(true, "64x8192"), Ok(Some((64, 8_192))));
+        assert_eq!(with(false, "640x360"), Ok(None));
+        for bad in [
+            "",
+            "1280",
+            "1280x",
+            "x720",
+            "1280X720",
+            "63x720",
+            "1280x8193",
+            "-1280x720",
+            "1280x720x2",
+            "1e3x720",
+        ] {
+            assert_eq!(with(true, bad), Err(SettingsError::BadSlateSize(bad.to_owned())));
+        }
+    }
 
     #[test]
     fn needs_a_link_and_little_else() {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::control::{Command, Commander};
-use super::outage::Backoff;
+use crate::backoff::Backoff;
 use crate::inner::{Resolver, Signaller};
 use streamium_channel::link::Link;
 

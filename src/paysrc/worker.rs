@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use super::attempt::{Attempt, Recipe};
 use super::control::{Command, Commander, Shown};
-use super::outage::{Backoff, Outage};
+use super::outage::Outage;
 use super::producers::Producers;
 use super::session::ConsumerHooks;
 use super::watch::Watch;
 use super::{CAT, StreamiumPaySrc};
+use crate::backoff::Backoff;
 use crate::boottime;
 use crate::inner::{ProducerEvent, Signaller};
 use crate::messages::post_info;
@@ -43,6 +44,8 @@ pub(super) struct Worker {
     /// Before the first connection with the link's provider: when producers whose connection failed are tried again.
     pub(super) retry_at: Option<Duration>,
     pub(super) playing: bool,
+    /// When the end is told downstream, once the slate has said why for a while.
+    pub(super) farewell: Option<Duration>,
     /// The stream has ended; only a restart of the element begins another.
     pub(super) ended: bool,
 }
@@ -75,6 +78,7 @@ impl Worker {
             backoff: Backoff::default(),
             retry_at: None,
             playing: true,
+            farewell: None,
             ended: false,
         }
     }
@@ -115,6 +119,7 @@ impl Worker {
             Command::SessionEnded(attempt) if self.is_current(attempt) => {
                 self.gone("the connection ended");
             }
+            Command::SaidOver(attempt) if self.is_current(attempt) => self.said_over(now),
             Command::Lost(attempt) if self.is_current(attempt) => {
                 self.gone("the provider does not answer");
                 self.announce();
@@ -131,7 +136,9 @@ impl Worker {
     /// When something is due by itself.
     fn wait(&self) -> Duration {
         if self.ended {
-            return IDLE;
+            return self
+                .farewell
+                .map_or(IDLE, |at| at.saturating_sub(boottime::now()));
         }
         let attempt = self.attempt.as_ref();
         let due = [
@@ -149,6 +156,9 @@ impl Worker {
     fn tick(&mut self) {
         let now = boottime::now();
         if self.ended {
+            if self.farewell.is_some_and(|at| now >= at) {
+                self.tell_end();
+            }
             return;
         }
         self.watch.tick(now);

@@ -49,6 +49,11 @@ pub trait ProviderPeer: Peer {
     fn set_gate(&self, open: bool);
     /// What was negotiated.
     fn tracks(&self) -> Vec<Track>;
+    /// Asked from time to time where nobody is pinged: true once the consumer's machine has gone without a word.
+    fn is_gone(&self) -> bool {
+        false
+    }
+
     /// Who it is and what it got, for statistics.
     fn figures(&self) -> ProviderPeerFigures {
         ProviderPeerFigures::default()

@@ -158,6 +158,8 @@ pub struct Frame {
     pub running_time: gst::ClockTime,
     pub duration: gst::ClockTime,
     pub is_bright: bool,
+    /// Of raw sound.
+    pub is_silent: bool,
 }
 
 /// A paying consumer: streamiumpaysrc, decoded to fakesinks.
@@ -202,8 +204,14 @@ impl PaidConsumer {
 
     /// Not running yet.
     pub fn prepare(link: &str, settings: &str) -> Self {
-        let launch = format!("streamiumpaysrc uri=\"{link}\" stun-server=none network=regtest {settings}");
-        let source = gst::parse::launch(&launch).unwrap();
+        // What is counted and timed here is paid media; tests/slate.rs is about the slate.
+        let launch =
+            format!("streamiumpaysrc uri=\"{link}\" stun-server=none network=regtest slate=false {settings}");
+        Self::around(gst::parse::launch(&launch).unwrap())
+    }
+
+    /// Any source with pads like ours; not started.
+    pub fn around(source: gst::Element) -> Self {
         let pipeline = gst::Pipeline::new();
         pipeline.add(&source).unwrap();
         let (sender, frames) = channel();
@@ -305,6 +313,7 @@ fn play(pipeline: &gst::Pipeline, pad: &gst::Pad, report: impl Fn(Frame) + Send 
                 running_time: running_time(pad, buffer),
                 duration: buffer.duration().unwrap_or_default(),
                 is_bright: is_bright(buffer),
+                is_silent: buffer.map_readable().unwrap().iter().all(|byte| *byte == 0),
             });
         }
         gst::PadProbeReturn::Ok

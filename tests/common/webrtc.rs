@@ -295,6 +295,7 @@ impl Consumer {
         let source = gst::ElementFactory::make("streamiumpaysrc")
             .property("uri", provider.uri())
             .property("stun-server", "none")
+            .property("slate", false)
             .build()
             .unwrap();
         source.downcast().unwrap()

@@ -9,7 +9,7 @@ use gststreamiumpay::{paysink, paysrc};
 use crate::pages::{files, page, table};
 
 /// The names of numbers end in a unit, or are one of these.
-const COUNTS: [&str; 3] = ["blocks-left", "channels", "confirmations"];
+const COUNTS: [&str; 4] = ["blocks-left", "channels", "confirmations", "min-confirmations"];
 const UNITS: [&str; 5] = ["-sat", "-msat", "-msat-per-s", "-ms", "-vb"];
 
 fn fields(fields: &[FieldSpec]) -> String {

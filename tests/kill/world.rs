@@ -111,7 +111,7 @@ impl World {
 
     fn start_consumer(&mut self) {
         let launch = format!(
-            "streamiumpaysrc uri=\"{}\" stun-server=none network=regtest electrum-url={} data-dir={} \
+            "streamiumpaysrc uri=\"{}\" stun-server=none slate=false network=regtest electrum-url={} data-dir={} \
              capacity={CAPACITY_SAT} budget={CAPACITY_SAT} max-rate=1000000 payment-interval={PAYMENT_INTERVAL_MS} refund-delay=144",
             self.link,
             self.regtest.electrum_url(),

@@ -104,7 +104,7 @@ fn plays(machine: &Machine, whose: &str) {
     let link = provider.link();
     wait_for_port(port);
     let mut consumer = machine.launch(&format!(
-        "streamiumpaysrc uri={link} stun-server=none data-dir={data}/consumer ! videoconvert \
+        "streamiumpaysrc uri={link} stun-server=none slate=false data-dir={data}/consumer ! videoconvert \
          ! fakesink silent=false sync=false async=false"
     ));
     consumer.wait_for(&format!("webrtcsrc from {whose}"));

@@ -71,11 +71,12 @@ impl Driver {
             .wallet
             .funding_address()
             .map_err(|error| error.to_string())?;
-        self.ask_for_funds(&address, missing, capacity);
+        let balance = money.wallet.spendable();
+        self.ask_for_funds(&address, missing, (capacity, balance));
         Ok(())
     }
 
-    fn ask_for_funds(&self, address: &Address, missing: Amount, capacity: Amount) {
+    fn ask_for_funds(&self, address: &Address, missing: Amount, (capacity, balance): (Amount, Amount)) {
         let uri = bip21(address, missing);
         let budget = self.options.policy.budget.min(capacity);
         let buys = self.rate().time(Msat::from(budget));
@@ -86,6 +87,8 @@ impl Driver {
                 .sat("amount-sat", missing)
                 .text_field("uri", &uri)
                 .sat("capacity-sat", capacity)
+                .sat("balance-sat", balance)
+                .number("buys-ms", u64::try_from(buys.as_millis()).unwrap_or(u64::MAX))
                 .say(notices::please_fund(address, missing, &uri, buys)),
         );
     }

@@ -7,7 +7,7 @@ use streamium_channel::consumer::{ConsumerEnd, ConsumerNotice, Exhausted};
 use streamium_channel::link::Link;
 use streamium_channel::message::GateState;
 use streamium_channel::money::Rate;
-use streamium_channel::terms::Terms;
+use streamium_channel::terms::{Terms, TrackKind};
 
 use crate::session::{Report, Severity, sats, span};
 
@@ -100,6 +100,10 @@ pub fn report(link: &Link, notice: &ConsumerNotice, rate: Rate, budget: Amount, 
     }
 }
 
+fn has(terms: &Terms, kind: TrackKind) -> bool {
+    terms.tracks.iter().any(|track| track.kind == kind)
+}
+
 const fn way(old: Rate, new: Rate) -> &'static str {
     if new.msat_per_s() > old.msat_per_s() {
         "up"
@@ -124,7 +128,10 @@ fn terms(link: &Link, terms: &Terms) -> Report {
         .text_field("public-key", link.key)
         .number("rate-msat-per-s", terms.rate.msat_per_s())
         .sat("opening-sat", terms.opening)
-        .number("window-ms", u64::from(terms.window_ms));
+        .number("window-ms", u64::from(terms.window_ms))
+        .number("min-confirmations", u64::from(terms.min_confirmations))
+        .flag("video", has(terms, TrackKind::Video))
+        .flag("audio", has(terms, TrackKind::Audio));
     if terms.rate.is_free() {
         return report.say(format!("\"{name}\" is free. Provider key {}.", link.key));
     }

@@ -160,6 +160,7 @@ impl Driver {
         {
             self.commit_accounts();
         }
+        self.drop_gone();
         self.engine(|engine, out| engine.tick(out));
         self.tick_deadlines(now);
         self.tick_unseen(now);
@@ -228,7 +229,7 @@ impl Driver {
         }
     }
 
-    fn removed(&mut self, id: &str) {
+    pub(super) fn removed(&mut self, id: &str) {
         let now = self.now();
         if let Some(session) = self.sessions.get_mut(id).and_then(Live::session) {
             let effects = session.disconnected(now);

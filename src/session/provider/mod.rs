@@ -3,6 +3,7 @@
 mod chain_news;
 mod commits;
 mod driver;
+mod gone;
 mod lasting;
 mod live;
 mod money;

@@ -1,0 +1,263 @@
+//! Between webrtcsink's signaller and the signalling server.
+//!
+//! The signaller of gst-plugin-webrtc 0.15 stops listening over one consumer's bad SDP, and for good when its socket is
+//! closed; and a signaller that is started again leaves the server for a moment, which ends every session there. So it
+//! talks to this relay, over a socket of this machine, and only the relay to the server: it passes on what is
+//! good, joins again by itself, and asks the server from time to time whether the stream is still listed.
+
+mod local;
+mod sdp;
+mod upstream;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::channel::{mpsc, oneshot};
+use serde_json::{Value, json};
+
+use super::CAT;
+use super::socket::ServerAddress;
+use local::{Door, Local};
+use upstream::{News, Upstream};
+
+/// More than the server takes itself: a message that breaks the connection would end all sessions.
+const MAX_MESSAGE_LEN: usize = 128 << 20;
+/// The longest message that a consumer may send: answers have some ten thousand bytes.
+const MAX_PEER_MESSAGE_LEN: usize = 256 << 10;
+/// How long the signaller's last words may take when the relay is stopped.
+const PARTING: Duration = Duration::from_secs(2);
+
+/// What the relay notices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RelayEvent {
+    /// The server has given the stream an id: it is listed, or will be at once.
+    Joined,
+    /// The connection broke or could not be made; it is tried again. `joined`: it had been made since the start.
+    Lost { reason: String, joined: bool },
+    /// A consumer's message was not passed on, and its session is ended.
+    Refused {
+        session: String,
+        peer: Option<String>,
+        reason: String,
+    },
+    /// The sink ends a session.
+    Ended { session: String, peer: Option<String> },
+    /// The server complains.
+    Complaint { details: String },
+    /// The signaller has left without being told to.
+    SignallerGone,
+}
+
+/// The relay, until dropped.
+pub struct Relay {
+    uri: String,
+    server: Arc<Mutex<ServerAddress>>,
+    /// Dropped to make it end.
+    _stop: oneshot::Sender<()>,
+}
+
+impl Relay {
+    /// Waits for the signaller to connect to [`Relay::uri`]; then connects to `server`. The callback must return
+    /// at once.
+    pub fn start(
+        server: ServerAddress,
+        on_event: impl Fn(RelayEvent) + Send + Sync + 'static,
+    ) -> std::io::Result<Self> {
+        let door = Door::open()?;
+        let uri = door.uri();
+        let server = Arc::new(Mutex::new(server));
+        let (guests, arriving) = mpsc::unbounded();
+        let (stop, until) = oneshot::channel::<()>();
+        let exchange = Exchange {
+            server: server.clone(),
+            upstream: Upstream::new(),
+            local: None,
+            sessions: HashMap::new(),
+            joined: false,
+            on_event: Box::new(on_event),
+        };
+        gstrswebrtc::RUNTIME.spawn(async move {
+            tokio::select! {
+                () = door.keep(guests) => (),
+                () = exchange.run(arriving, until) => (),
+            }
+        });
+        Ok(Self {
+            uri,
+            server,
+            _stop: stop,
+        })
+    }
+
+    /// Where the signaller is to connect.
+    pub fn uri(&self) -> &str {
+        &self.uri
+    }
+
+    /// Another server, from the next connection on.
+    pub fn set_server(&self, server: ServerAddress) {
+        *self.server.lock().unwrap_or_else(PoisonError::into_inner) = server;
+    }
+}
+
+struct Exchange {
+    server: Arc<Mutex<ServerAddress>>,
+    upstream: Upstream,
+    local: Option<Local>,
+    /// The consumer's id of each session that began on this connection.
+    sessions: HashMap<String, String>,
+    /// The server has welcomed us since the start.
+    joined: bool,
+    on_event: Box<dyn Fn(RelayEvent) + Send + Sync>,
+}
+
+impl Exchange {
+    async fn run(mut self, mut arriving: mpsc::UnboundedReceiver<Local>, mut until: oneshot::Receiver<()>) {
+        loop {
+            let server = self.server.clone();
+            let server = || server.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            tokio::select! {
+                Some(local) = arriving.next() => {
+                    self.upstream.wake(server);
+                    self.adopt(local).await;
+                }
+                said = local::next(&mut self.local) => match said {
+                    Some(message) => self.said(message).await,
+                    None => (self.on_event)(RelayEvent::SignallerGone),
+                },
+                news = self.upstream.next(server) => self.heard(news).await,
+                _ = &mut until => break,
+            }
+        }
+        // What the signaller said while it was stopped is for the server.
+        let last_words = async {
+            while self.local.is_some() {
+                if let Some(message) = local::next(&mut self.local).await {
+                    self.upstream.send(&message).await;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(PARTING, last_words).await;
+        self.upstream.close().await;
+    }
+
+    /// The signaller has connected. It is welcomed with the id that the server knows.
+    async fn adopt(&mut self, local: Local) {
+        self.local = Some(local);
+        if let Some(id) = self.upstream.id() {
+            let welcome = welcome(id);
+            self.tell_signaller(&welcome).await;
+        }
+    }
+
+    async fn tell_signaller(&mut self, message: &Value) {
+        let Some(local) = &mut self.local else { return };
+        if !local::send(local, message).await {
+            self.local = None;
+            (self.on_event)(RelayEvent::SignallerGone);
+        }
+    }
+
+    /// The signaller has said something.
+    async fn said(&mut self, message: Value) {
+        if text(&message, "type") == "endSession" {
+            let session = text(&message, "sessionId").to_owned();
+            let peer = self.sessions.remove(&session);
+            (self.on_event)(RelayEvent::Ended { session, peer });
+        }
+        self.upstream.send(&message).await;
+    }
+
+    async fn heard(&mut self, news: News) {
+        match news {
+            News::Welcome(id) => {
+                // The server knows nothing of sessions from before.
+                self.sessions.clear();
+                self.joined = true;
+                self.tell_signaller(&welcome(&id)).await;
+                (self.on_event)(RelayEvent::Joined);
+            }
+            News::Message(message) => self.message(message).await,
+            News::Lost(reason) => {
+                let joined = self.joined;
+                (self.on_event)(RelayEvent::Lost { reason, joined });
+            }
+        }
+    }
+
+    /// The server has said something. What a producer does not expect might end webrtcsink: it gets none of it.
+    async fn message(&mut self, message: Value) {
+        let session = text(&message, "sessionId").to_owned();
+        match text(&message, "type") {
+            "startSession" => {
+                let peer = text(&message, "peerId").to_owned();
+                self.sessions.insert(session.clone(), peer);
+                let offer = message.get("offer").and_then(Value::as_str);
+                if let Err(reason) = offer.map_or(Ok(()), check_sdp) {
+                    return self.refuse(session, &format!("its offer is bad: {reason}")).await;
+                }
+            }
+            "peer" => {
+                if let Err(reason) = check_peer_message(&message) {
+                    return self.refuse(session, &reason).await;
+                }
+            }
+            "endSession" => drop(self.sessions.remove(&session)),
+            "error" => {
+                let details = text(&message, "details").to_owned();
+                return (self.on_event)(RelayEvent::Complaint { details });
+            }
+            _ => return gst::debug!(CAT, "not for a producer: {message}"),
+        }
+        self.tell_signaller(&message).await;
+    }
+
+    /// Ends a session on both sides.
+    async fn refuse(&mut self, session: String, reason: &str) {
+        let peer = self.sessions.remove(&session);
+        let end = json!({ "type": "endSession", "sessionId": session });
+        self.tell_signaller(&end).await;
+        self.upstream.send(&end).await;
+        let reason = reason.to_owned();
+        (self.on_event)(RelayEvent::Refused {
+            session,
+            peer,
+            reason,
+        });
+    }
+}
+
+fn welcome(id: &str) -> Value {
+    json!({ "type": "welcome", "peerId": id })
+}
+
+/// A field's text, or nothing.
+fn text<'a>(message: &'a Value, field: &str) -> &'a str {
+    message.get(field).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn check_peer_message(message: &Value) -> Result<(), String> {
+    let (ice, sdp) = (message.get("ice"), message.get("sdp"));
+    check_length(ice.map_or(0, |ice| text(ice, "candidate").len()))?;
+    match sdp {
+        Some(sdp) if text(sdp, "type") == "answer" => {
+            check_sdp(text(sdp, "sdp")).map_err(|reason| format!("its answer is bad: {reason}"))
+        }
+        None if ice.is_some() => Ok(()),
+        _ => Err("it sent no answer".to_owned()),
+    }
+}
+
+fn check_sdp(sdp: &str) -> Result<(), String> {
+    check_length(sdp.len())?;
+    sdp::check(sdp)
+}
+
+fn check_length(length: usize) -> Result<(), String> {
+    if length > MAX_PEER_MESSAGE_LEN {
+        return Err(format!("{length} bytes are too many"));
+    }
+    Ok(())
+}

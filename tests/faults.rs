@@ -1,0 +1,18 @@
+//! A broadcast that stays up: whatever one consumer, the signalling server or the chain's servers do, two other consumers
+//! see no gap, and the stream is listed again by itself.
+
+#[path = "faults/audience.rs"]
+mod audience;
+#[path = "faults/chain.rs"]
+mod chain;
+mod common;
+#[path = "faults/failing.rs"]
+mod failing;
+#[path = "faults/hostile.rs"]
+mod hostile;
+#[path = "faults/network.rs"]
+mod network;
+#[path = "faults/signalling.rs"]
+mod signalling;
+#[path = "faults/vanishing.rs"]
+mod vanishing;

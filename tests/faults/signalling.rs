@@ -1,0 +1,208 @@
+//! The signalling server's faults.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::time::Instant;
+
+use async_tungstenite::WebSocketStream;
+use async_tungstenite::tokio::{TokioAdapter, accept_async};
+use async_tungstenite::tungstenite::Message;
+use futures::StreamExt;
+use gst::prelude::*;
+use gststreamiumpay::gate::TrackKind::Video;
+use gststreamiumpay::inner::Signaller;
+use serde_json::{Value, json};
+
+use crate::audience::{AFTER, Audience, Broadcast, ours, plain};
+use crate::common::child::{Launched, wait_for_port};
+use crate::common::webrtc::{free_port, producer_of, run};
+use crate::network::Cable;
+
+/// A signalling server in a process of its own: that of another stream.
+pub fn server(dir: &Path, port: u16) -> Launched {
+    let mut server = Launched::start(
+        &["-e"],
+        &format!(
+            "streamiumpaysink name=sink stun-server=none stream-name=other network=regtest data-dir={} \
+             run-signalling-server=true signalling-server-host=127.0.0.1 signalling-server-port={port} \
+             videotestsrc is-live=true ! video/x-raw,width=16,height=16,framerate=1/1 ! sink.",
+            dir.join("server").display()
+        ),
+    );
+    server.link();
+    wait_for_port(port);
+    server
+}
+
+#[test]
+fn a_closed_signalling_socket_is_seen_by_nobody() {
+    run(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let _server = server(dir.path(), port);
+        let cable = Cable::to(port);
+        let mut broadcast = Broadcast::at(&dir.path().join("p"), cable.port, port);
+        let before = producer_of(port);
+        let mut audience = Audience::seated(vec![ours(&broadcast.link()), ours(&broadcast.link())]);
+        let cut = Instant::now();
+        cable.cut();
+        broadcast.notes.wait("warning");
+        broadcast.relisted(port, &before);
+        println!("listed again {:?} after the socket was closed", cut.elapsed());
+        audience.saw_nothing_of("a closed signalling socket", &broadcast.taps);
+        ours(&broadcast.link()).expect(Video, 10);
+        broadcast.notes.check();
+    });
+}
+
+#[test]
+fn a_frozen_signalling_socket_is_noticed_and_seen_by_nobody() {
+    run(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let _server = server(dir.path(), port);
+        let cable = Cable::to(port);
+        let mut broadcast = Broadcast::at(&dir.path().join("p"), cable.port, port);
+        producer_of(port);
+        let mut audience = Audience::seated(vec![ours(&broadcast.link()), ours(&broadcast.link())]);
+        let frozen = Instant::now();
+        cable.freeze();
+        while !broadcast.notes.said("warning") {
+            audience.watch(1);
+        }
+        println!("noticed {:?} after the socket froze", frozen.elapsed());
+        cable.replace();
+        broadcast
+            .notes
+            .wait_for("signalling", |note| note.flag("reachable"));
+        audience.saw_nothing_of("a frozen signalling socket", &broadcast.taps);
+        ours(&broadcast.link()).expect(Video, 10);
+        broadcast.notes.check();
+    });
+}
+
+#[test]
+fn a_restarted_signalling_server_is_seen_by_nobody() {
+    run(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let mut first = server(dir.path(), port);
+        let mut broadcast = Broadcast::at(&dir.path().join("p"), port, port);
+        producer_of(port);
+        let mut audience = Audience::seated(vec![ours(&broadcast.link()), ours(&broadcast.link())]);
+        first.kill();
+        broadcast.notes.wait("warning");
+        audience.watch(AFTER);
+        let _second = server(dir.path(), port);
+        let back = Instant::now();
+        producer_of(port);
+        println!("listed again {:?} after the server was back", back.elapsed());
+        audience.saw_nothing_of("a restarted signalling server", &broadcast.taps);
+        ours(&broadcast.link()).expect(Video, 10);
+        broadcast.notes.check();
+    });
+}
+
+/// Whatever it stopped over.
+#[test]
+fn a_signaller_that_stops_is_started_again_and_seen_by_nobody() {
+    run(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut broadcast, port) = Broadcast::with_server(dir.path());
+        let before = producer_of(port);
+        let mut audience = Audience::seated(vec![ours(&broadcast.link()), plain(port)]);
+        let signaller = Signaller::of(&broadcast.sink.children()[0]).unwrap();
+        signaller.stop();
+        audience.saw_nothing_of("a stopped signaller", &broadcast.taps);
+        ours(&broadcast.link()).expect(Video, 10);
+        assert_eq!(producer_of(port), before, "it never left the server");
+        broadcast.notes.check();
+    });
+}
+
+#[test]
+fn a_port_that_is_taken_is_said() {
+    run(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let _taken = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        let own = format!(
+            "run-signalling-server=true signalling-server-host=127.0.0.1 signalling-server-port={port}"
+        );
+        let mut broadcast = Broadcast::start(dir.path(), port, &own);
+        let error = broadcast.notes.wait("error").words;
+        println!("{error}");
+        assert!(error.contains("signalling-server-port"), "{error}");
+    });
+}
+
+#[test]
+fn a_server_that_never_answered_is_an_error() {
+    run(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let mut broadcast = Broadcast::at(dir.path(), port, port);
+        let error = broadcast.notes.wait("error").words;
+        println!("{error}");
+        let address = format!("ws://127.0.0.1:{port}/");
+        assert!(error.contains(&address), "{error}");
+        broadcast.running.0.set_state(gst::State::Null).unwrap();
+        let signaller = Signaller::of(&broadcast.sink.children()[0]).unwrap();
+        assert_eq!(signaller.uri().unwrap(), address, "as it was set");
+    });
+}
+
+/// A server of its own kind: it forgets who is there, and says what no producer expects.
+#[test]
+fn a_strange_server_is_joined_again_and_ends_nothing() {
+    run(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut broadcast = Broadcast::at(dir.path(), port, port);
+        gstrswebrtc::RUNTIME.block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            for id in ["one", "two"] {
+                let (stream, _) = listener.accept().await.unwrap();
+                forgets(accept_async(stream).await.unwrap(), id).await;
+            }
+        });
+        let lost = broadcast.notes.wait("warning").words;
+        println!("{lost}");
+        assert!(lost.contains("does not list"), "{lost}");
+        broadcast.notes.check();
+    });
+}
+
+/// Welcomes a producer, says strange things, and forgets it: until it leaves.
+async fn forgets(mut socket: WebSocketStream<TokioAdapter<tokio::net::TcpStream>>, id: &str) {
+    let said = [
+        json!({ "type": "welcome", "peerId": id }),
+        // webrtcsink's signaller panics at these two.
+        json!({ "type": "listConsumers", "consumers": [] }),
+        json!({ "type": "peerStatusChanged", "roles": ["producer"], "meta": null }),
+        json!({ "type": "nonsense" }),
+        json!("nonsense"),
+    ];
+    for message in said {
+        socket.send(Message::text(message.to_string())).await.unwrap();
+    }
+    let mut registered = false;
+    while let Some(Ok(message)) = socket.next().await {
+        let Message::Text(text) = message else { continue };
+        let message: Value = serde_json::from_str(&text).unwrap();
+        match message["type"].as_str() {
+            Some("setPeerStatus") => {
+                assert_eq!(message["peerId"], id);
+                registered = true;
+            }
+            Some("list") => {
+                assert!(registered);
+                let list = json!({ "type": "list", "producers": [{ "id": "somebody", "meta": null }] });
+                socket.send(Message::text(list.to_string())).await.unwrap();
+            }
+            _ => (),
+        }
+    }
+}

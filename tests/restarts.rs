@@ -1,0 +1,139 @@
+//! One pipeline goes to PLAYING and NULL again and again, and keeps nothing of it: threads, open files, memory. In a process
+//! of its own, or the figures would be others' too.
+
+mod common;
+
+use std::fs::{read_dir, read_to_string};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use common::paid::pipeline;
+use common::taps::is_bright;
+use common::webrtc::{PATIENCE, Provider, RAW_AUDIO, Running, init};
+use gst::prelude::*;
+
+const WHITE: &str = "videotestsrc is-live=true pattern=white \
+    ! video/x-raw,format=I420,width=320,height=240,framerate=15/1 ! sink. ";
+/// Pools of threads, registries and caches fill up in the first rounds.
+const WARM_UP: usize = 5;
+const ROUNDS: usize = 20;
+/// Less than one picture a round.
+const TOLERANCE_KB: u64 = 2_048;
+
+#[derive(Debug, Clone, Copy)]
+struct Usage {
+    threads: usize,
+    files: usize,
+    memory_kb: u64,
+}
+
+fn usage() -> Usage {
+    let count = |folder| read_dir(folder).unwrap().count();
+    let status = read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    Usage {
+        threads: count("/proc/self/task"),
+        files: count("/proc/self/fd"),
+        memory_kb: line.split_whitespace().nth(1).unwrap().parse().unwrap(),
+    }
+}
+
+/// Waits until no more is in use than this: what has been stopped on the provider's side goes in its own time.
+fn settled(least: Option<Usage>) -> Usage {
+    let until = Instant::now() + PATIENCE;
+    let mut last = usage();
+    let mut same_since = Instant::now();
+    loop {
+        let now = usage();
+        let fits = least.is_none_or(|least| now.threads <= least.threads && now.files <= least.files);
+        if (now.threads, now.files) != (last.threads, last.files) {
+            (last, same_since) = (now, Instant::now());
+        }
+        // Without a measure yet: once nothing has changed for a while.
+        let quiet = least.is_some() || same_since.elapsed() > Duration::from_secs(2);
+        if fits && quiet {
+            return now;
+        }
+        assert!(Instant::now() < until, "{now:?} are in use, and were {least:?}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn watch(pipeline: &gst::Pipeline) -> Receiver<bool> {
+    let (sender, frames) = channel();
+    let sender = Mutex::new(sender);
+    let end = pipeline.by_name("end").unwrap().static_pad("sink").unwrap();
+    end.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+        if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data {
+            let _ = sender.lock().unwrap().send(is_bright(buffer));
+        }
+        gst::PadProbeReturn::Ok
+    });
+    frames
+}
+
+/// The pads go with each end and come with each start, as those of any source that has them only sometimes.
+fn link_when_added(pipeline: &gst::Pipeline) {
+    let weak = pipeline.downgrade();
+    pipeline.by_name("s").unwrap().connect_pad_added(move |_, pad| {
+        let Some(pipeline) = weak.upgrade() else { return };
+        let queue = pipeline.by_name(&pad.name()).unwrap();
+        pad.link(&queue.static_pad("sink").unwrap()).unwrap();
+    });
+}
+
+/// To the first picture, which is the slate's unless the machine is busy, or to the video behind it; and back.
+fn round(pipeline: &gst::Pipeline, frames: &Receiver<bool>, to_video: bool) {
+    let until = Instant::now() + PATIENCE;
+    pipeline.set_state(gst::State::Playing).unwrap();
+    while !frames.recv_timeout(PATIENCE).expect("pictures come") && to_video {
+        assert!(Instant::now() < until, "the slate makes no way");
+    }
+    pipeline.set_state(gst::State::Null).unwrap();
+    while frames.try_recv().is_ok() {}
+}
+
+/// One heap that gives back what is free: otherwise memory grows for a while as each new thread gets a heap of its own.
+const ONE_HEAP: [(&str, &str); 3] = [
+    ("MALLOC_ARENA_MAX", "1"),
+    ("MALLOC_TRIM_THRESHOLD_", "131072"),
+    ("MALLOC_MMAP_THRESHOLD_", "131072"),
+];
+
+#[test]
+fn twenty_restarts_leave_nothing_behind() {
+    let own = std::env::current_exe().unwrap();
+    let mut rounds = std::process::Command::new(own);
+    rounds
+        .args(["--exact", "rounds", "--ignored", "--nocapture"])
+        .envs(ONE_HEAP);
+    assert!(rounds.status().unwrap().success());
+}
+
+#[test]
+#[ignore = "run by the other, in a process of its own"]
+fn rounds() {
+    init();
+    let provider = Provider::free(&format!("{WHITE}{RAW_AUDIO}"));
+    let uri = provider.uri();
+    let running = Running(pipeline(&format!(
+        "streamiumpaysrc name=s uri=\"{uri}\" stun-server=none queue name=video_0 ! videoconvert \
+         ! fakesink name=end queue name=audio_0 ! audioconvert ! fakesink"
+    )));
+    link_when_added(&running.0);
+    let frames = watch(&running.0);
+    for n in 0..WARM_UP {
+        round(&running.0, &frames, n % 4 != 3);
+    }
+    let before = settled(None);
+    for n in 0..ROUNDS {
+        round(&running.0, &frames, n % 4 != 3);
+    }
+    let after = settled(Some(before));
+    println!("before {before:?}, after {ROUNDS} more rounds {after:?}");
+    assert!(
+        after.memory_kb <= before.memory_kb + TOLERANCE_KB,
+        "{before:?}, then {after:?}"
+    );
+}
