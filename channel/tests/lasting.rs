@@ -393,7 +393,8 @@ fn last_terms(pair: &Pair) -> Terms {
 
 #[test]
 fn a_price_raised_in_mid_stream_is_refused_and_said() {
-    let changes: [(&str, fn(&mut Terms)); 4] = [
+    type Change = fn(&mut Terms);
+    let changes: [(&str, Change); 4] = [
         ("rate", |terms| {
             terms.rate = Rate::new(terms.rate.msat_per_s() + 1)
         }),
