@@ -209,11 +209,11 @@ mutate "the dearest rate is kept in mind after a new rate" consumer/resuming.rs 
     repricing what_was_on_its_way_at_the_old_rate_is_believed_when_the_channel_goes_on_at_a_lower_one
 mutate "an answer to a new rate names an offer" provider/repricing.rs 's/Some\(open\) if number == open\.number => \{/Some(open) => {/' \
     hostile an_answer_to_a_rate_that_was_never_offered_changes_nothing
-mutate "a new rate is answered once" provider/repricing.rs 's/\(self\.open, self\.taken\) = \(None, number\);/self.taken = number;/' \
+mutate "a new rate is answered once" provider/repricing.rs 's/\(self\.open, self\.unanswered, self\.taken\) = \(None, None, number\);/self.taken = number;/' \
     hostile an_answer_that_is_repeated_changes_nothing
 mutate "a new rate that was replaced is not taken" provider/repricing.rs 's/Some\(open\) if number == open\.number => \{/Some(open) if number <= open.number => {/' \
     hostile an_old_answer_does_not_take_a_later_and_lower_rate_for_another
-mutate "a new rate has a time limit" provider/repricing.rs 's/\(now >= open\.until\)\.then_some/(false).then_some/' \
+mutate "a new rate has a time limit" provider/repricing.rs 's/late\.then_some\(EndReason/(late \&\& false).then_some(EndReason/' \
     repricing a_consumer_that_does_not_answer_is_let_go_and_settled
 mutate "new rates keep their distance" provider/repricing.rs 's/if now < self\.repricing\.not_before\(\) \{/if false {/' \
     repricing offers_keep_their_distance_and_the_last_rate_that_was_set_counts
@@ -223,6 +223,16 @@ mutate "the application is asked about a new rate" consumer/repricing.rs 's/Ok\(
     authorizing an_application_that_refuses_a_new_rate_ends_the_session
 mutate "a word holds for the terms, new rate or opening" consumer/authorizing.rs 's/\s*&& \(resuming \|\| terms\.opening <= self\.opening\)//' \
     authorizing a_word_on_what_resuming_costs_is_none_on_a_dearer_opening
+mutate "nothing is opened at a rate that nobody agreed to" consumer/authorizing.rs 's/if self\.asked \|\| self\.repricing\.coming\(\)\.is_some\(\) \{/if false {/' \
+    authorizing a_word_on_a_cheaper_rate_is_none_on_that_of_the_terms
+mutate "a question is about all that is offered" consumer/authorizing.rs 's/asked\.rate = self\.repricing\.coming\(\)/asked.rate = None::<Rate>/' \
+    authorizing a_word_on_a_dearer_opening_is_none_on_a_rate_that_was_asked_about_before
+mutate "a taken rate is on record first" consumer/repricing.rs 's/self\.record_rate\(now, out\);//' \
+    repricing a_taken_rate_is_on_record_before_the_provider_can_read_that_it_is
+mutate "who answers no new rate is let go" provider/repricing.rs 's/ANSWER_TIMEOUT\.min\(last\.saturating_sub\(now\)\)/ANSWER_TIMEOUT/' \
+    repricing who_never_answers_is_let_go_though_the_rate_changes_again_and_again
+mutate "nobody is let go over the rate in force" provider/repricing.rs 's/if rate == in_force \{/if false {/' \
+    repricing nobody_is_let_go_over_the_rate_in_force
 
 # Third parties.
 mutate "the provider signs all of a settlement" spend.rs 's/sighash\(tx, input, &Prevouts::All\(spent\), leaf, TapSighashType::Default\)/sighash(tx, input, \&Prevouts::All(spent), leaf, TapSighashType::SinglePlusAnyoneCanPay)/' \

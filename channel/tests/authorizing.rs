@@ -5,16 +5,15 @@ mod common;
 use common::pair::{Pair, consumer_identity};
 use common::*;
 use streamium_channel::bitcoin::Amount;
-use streamium_channel::consumer::{ConsumerEnd, ConsumerPolicy, Refusal};
+use streamium_channel::consumer::{ConsumerEnd, Refusal};
 use streamium_channel::liveness::GONE_AFTER;
 use streamium_channel::message::ProviderMessage;
+use streamium_channel::money::Msat;
 use streamium_channel::provider::{ProviderConfig, ProviderNotice};
 
 /// On a confirmed channel.
 fn playing() -> Pair {
-    let mut pair = Pair::new();
-    pair.until_playing();
-    pair.confirm(1);
+    let mut pair = Pair::playing(policy());
     pair.run(seconds(5));
     pair
 }
@@ -26,13 +25,27 @@ fn asked() -> Pair {
     pair
 }
 
+/// Back at a provider that has settled the channel, and asks for a higher opening payment now.
+fn back_at_a_dearer_opening() -> Pair {
+    let mut pair = playing();
+    pair.authorizes = None;
+    pair.cut();
+    let past = pair.past(false);
+    pair.provider_records.clear();
+    pair.consumed = Msat::ZERO;
+    let config = ProviderConfig {
+        opening: sat(2_000),
+        ..config()
+    };
+    pair.reconnect(config, policy(), past);
+    pair
+}
+
 #[test]
 fn an_application_that_says_no_has_committed_and_paid_nothing() {
     let mut pair = asked();
     pair.authorize(false);
-    pair.until("the end", |pair| {
-        pair.consumer_end.is_some() && pair.provider_end.is_some()
-    });
+    pair.until_both_ended();
     assert_eq!(
         pair.consumer_end,
         Some(ConsumerEnd::Refused(Refusal::Application))
@@ -97,21 +110,7 @@ fn a_rate_that_changes_while_the_application_thinks_is_asked_about_anew() {
 
 #[test]
 fn a_word_on_what_resuming_costs_is_none_on_a_dearer_opening() {
-    let mut pair = playing();
-    pair.authorizes = None;
-    pair.cut();
-    let past = pair.past(false);
-    // The provider settled it, and asks for more now.
-    pair.provider_records.clear();
-    let config = ProviderConfig {
-        opening: sat(2_000),
-        ..config()
-    };
-    let policy = ConsumerPolicy {
-        budget: sat(50_000),
-        ..policy()
-    };
-    pair.reconnect(config, policy, past);
+    let mut pair = back_at_a_dearer_opening();
     pair.until("not-resumed", |pair| pair.sent("not-resumed") > 0);
     pair.run(seconds(5));
     assert_eq!((pair.questions.len(), pair.sent("\"open\",\"cap")), (2, 1));
@@ -130,4 +129,66 @@ fn an_application_that_refuses_a_new_rate_ends_the_session() {
         Some(ProviderNotice::RateRefused { reason, .. }) if reason.contains("went down") && reason.contains("authorize-terms")
     ));
     assert!(pair.settle_due);
+}
+
+#[test]
+fn a_word_on_a_cheaper_rate_is_none_on_that_of_the_terms() {
+    let mut pair = asked();
+    // A provider that says nothing more once its cheaper offer is taken.
+    pair.set_rate(10_000);
+    pair.run(seconds(1));
+    pair.drop_mail();
+    pair.authorize(true);
+    pair.drop_mail();
+    for _ in 0..20 {
+        pair.inject_to_consumer(&ProviderMessage::Ping);
+        pair.run(seconds(1));
+        pair.drop_mail();
+    }
+    assert_eq!(
+        (pair.sent("accept-rate"), pair.sent("\"open\"")),
+        (1, 0),
+        "nobody has agreed to the rate that is in force still"
+    );
+}
+
+#[test]
+fn a_provider_that_takes_too_long_for_the_rate_that_was_agreed_to_is_left() {
+    let config = ProviderConfig {
+        funding_timeout: seconds(60),
+        ..config()
+    };
+    let mut pair = Pair::with(config, policy(), consumer_identity());
+    pair.authorizes = None;
+    pair.until("the question", |pair| !pair.questions.is_empty());
+    pair.set_rate(10_000);
+    pair.run(seconds(1));
+    pair.latency = seconds(1_000_000);
+    pair.authorize(true);
+    for _ in 0..60 {
+        pair.inject_to_consumer(&ProviderMessage::Ping);
+        pair.run(seconds(1));
+    }
+    let end = pair.consumer_end.as_ref().unwrap().to_string();
+    assert!(end.contains("changing its rate"), "{end}");
+}
+
+#[test]
+fn a_word_on_a_dearer_opening_is_none_on_a_rate_that_was_asked_about_before() {
+    let mut pair = back_at_a_dearer_opening();
+    pair.until("resume", |pair| pair.sent("\"resume\"") > 0);
+    pair.set_rate(900_000);
+    pair.until("not-resumed", |pair| pair.sent("not-resumed") > 0);
+    pair.run(seconds(5));
+    // Asked about the rate, then about another opening: whatever it says yes to last is all that it has seen.
+    let (_, terms) = pair.questions.last().unwrap();
+    assert_eq!(
+        (terms.rate.msat_per_s(), terms.opening),
+        (900_000, sat(2_000)),
+        "{:?}",
+        pair.questions
+    );
+    pair.authorize(true);
+    pair.run(seconds(5));
+    assert_eq!(pair.rates(), (900_000, 900_000));
 }

@@ -2,22 +2,20 @@
 
 mod common;
 
-use common::pair::{Pair, consumer_identity};
+use common::pair::Pair;
 use common::*;
 use std::time::Duration;
 use streamium_channel::consumer::{ConsumerEnd, ConsumerNotice, ConsumerPolicy, Past};
 use streamium_channel::fault::Fault;
-use streamium_channel::message::{ConsumerMessage, GateState, ProviderMessage};
+use streamium_channel::message::{ConsumerMessage, GateState, ProviderMessage, decode};
 use streamium_channel::money::{Msat, Rate};
 use streamium_channel::payment::Payment;
 use streamium_channel::provider::{CommitmentStatus, EndReason, ProviderEffect};
 use streamium_channel::resume::Challenge;
+use streamium_channel::terms::Terms;
 
 fn playing() -> Pair {
-    let mut pair = Pair::new();
-    pair.until_playing();
-    pair.confirm(1);
-    pair
+    Pair::playing(policy())
 }
 
 fn reconnect(pair: &mut Pair, from_disk: bool) {
@@ -282,14 +280,12 @@ fn what_was_paid_before_counts_against_the_budget() {
 fn a_paused_player_stays_paused_on_the_next_connection() {
     let mut pair = playing();
     pair.run(seconds(10));
-    let effects = pair.consumer.set_playing(false, pair.now);
-    pair.consumer_effects(effects);
+    pair.set_playing(false);
     pair.run(seconds(1));
     pair.cut();
     let (open, past) = (pair.open_time, pair.past(false));
     pair.reconnect(config(), policy(), past);
-    let effects = pair.consumer.set_playing(false, pair.now);
-    pair.consumer_effects(effects);
+    pair.set_playing(false);
     pair.run(seconds(5));
     // It had credit left, so media would flow if the provider did not know.
     assert!(
@@ -297,22 +293,13 @@ fn a_paused_player_stays_paused_on_the_next_connection() {
         "{:?}",
         pair.open_time - open
     );
-    let effects = pair.consumer.set_playing(true, pair.now);
-    pair.consumer_effects(effects);
+    pair.set_playing(true);
     pair.until("media", |pair| pair.gate == GateState::Open);
 }
 
 /// A small channel at 100 sat a second, and a budget for several.
 fn rolling(capacity: u64, budget: u64) -> Pair {
-    let policy = ConsumerPolicy {
-        capacity: sat(capacity),
-        budget: sat(budget),
-        ..policy()
-    };
-    let mut pair = Pair::with(config(), policy, consumer_identity());
-    pair.until_playing();
-    pair.confirm(1);
-    pair
+    Pair::playing(policy_of(capacity, budget))
 }
 
 #[test]
@@ -394,48 +381,47 @@ fn an_old_channel_is_left_for_the_next_before_its_deadline() {
     assert_eq!(pair.used_up, [first]);
 }
 
+/// The last terms that were sent.
+fn last_terms(pair: &Pair) -> Terms {
+    let is = |line: &&String| line.contains("\"terms\"");
+    let line = pair.log.iter().rfind(is).unwrap();
+    match decode(line.split_once(" <- ").unwrap().1).unwrap() {
+        ProviderMessage::Terms { terms, .. } => *terms,
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn a_price_raised_in_mid_stream_is_refused_and_said() {
-    let policy = ConsumerPolicy {
-        capacity: sat(10_000),
-        budget: sat(40_000),
-        ..policy()
-    };
-    let mut pair = Pair::with(config(), policy, consumer_identity());
-    pair.until_playing();
-    pair.confirm(1);
-    pair.until("renew", |pair| {
-        pair.log.iter().any(|line| line.contains("\"renew\""))
-    });
-    pair.run(Duration::from_millis(50));
-    pair.drop_mail();
-    let mut dearer = {
-        let line = pair
-            .log
-            .iter()
-            .rev()
-            .find(|line| line.contains("\"terms\""))
-            .unwrap();
-        match streamium_channel::message::decode(line.split_once(" <- ").unwrap().1).unwrap() {
-            ProviderMessage::Terms { terms, .. } => terms,
-            other => panic!("{other:?}"),
-        }
-    };
-    dearer.rate = Rate::new(dearer.rate.msat_per_s() + 1);
-    let signature = dearer.sign(&key(IDENTITY));
-    pair.inject_to_consumer(&ProviderMessage::Terms {
-        terms: dearer,
-        signature,
-    });
-    let refused = |notice: &ConsumerNotice| matches!(notice, ConsumerNotice::Fault(Fault::Renewal("rate")));
-    assert!(pair.notices.iter().any(refused), "{:?}", pair.notices);
-    pair.until("exhaustion", |pair| {
-        pair.notices
-            .iter()
-            .any(|n| matches!(n, ConsumerNotice::Exhausted(_)))
-    });
-    assert_eq!(pair.consumer_records.len(), 1, "nothing was locked for it");
-    assert_eq!(pair.paid, sat(9_670), "what had been agreed was used to its end");
+    type Change = fn(&mut Terms);
+    let changes: [(&str, Change); 4] = [
+        ("rate", |terms| {
+            terms.rate = Rate::new(terms.rate.msat_per_s() + 1)
+        }),
+        ("tracks", |terms| terms.tracks.truncate(1)),
+        ("window", |terms| terms.window_ms += 1),
+        ("opening payment", |terms| terms.opening += sat(1)),
+    ];
+    for (what, change) in changes {
+        let mut pair = Pair::playing(policy_of(10_000, 40_000));
+        pair.until("renew", |pair| pair.sent("\"renew\"") > 0);
+        pair.run(Duration::from_millis(50));
+        pair.drop_mail();
+        let mut dearer = last_terms(&pair);
+        change(&mut dearer);
+        let signature = dearer.sign(&key(IDENTITY));
+        let terms = Box::new(dearer);
+        pair.inject_to_consumer(&ProviderMessage::Terms { terms, signature });
+        let refused = ConsumerNotice::Fault(Fault::Renewal(what));
+        assert!(pair.notices.contains(&refused), "{what}: {:?}", pair.notices);
+        pair.until("exhaustion", |pair| {
+            pair.notices
+                .iter()
+                .any(|n| matches!(n, ConsumerNotice::Exhausted(_)))
+        });
+        assert_eq!(pair.consumer_records.len(), 1, "nothing was locked for it");
+        assert_eq!(pair.paid, sat(9_670), "what had been agreed was used to its end");
+    }
 }
 
 /// A pair whose next channel is ready and not used yet.

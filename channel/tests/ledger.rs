@@ -417,11 +417,7 @@ fn true_time(at: Duration, ppm: i64) -> Duration {
 
 /// A rich consumer, whose channels each last for some hours.
 fn rich(capacity: u64) -> ConsumerPolicy {
-    ConsumerPolicy {
-        capacity: sat(capacity),
-        budget: sat(100_000_000),
-        ..policy()
-    }
+    policy_of(capacity, 100_000_000)
 }
 
 fn at_rate(msat_per_s: u64) -> ProviderConfig {

@@ -5,7 +5,7 @@ mod common;
 use common::pair::{Pair, consumer_identity};
 use common::*;
 use std::time::Duration;
-use streamium_channel::consumer::{ConsumerEnd, ConsumerNotice, ConsumerPolicy, Refusal};
+use streamium_channel::consumer::{ConsumerEnd, ConsumerNotice, Refusal};
 use streamium_channel::message::{ConsumerMessage, ErrorCode, GateState};
 use streamium_channel::money::{Msat, Rate};
 use streamium_channel::provider::{EndReason, ProviderConfig, ProviderNotice};
@@ -15,14 +15,7 @@ const OLD: u64 = 100_000;
 
 /// Ten seconds on, on a confirmed channel with much in it.
 fn playing() -> Pair {
-    let policy = ConsumerPolicy {
-        capacity: sat(1_000_000),
-        budget: sat(1_000_000),
-        ..policy()
-    };
-    let mut pair = Pair::with(config(), policy, consumer_identity());
-    pair.until_playing();
-    pair.confirm(1);
+    let mut pair = Pair::playing(policy_of(1_000_000, 1_000_000));
     pair.run(seconds(10));
     pair
 }
@@ -135,9 +128,7 @@ fn a_rate_above_max_rate_ends_the_session_with_a_word_and_what_was_paid_is_settl
     let mut pair = playing();
     let paid = pair.paid;
     pair.set_rate(1_000_001);
-    pair.until("the end", |pair| {
-        pair.provider_end.is_some() && pair.consumer_end.is_some()
-    });
+    pair.until_both_ended();
     let end = pair.consumer_end.clone().unwrap();
     assert_eq!(
         end.to_string(),
@@ -194,6 +185,49 @@ fn a_consumer_that_does_not_answer_is_let_go_and_settled() {
             "{words}"
         );
     }
+}
+
+#[test]
+fn who_never_answers_is_let_go_though_the_rate_changes_again_and_again() {
+    let mut pair = playing();
+    pair.authorizes = None;
+    let at = pair.now;
+    for minute in 0..10 {
+        pair.set_rate(200_000 + minute);
+        pair.run(seconds(60));
+    }
+    assert!(
+        matches!(pair.provider_end, Some(EndReason::RateUnanswered(_))),
+        "{:?} sat for {:?} at the first rate",
+        pair.paid,
+        pair.now - at
+    );
+}
+
+#[test]
+fn nobody_is_let_go_over_the_rate_in_force() {
+    // One that does not know the message, and the broadcaster thinks better of it.
+    let mut pair = playing();
+    for rate in [200_000, OLD] {
+        pair.set_rate(rate);
+        pair.lose_rates();
+        pair.run(OFFER_INTERVAL);
+    }
+    assert_eq!(pair.sent("\"rate\""), 2);
+    pair.run(ANSWER_TIMEOUT * 3);
+    assert_eq!((pair.provider_end.clone(), pair.gate), (None, GateState::Open));
+}
+
+#[test]
+fn a_taken_rate_is_on_record_before_the_provider_can_read_that_it_is() {
+    // Nothing is paid while paused, and so nothing is recorded for a payment.
+    let mut pair = playing();
+    pair.set_playing(false);
+    pair.until("the pause", |pair| pair.gate == GateState::Paused);
+    pair.set_rate(900_000);
+    pair.until("the answer", |pair| pair.sent("accept-rate") > 0);
+    let record = pair.consumer_records.values().next().unwrap();
+    assert_eq!(record.rate, Rate::new(900_000));
 }
 
 #[test]
@@ -292,6 +326,56 @@ fn who_has_no_terms_yet_gets_them_at_the_new_rate() {
 }
 
 #[test]
+fn who_has_no_terms_yet_gets_the_opening_of_the_new_rate() {
+    let mut pair = Pair::new();
+    let effects = pair.provider.set_rate(Rate::new(200_000), sat(2_000), pair.now);
+    assert!(effects.is_empty());
+    pair.until_playing();
+    assert_eq!(pair.paid, sat(2_000));
+}
+
+#[test]
+fn what_credit_says_at_the_change_is_on_record() {
+    let mut pair = playing();
+    pair.authorizes = None;
+    pair.set_rate(1_000_000);
+    pair.run(Duration::from_millis(300));
+    // Without a payment before it, as our consumer makes one.
+    pair.inject(&ConsumerMessage::AcceptRate { number: 1 });
+    let recorded = pair.provider_records.values().next().unwrap().consumed;
+    assert_eq!(recorded, pair.provider.consumed(pair.now));
+}
+
+#[test]
+fn a_rate_that_was_taken_and_replaced_counts_no_more() {
+    let mut pair = playing();
+    pair.latency = seconds(2);
+    pair.authorizes = None;
+    pair.set_rate(200_000);
+    pair.run(OFFER_INTERVAL - seconds(1));
+    pair.authorize(true);
+    pair.run(seconds(1));
+    pair.set_rate(300_000);
+    pair.run(seconds(3));
+    assert_eq!(pair.rates(), (OLD, OLD), "the later offer waits for its answer");
+}
+
+#[test]
+fn a_rate_that_is_taken_while_a_channel_is_resumed_counts_from_then_on() {
+    let mut pair = playing();
+    pair.latency = Duration::from_millis(500);
+    come_back(&mut pair, OLD);
+    pair.until("resume", |pair| pair.sent("\"resume\"") > 0);
+    pair.set_rate(900_000);
+    pair.run(Duration::from_millis(1_050));
+    let before = pair.consumer.figures(pair.now).consumed;
+    pair.run(Duration::from_millis(400));
+    assert_eq!(pair.sent("rate-changed"), 1, "but it has not arrived");
+    let counted = pair.consumer.figures(pair.now).consumed.minus(before);
+    assert_eq!(counted, Msat::new(360_000));
+}
+
+#[test]
 fn who_waits_for_funds_is_offered_the_rate_and_opens_at_it() {
     let mut pair = Pair::new();
     pair.funded = false;
@@ -315,9 +399,7 @@ fn who_waits_for_funds_leaves_over_a_rate_and_has_locked_nothing() {
     pair.funded = false;
     pair.until("the terms", |pair| !pair.notices.is_empty());
     pair.set_rate(2_000_000);
-    pair.until("the end", |pair| {
-        pair.consumer_end.is_some() && pair.provider_end.is_some()
-    });
+    pair.until_both_ended();
     assert!(matches!(
         pair.consumer_end,
         Some(ConsumerEnd::Refused(Refusal::Rate { .. }))
@@ -328,15 +410,13 @@ fn who_waits_for_funds_leaves_over_a_rate_and_has_locked_nothing() {
 #[test]
 fn a_rate_changes_while_paused_without_a_payment() {
     let mut pair = playing();
-    let effects = pair.consumer.set_playing(false, pair.now);
-    pair.consumer_effects(effects);
+    pair.set_playing(false);
     pair.until("the pause", |pair| pair.gate == GateState::Paused);
     let paid = pair.paid;
     pair.set_rate(300_000);
     pair.run(seconds(5));
     assert_eq!((pair.rates(), pair.paid), ((300_000, 300_000), paid));
-    let effects = pair.consumer.set_playing(true, pair.now);
-    pair.consumer_effects(effects);
+    pair.set_playing(true);
     pair.until_playing();
     pair.run(seconds(20));
     assert_eq!(pair.gate, GateState::Open);
@@ -344,13 +424,7 @@ fn a_rate_changes_while_paused_without_a_payment() {
 
 #[test]
 fn a_starved_session_takes_a_new_rate_and_its_debt_stays() {
-    let policy = ConsumerPolicy {
-        budget: sat(1_500),
-        ..policy()
-    };
-    let mut pair = Pair::with(config(), policy, consumer_identity());
-    pair.until_playing();
-    pair.confirm(1);
+    let mut pair = Pair::playing(policy_of(50_000, 1_500));
     pair.until("the end of the budget", |pair| pair.gate == GateState::Starved);
     let debited = pair.provider.consumed(pair.now);
     pair.set_rate(1_000);
@@ -362,12 +436,7 @@ fn a_starved_session_takes_a_new_rate_and_its_debt_stays() {
 
 #[test]
 fn rates_may_change_while_channels_are_renewed() {
-    let policy = ConsumerPolicy {
-        capacity: sat(10_000),
-        budget: sat(1_000_000),
-        ..policy()
-    };
-    let mut pair = Pair::with(config(), policy, consumer_identity());
+    let mut pair = Pair::with(config(), policy_of(10_000, 1_000_000), consumer_identity());
     pair.until_playing();
     let open = pair.open_time;
     let since = pair.now;
@@ -397,12 +466,7 @@ fn come_back(pair: &mut Pair, rate: u64) {
         rate: Rate::new(rate),
         ..config()
     };
-    let policy = ConsumerPolicy {
-        capacity: sat(1_000_000),
-        budget: sat(1_000_000),
-        ..policy()
-    };
-    pair.reconnect(config, policy, past);
+    pair.reconnect(config, policy_of(1_000_000, 1_000_000), past);
 }
 
 #[test]
@@ -442,6 +506,41 @@ fn what_was_on_its_way_at_the_old_rate_is_believed_when_the_channel_goes_on_at_a
     pair.run(seconds(5));
     assert!(pair.faults().is_empty(), "{:?}", pair.faults());
     assert_eq!((pair.consumer_end.clone(), pair.gate), (None, GateState::Open));
+}
+
+#[test]
+fn what_a_crash_and_a_lost_connection_hide_is_believed_at_the_highest_rate() {
+    // More than a window, out of the opening payment: four seconds until the provider notices, and what was not written
+    // down.
+    let short = |rate| ProviderConfig {
+        rate: Rate::new(rate),
+        window: seconds(1),
+        opening: sat(5_000),
+        unconfirmed_limit: sat(5_000),
+        ..config()
+    };
+    let policy = policy_of(1_000_000, 1_000_000);
+    let mut pair = Pair::with(short(1_000_000), policy, consumer_identity());
+    pair.until_playing();
+    pair.confirm(1);
+    pair.run(seconds(1));
+    let latency = std::mem::replace(&mut pair.latency, seconds(1_000_000));
+    pair.media = false;
+    pair.run(Duration::from_millis(4_500));
+    pair.cut();
+    let past = pair.past(true);
+    (pair.media, pair.latency) = (true, latency);
+    pair.reconnect(short(1_000), policy, past);
+    pair.run(seconds(5));
+    assert_eq!(pair.sent("\"resumed\""), 1);
+    assert!(pair.faults().is_empty(), "{:?}", pair.faults());
+    assert_eq!((pair.consumer_end.clone(), pair.gate), (None, GateState::Open));
+}
+
+#[test]
+fn a_channels_record_begins_with_its_rate() {
+    let pair = playing();
+    assert_eq!(pair.consumer_record.unwrap().rate, Rate::new(OLD));
 }
 
 #[test]

@@ -21,10 +21,7 @@ use streamium_channel::record::RecordError;
 use streamium_channel::terms::TermsError;
 
 fn playing() -> Pair {
-    let mut pair = Pair::new();
-    pair.until_playing();
-    pair.confirm(1);
-    pair
+    Pair::playing(policy())
 }
 
 #[test]
@@ -46,16 +43,7 @@ fn media_flows_from_the_first_payment_and_stays_paid_for() {
 
 #[test]
 fn the_budget_ends_the_stream_and_more_budget_goes_on() {
-    let mut pair = Pair::with(
-        config(),
-        ConsumerPolicy {
-            budget: sat(1_500),
-            ..policy()
-        },
-        consumer_identity(),
-    );
-    pair.until_playing();
-    pair.confirm(1);
+    let mut pair = Pair::playing(policy_of(50_000, 1_500));
     pair.until("the end of the budget", |pair| pair.gate == GateState::Starved);
     // 15 s are paid for; grace is half a second more.
     let open = pair.open_time.as_millis();
@@ -77,16 +65,7 @@ fn the_budget_ends_the_stream_and_more_budget_goes_on() {
 
 #[test]
 fn starved_for_too_long_is_settled() {
-    let mut pair = Pair::with(
-        config(),
-        ConsumerPolicy {
-            budget: sat(1_500),
-            ..policy()
-        },
-        consumer_identity(),
-    );
-    pair.until_playing();
-    pair.confirm(1);
+    let mut pair = Pair::playing(policy_of(50_000, 1_500));
     pair.until("the settlement", |pair| pair.settle_due);
     assert_eq!(pair.provider_end, Some(EndReason::Starved));
     pair.until("the consumer's end", |pair| pair.consumer_end.is_some());
@@ -121,14 +100,12 @@ fn an_unconfirmed_channel_gets_its_limit_and_no_more() {
 fn a_pause_costs_nothing_and_play_goes_on() {
     let mut pair = playing();
     pair.run(seconds(20));
-    let effects = pair.consumer.set_playing(false, pair.now);
-    pair.consumer_effects(effects);
+    pair.set_playing(false);
     pair.until("the pause", |pair| pair.gate == GateState::Paused);
     let (paid, consumed) = (pair.paid, pair.consumed);
     pair.run(seconds(30));
     assert_eq!((pair.paid, pair.consumed), (paid, consumed));
-    let effects = pair.consumer.set_playing(true, pair.now);
-    pair.consumer_effects(effects);
+    pair.set_playing(true);
     pair.until_playing();
 }
 

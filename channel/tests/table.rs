@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use streamium_channel::bitcoin::ScriptBuf;
 use streamium_channel::bitcoin::hashes::Hash;
-use streamium_channel::consumer::{ConsumerEffect, ConsumerEnd, ConsumerPolicy};
+use streamium_channel::consumer::{ConsumerEffect, ConsumerEnd};
 use streamium_channel::contract::Contract;
 use streamium_channel::handshake::Bytes32;
 use streamium_channel::keys::ChannelKeys;
@@ -247,14 +247,7 @@ fn resuming() -> Pair {
 
 /// A channel that is nearly used up, whose consumer has asked for the next one.
 fn renewing(accept: bool) -> Pair {
-    let policy = ConsumerPolicy {
-        capacity: sat(10_000),
-        budget: sat(100_000),
-        ..policy()
-    };
-    let mut pair = Pair::with(config(), policy, consumer_identity());
-    pair.until_playing();
-    pair.confirm(1);
+    let mut pair = Pair::playing(policy_of(10_000, 100_000));
     let asked = |pair: &Pair| pair.log.iter().any(|line| line.contains("\"renew\""));
     pair.until("renew", asked);
     if accept {

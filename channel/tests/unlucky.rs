@@ -11,15 +11,7 @@ use streamium_channel::money::Msat;
 use streamium_channel::provider::ProviderEffect;
 
 fn rolling(capacity: u64, budget: u64) -> Pair {
-    let policy = ConsumerPolicy {
-        capacity: sat(capacity),
-        budget: sat(budget),
-        ..policy()
-    };
-    let mut pair = Pair::with(config(), policy, consumer_identity());
-    pair.until_playing();
-    pair.confirm(1);
-    pair
+    Pair::playing(policy_of(capacity, budget))
 }
 
 #[test]

@@ -28,7 +28,8 @@ const NAME: &str = "authorize-terms";
  * Without a handler the answer is true.
  *
  * It is emitted from a thread of its own, so a handler may take its time and ask a person, as long as the offer lasts: for
- * terms the provider's funding-timeout, for a new rate two minutes. Meanwhile the old rate holds.
+ * terms the provider's funding-timeout, for a new rate two minutes. Meanwhile the old rate holds. A later question does not
+ * wait for the answer to an earlier one; while eight are unanswered the answer to any other is false.
  *
  * Returns: false to refuse
  *

@@ -59,7 +59,10 @@ impl ConsumerSession {
                 self.resume_or_open(terms, now, out);
             }
             Ok(()) => {
-                self.ask(terms.clone(), out);
+                // A new rate that waits for its answer, or for the provider, is part of what is asked.
+                let mut asked = terms.clone();
+                asked.rate = self.repricing.coming().unwrap_or(asked.rate);
+                self.ask(asked, out);
                 self.enter(State::Authorizing(terms), now);
             }
         }
@@ -86,7 +89,8 @@ impl ConsumerSession {
                 if let Some(offer) = offer {
                     self.accept_rate(offer, now, &mut effects);
                 }
-                self.go_ahead(offer.map(|offer| offer.rate), now, &mut effects);
+                self.agree();
+                self.go_ahead(now, &mut effects);
             }
             (false, Some(offer)) => self.refuse_rate(offer, Refusal::Application, now, &mut effects),
             (false, None) => {
@@ -97,13 +101,20 @@ impl ConsumerSession {
         effects
     }
 
-    fn go_ahead(&mut self, rate: Option<Rate>, now: Duration, out: &mut Vec<Effect>) {
-        let Some(terms) = self.state.terms() else {
+    fn agree(&mut self) {
+        if let Some(terms) = self.state.terms() {
+            let mut agreed = Agreed::to(terms);
+            agreed.rate = self.repricing.coming().unwrap_or(agreed.rate);
+            self.past.agreed = Some(agreed);
+        }
+    }
+
+    /// A channel follows once the terms as they stand have been agreed to: where another rate was, its provider has to
+    /// debit that one first.
+    pub(super) fn go_ahead(&mut self, now: Duration, out: &mut Vec<Effect>) {
+        if self.asked || self.repricing.coming().is_some() {
             return;
-        };
-        let mut agreed = Agreed::to(terms);
-        agreed.rate = rate.unwrap_or(agreed.rate);
-        self.past.agreed = Some(agreed);
+        }
         if let State::Authorizing(terms) = &self.state {
             let terms = terms.clone();
             self.resume_or_open(terms, now, out);

@@ -55,7 +55,7 @@ impl ConsumerSession {
                 self.rate_offered(offer, &signature, now, out)?;
             }
             (ProviderMessage::RateChanged { number }, state) if state.terms().is_some() => {
-                self.rate_changed(number, now)?;
+                self.rate_changed(number, now, out)?;
             }
             (ProviderMessage::Accept { payout_script }, state) if state.awaits_accept() => {
                 self.accepted(payout_script, now, out)?;

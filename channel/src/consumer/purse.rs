@@ -240,6 +240,9 @@ mod tests {
         assert_eq!(purse.consumed(SECOND * 9_002), Msat::new(2_000));
         purse.arriving(None, SECOND * 9_003);
         assert_eq!(purse.consumed(SECOND * 9_004), Msat::new(2_000));
+        purse.arriving(Some(SECOND * 9_006), SECOND * 9_005);
+        purse.set_rate(Rate::new(3_000), SECOND * 9_100);
+        assert_eq!(purse.consumed(SECOND * 9_200), Msat::new(3_000));
     }
 
     #[test]

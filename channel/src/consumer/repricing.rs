@@ -29,6 +29,11 @@ pub(super) struct Repricing {
 }
 
 impl Repricing {
+    /// The rate that may be in force soon: it is being asked about, or has been taken.
+    pub(super) fn coming(&self) -> Option<Rate> {
+        self.asked.or(self.accepted).map(|offer| offer.rate)
+    }
+
     /// An offer came. Two may come together that were made one interval apart, since who is silent for longer is gone;
     /// three may not.
     fn note(&mut self, number: u32, now: Duration) -> Result<(), Fault> {
@@ -95,9 +100,20 @@ impl ConsumerSession {
         self.reckon(now);
         // A window at the new rate is there before the provider debits it: media does not stop over this.
         self.pay(now, out);
+        self.record_rate(now, out);
         if self.state.terms().is_some() {
             let number = offer.number;
             out.push(Effect::Send(ConsumerMessage::AcceptRate { number }));
+        }
+    }
+
+    /// The provider may debit it as soon as it reads the answer: after a crash its count must not look like a lie.
+    fn record_rate(&self, now: Duration, out: &mut Vec<Effect>) {
+        let recorded = out.iter().any(|effect| matches!(effect, Effect::SavePaid { .. }));
+        if let State::Open(open) = &self.state
+            && !recorded
+        {
+            out.push(open.record(open.purse.paid(), now));
         }
     }
 
@@ -126,7 +142,12 @@ impl ConsumerSession {
     }
 
     /// The provider debits the new rate.
-    pub(super) fn rate_changed(&mut self, number: u32, now: Duration) -> Result<(), Fault> {
+    pub(super) fn rate_changed(
+        &mut self,
+        number: u32,
+        now: Duration,
+        out: &mut Vec<Effect>,
+    ) -> Result<(), Fault> {
         let accepted = self.repricing.accepted;
         let offer = accepted.filter(|offer| offer.number == number);
         let offer = offer.ok_or(Fault::RateAnswer(number))?;
@@ -135,6 +156,7 @@ impl ConsumerSession {
             terms.rate = offer.rate;
         }
         self.reckon(now);
+        self.go_ahead(now, out);
         Ok(())
     }
 

@@ -293,7 +293,11 @@ impl ConsumerSession {
         };
         let (limit, end) = match &self.state {
             State::Authorizing(terms) => {
-                return Some((offered_until(terms), ConsumerEnd::Refused(Refusal::Unanswered)));
+                let end = match self.asked {
+                    true => ConsumerEnd::Refused(Refusal::Unanswered),
+                    false => ConsumerEnd::TimedOut("changing its rate"),
+                };
+                return Some((offered_until(terms), end));
             }
             State::Opening(Opening::AwaitFunds(terms)) => {
                 let end = ConsumerEnd::TimedOut("funding: its offer ended");

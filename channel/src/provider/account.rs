@@ -50,7 +50,7 @@ impl Account {
         self.balance = balance;
     }
 
-    /// Debits at another rate from `now` on.
+    /// Debits at another rate from `now` on; what went before at the old one, as far as the consumer was there.
     pub fn set_rate(&mut self, rate: Rate, now: Duration) {
         self.meter.set_rate(rate, now.min(self.until));
         self.rate = rate;
@@ -292,6 +292,19 @@ mod tests {
         account.set_limit(None);
         assert_eq!(account.credit(SECOND * 2), SECOND * 13);
         assert!(!account.decide(true, SECOND * 14), "the gate never closed");
+    }
+
+    #[test]
+    fn silent_time_costs_nothing_though_the_first_thing_that_is_heard_is_a_new_rate() {
+        let mut account = account();
+        account.pay(Amount::from_sat(5_000));
+        account.set_limit(None);
+        account.heard(SECOND * 5, SECOND);
+        account.decide(true, SECOND);
+        account.set_rate(Rate::new(200_000), SECOND * 9);
+        account.heard(SECOND * 13, SECOND * 9);
+        account.decide(true, SECOND * 9);
+        assert_eq!(account.consumed(SECOND * 10), Msat::new(400_000 + 200_000));
     }
 
     #[test]

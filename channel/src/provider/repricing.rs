@@ -22,13 +22,16 @@ pub(super) struct Repricing {
     /// The number of the last one that was taken.
     taken: u32,
     offered_at: Option<Duration>,
+    /// Since when an answer has been awaited, to this offer or to those that it replaced.
+    unanswered: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Open {
     number: u32,
     rate: Rate,
-    until: Duration,
+    /// `None` for the rate in force: nobody is let go over that.
+    until: Option<Duration>,
 }
 
 impl Repricing {
@@ -40,12 +43,42 @@ impl Repricing {
     /// When something is due by itself.
     pub(super) fn next(&self) -> Option<Duration> {
         let offer = self.wanted.map(|_| self.not_before());
-        offer.into_iter().chain(self.open.map(|open| open.until)).min()
+        let answer = self.open.and_then(|open| open.until);
+        offer.into_iter().chain(answer).min()
     }
 
     pub(super) fn overdue(&self, now: Duration) -> Option<EndReason> {
         let open = self.open?;
-        (now >= open.until).then_some(EndReason::RateUnanswered(open.rate))
+        let late = open.until.is_some_and(|until| now >= until);
+        late.then_some(EndReason::RateUnanswered(open.rate))
+    }
+
+    /// For how long an answer to an offer of now is awaited. Who answers none of several has twice the time of one: a rate
+    /// that changes often would else keep it at the first for good.
+    fn patience(&mut self, now: Duration) -> Duration {
+        let since = *self.unanswered.get_or_insert(now);
+        let last = since.saturating_add(ANSWER_TIMEOUT.saturating_mul(2));
+        ANSWER_TIMEOUT.min(last.saturating_sub(now))
+    }
+
+    fn offer(&mut self, rate: Rate, in_force: Rate, now: Duration) -> RateOffer {
+        let number = self.last.saturating_add(1);
+        let mut patience = ANSWER_TIMEOUT;
+        let mut until = None;
+        if rate == in_force {
+            self.unanswered = None;
+        } else {
+            patience = self.patience(now);
+            until = Some(now.saturating_add(patience));
+        }
+        self.last = number;
+        self.offered_at = Some(now);
+        self.open = Some(Open { number, rate, until });
+        RateOffer {
+            number,
+            rate,
+            answer_ms: super::opening::millis(patience),
+        }
     }
 
     /// Takes the open offer if this is its number. Neither answers to offers that a later one has replaced change
@@ -53,7 +86,7 @@ impl Repricing {
     fn take(&mut self, number: u32) -> Result<Option<Rate>, Fault> {
         match self.open {
             Some(open) if number == open.number => {
-                (self.open, self.taken) = (None, number);
+                (self.open, self.unanswered, self.taken) = (None, None, number);
                 Ok(Some(open.rate))
             }
             Some(open) if number < open.number && number > self.taken => Ok(None),
@@ -101,19 +134,7 @@ impl ProviderSession {
         if rate == standing {
             return;
         }
-        let number = self.repricing.last.saturating_add(1);
-        let offer = RateOffer {
-            number,
-            rate,
-            answer_ms: super::opening::millis(ANSWER_TIMEOUT),
-        };
-        self.repricing.last = number;
-        self.repricing.offered_at = Some(now);
-        self.repricing.open = Some(Open {
-            number,
-            rate,
-            until: now.saturating_add(ANSWER_TIMEOUT),
-        });
+        let offer = self.repricing.offer(rate, old, now);
         let signature = offer.sign(&terms, &self.keys.identity);
         out.push(Effect::Send(ProviderMessage::Rate { offer, signature }));
         out.push(Effect::Notice(ProviderNotice::RateOffered { old, new: rate }));
@@ -156,8 +177,6 @@ impl ProviderSession {
 
     fn change_rate(&mut self, rate: Rate, now: Duration) {
         self.config.rate = rate;
-        // What went before is debited at the old rate, as far as the consumer was there.
-        self.account.heard(self.liveness.alive_until(), now);
         self.account.set_rate(rate, now);
     }
 }

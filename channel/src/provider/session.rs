@@ -36,7 +36,7 @@ pub struct ProviderSession {
     /// When the next channel got as far as it is.
     pub(super) next_since: Duration,
     pub(super) account: Account,
-    pub(super) liveness: Liveness,
+    liveness: Liveness,
     pub(super) repricing: Repricing,
     credit_sent: Duration,
     /// When the credit ran out.

@@ -141,3 +141,12 @@ pub fn policy() -> ConsumerPolicy {
         payment_interval: seconds(1),
     }
 }
+
+/// With so many satoshis to lock in a channel, and to pay in all.
+pub fn policy_of(capacity: u64, budget: u64) -> ConsumerPolicy {
+    ConsumerPolicy {
+        capacity: sat(capacity),
+        budget: sat(budget),
+        ..policy()
+    }
+}

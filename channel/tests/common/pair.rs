@@ -186,6 +186,14 @@ impl Pair {
         pair
     }
 
+    /// On a confirmed channel, while media flows.
+    pub fn playing(policy: ConsumerPolicy) -> Self {
+        let mut pair = Self::with(config(), policy, consumer_identity());
+        pair.until_playing();
+        pair.confirm(1);
+        pair
+    }
+
     /// Lets time pass.
     pub fn run(&mut self, time: Duration) {
         let end = self.now + time;
@@ -211,6 +219,18 @@ impl Pair {
         self.until("media", |pair| pair.gate == GateState::Open);
     }
 
+    pub fn until_both_ended(&mut self) {
+        self.until("the end", |pair| {
+            pair.provider_end.is_some() && pair.consumer_end.is_some()
+        });
+    }
+
+    /// The player goes on, or is paused.
+    pub fn set_playing(&mut self, playing: bool) {
+        let effects = self.consumer.set_playing(playing, self.now);
+        self.consumer_effects(effects);
+    }
+
     /// All commitments are so deep now.
     pub fn confirm(&mut self, confirmations: u32) {
         for outpoint in self.provider.channels() {
@@ -227,6 +247,12 @@ impl Pair {
     pub fn drop_mail(&mut self) {
         self.to_provider.clear();
         self.to_consumer.clear();
+    }
+
+    /// Offers of a new rate that are on their way never arrive: for this consumer the message means nothing.
+    pub fn lose_rates(&mut self) {
+        self.to_consumer
+            .retain(|(_, text)| !text.contains("\"type\":\"rate\""));
     }
 
     /// Both sides lose the connection; what was on its way is lost.

@@ -48,14 +48,8 @@ fn a_provider_that_refuses_to_resume_again_and_again_earns_no_more_than_the_budg
 
 /// A consumer whose account went on with a second channel, cut off, under a budget for three.
 fn rolled_over() -> (Pair, ConsumerPolicy) {
-    let policy = ConsumerPolicy {
-        capacity: sat(10_000),
-        budget: sat(25_000),
-        ..policy()
-    };
-    let mut pair = Pair::with(config(), policy, consumer_identity());
-    pair.until_playing();
-    pair.confirm(1);
+    let policy = policy_of(10_000, 25_000);
+    let mut pair = Pair::playing(policy);
     pair.until("the next channel", |pair| pair.provider.channels().len() == 2);
     pair.confirm(2);
     pair.until("the switch", |pair| !pair.used_up.is_empty());
@@ -101,12 +95,7 @@ fn forgetting_what_earlier_channels_paid_earns_no_second_budget() {
 #[test]
 fn a_depth_that_is_no_depth_earns_one_opening_payment_at_a_time() {
     // "Your channel is a million blocks deep": it would have to be left for the next one, with its opening payment.
-    let policy = ConsumerPolicy {
-        capacity: sat(10_000),
-        budget: sat(40_000),
-        ..policy()
-    };
-    let mut pair = Pair::with(config(), policy, consumer_identity());
+    let mut pair = Pair::with(config(), policy_of(10_000, 40_000), consumer_identity());
     pair.until_playing();
     for _ in 0..60 {
         pair.confirm(1);

@@ -53,9 +53,7 @@ pub fn standing(pair: &Pair) -> Standing {
 
 /// A pair that plays, ten seconds on, on a confirmed channel.
 pub fn playing() -> Pair {
-    let mut pair = Pair::new();
-    pair.until_playing();
-    pair.confirm(1);
+    let mut pair = Pair::playing(policy());
     pair.run(seconds(10));
     pair
 }

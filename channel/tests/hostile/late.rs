@@ -1,10 +1,9 @@
 //! Payments at the wrong time or place: replayed, during and after a rollover; and closes that are none.
 
-use crate::common::pair::{Pair, consumer_identity};
+use crate::common::pair::Pair;
 use crate::common::*;
 use crate::harness::*;
 use serde_json::json;
-use streamium_channel::consumer::ConsumerPolicy;
 use streamium_channel::contract::Channel;
 use streamium_channel::cooperative::Closing;
 use streamium_channel::message::GateState;
@@ -37,14 +36,7 @@ fn a_session_that_is_replayed_opens_and_moves_nothing() {
 
 /// A small channel with the next one beside it, confirmed.
 fn with_next() -> Pair {
-    let policy = ConsumerPolicy {
-        capacity: sat(10_000),
-        budget: sat(40_000),
-        ..policy()
-    };
-    let mut pair = Pair::with(config(), policy, consumer_identity());
-    pair.until_playing();
-    pair.confirm(1);
+    let mut pair = Pair::playing(policy_of(10_000, 40_000));
     pair.until("the next channel", |pair| pair.provider.channels().len() == 2);
     pair
 }

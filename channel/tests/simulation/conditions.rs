@@ -2,10 +2,19 @@
 
 use crate::dice::Dice;
 use std::time::Duration;
+use streamium_channel::blocks::SETTLEMENT_MARGIN;
 use streamium_channel::money::Rate;
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
+
+/// For so many blocks the servers are out of reach at a time, and a computer off or asleep.
+pub const OUTAGE_BLOCKS: u32 = 8;
+
+/// How late news of the chain may be: a provider settles in time after one outage of each kind as well. Here deadlines go by
+/// the clock only while no server answers; the real driver's do as soon as the newest block is ten minutes old, so to
+/// it no news is that late.
+const LATEST_NEWS_BLOCKS: u32 = SETTLEMENT_MARGIN as u32 - 2 * OUTAGE_BLOCKS - 2;
 
 /// Drawn from the seed. A mean time of `None`: it never happens in this run.
 #[derive(Clone, Debug)]
@@ -101,7 +110,7 @@ impl Conditions {
             provider_crash: dice.pick(&[0, 0, 3_000, 15_000]),
             consumer_crash: dice.pick(&[0, 0, 3_000, 15_000]),
             downtime: if hasty {
-                block * 4
+                block * OUTAGE_BLOCKS / 2
             } else {
                 dice.pick(&[200, 2_000, 15_000]) * MS
             },
@@ -112,8 +121,7 @@ impl Conditions {
             reorg: dice.pick(&[0, 0, 15]),
             mined: dice.pick(&[95, 80, 30]),
             double_spend: if hasty { 0 } else { dice.pick(&[0, 0, 0, 30]) },
-            // What is further behind than a server that can't be reached is no news of a chain.
-            news: (dice.pick(&[10, 1_000, 3_000]) * MS).min(block * 8),
+            news: (dice.pick(&[10, 1_000, 3_000]) * MS).min(block * LATEST_NEWS_BLOCKS),
             unreachable,
             answers: dice.pick(&[0, 0, 50, 2_000]) * MS,
             twice: dice.pick(&[0, 0, 20]),

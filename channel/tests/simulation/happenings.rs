@@ -1,5 +1,6 @@
 //! What happens to the two, and what it does.
 
+use crate::conditions::OUTAGE_BLOCKS;
 use crate::connecting::MAX_RATE;
 use crate::events::{Conn, Event, Mishap, Side};
 use crate::world::World;
@@ -11,6 +12,10 @@ use streamium_channel::money::Rate;
 use streamium_channel::provider::CommitmentStatus;
 
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
+
+/// The settlement engine looks at each block and once a minute. Blocks may come within milliseconds here: who looked once a
+/// second would see the last day of a channel's a few times only.
+const LOOKS_A_BLOCK: u32 = 10;
 
 impl World {
     pub fn first_happenings(&mut self) {
@@ -92,7 +97,8 @@ impl World {
             Event::Housekeeping => {
                 self.provider_housekeeping();
                 self.consumer_housekeeping();
-                self.queue.push(self.now + HOUSEKEEPING, Event::Housekeeping);
+                let every = HOUSEKEEPING.min(self.conditions.block / LOOKS_A_BLOCK);
+                self.queue.push(self.now + every, Event::Housekeeping);
             }
         }
     }
@@ -207,8 +213,8 @@ impl World {
             }
             Mishap::Unreachable => {
                 self.provider.unreachable_since.get_or_insert(self.now);
-                // Back soon, at most eight blocks later.
-                let back = self.now + self.dice.up_to(self.conditions.block * 8);
+                let longest = self.conditions.block * OUTAGE_BLOCKS;
+                let back = self.now + self.dice.up_to(longest);
                 self.queue.push(back, Event::Reachable);
             }
             Mishap::Pause => {

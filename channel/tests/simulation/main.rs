@@ -3,7 +3,8 @@
 //! protocol.md section 7, and all money ends where it belongs.
 //!
 //! Each run is one seed. A failing one prints it; `STREAMIUM_SEED=… cargo test -p streamium-channel --test simulation
-//! -- --nocapture` plays it again with all that happened.
+//! -- --nocapture` plays it again with all that happened. `STREAMIUM_RUNS` and `STREAMIUM_FIRST` make more runs, or
+//! others.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -104,6 +105,10 @@ fn all(seeds: std::ops::Range<u64>) -> Totals {
     totals
 }
 
+fn number(variable: &str, default: u64) -> u64 {
+    std::env::var(variable).map_or(default, |value| value.parse().expect("a number"))
+}
+
 fn replayed() -> bool {
     let Ok(seed) = std::env::var("STREAMIUM_SEED") else {
         return false;
@@ -118,8 +123,8 @@ fn nobody_loses_money_in_ten_thousand_bad_worlds() {
     if replayed() {
         return;
     }
-    let runs = std::env::var("STREAMIUM_RUNS").map_or(RUNS, |runs| runs.parse().expect("a number"));
-    let totals = all(0..runs);
+    let (first, runs) = (number("STREAMIUM_FIRST", 0), number("STREAMIUM_RUNS", RUNS));
+    let totals = all(first..first + runs);
     assert_eq!(totals.runs, runs);
     // A world in which all this does not happen tests nothing.
     for (what, count) in [

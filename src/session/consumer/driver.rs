@@ -112,11 +112,6 @@ impl Driver {
         (self.report)(report);
     }
 
-    /// The present connection.
-    pub(super) fn live_id(&self) -> Option<String> {
-        self.live.as_ref().map(|live| live.id.clone())
-    }
-
     pub fn rate(&self) -> Rate {
         self.rate
     }
@@ -181,7 +176,7 @@ impl Driver {
                 self.options.policy.budget = budget;
                 self.with_session(|session| session.set_budget(budget, now));
             }
-            Event::Authorized { id, question, yes } => self.authorized(&id, question, yes),
+            Event::Authorized { number, yes } => self.authorized(number, yes),
             Event::Chain(event) => self.chain_event(event),
             Event::Stop { done } => {
                 self.stopping = Some((done, now.saturating_add(STOP_LIMIT)));

@@ -82,10 +82,9 @@ pub(crate) enum Event {
     },
     Playing(bool),
     Budget(Amount),
-    /// The application's answer to a question of this connection's session.
+    /// The application's answer to the question of this number.
     Authorized {
-        id: String,
-        question: u32,
+        number: u64,
         yes: bool,
     },
     Chain(ChainEvent),
@@ -130,10 +129,7 @@ impl ConsumerHandle {
             }
             None => (None, None),
         };
-        let asking = authorizer.map(|authorizer| Asking {
-            authorizer,
-            events: events.clone(),
-        });
+        let asking = authorizer.map(|authorizer| Asking::new(authorizer, events.clone()));
         let mut driver = Driver::new(options, money, clock, (report, status), asking);
         driver.publish(driver.now());
         let stats = driver.looks.published();
