@@ -3,11 +3,11 @@
 
 mod common;
 
-use std::fs::{read_dir, read_to_string};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use common::footprint::Footprint;
 use common::paid::pipeline;
 use common::taps::is_bright;
 use common::webrtc::{PATIENCE, Provider, RAW_AUDIO, Running, init};
@@ -19,46 +19,7 @@ const WHITE: &str = "videotestsrc is-live=true pattern=white \
 const WARM_UP: usize = 5;
 const ROUNDS: usize = 20;
 /// Less than one picture a round.
-const TOLERANCE_KB: u64 = 2_048;
-
-#[derive(Debug, Clone, Copy)]
-struct Usage {
-    threads: usize,
-    files: usize,
-    memory_kb: u64,
-}
-
-fn usage() -> Usage {
-    let count = |folder| read_dir(folder).unwrap().count();
-    let status = read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    Usage {
-        threads: count("/proc/self/task"),
-        files: count("/proc/self/fd"),
-        memory_kb: line.split_whitespace().nth(1).unwrap().parse().unwrap(),
-    }
-}
-
-/// Waits until no more is in use than this: what has been stopped on the provider's side goes in its own time.
-fn settled(least: Option<Usage>) -> Usage {
-    let until = Instant::now() + PATIENCE;
-    let mut last = usage();
-    let mut same_since = Instant::now();
-    loop {
-        let now = usage();
-        let fits = least.is_none_or(|least| now.threads <= least.threads && now.files <= least.files);
-        if (now.threads, now.files) != (last.threads, last.files) {
-            (last, same_since) = (now, Instant::now());
-        }
-        // Without a measure yet: once nothing has changed for a while.
-        let quiet = least.is_some() || same_since.elapsed() > Duration::from_secs(2);
-        if fits && quiet {
-            return now;
-        }
-        assert!(Instant::now() < until, "{now:?} are in use, and were {least:?}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
+const TOLERANCE_KB: i64 = 2_048;
 
 fn watch(pipeline: &gst::Pipeline) -> Receiver<bool> {
     let (sender, frames) = channel();
@@ -126,14 +87,14 @@ fn rounds() {
     for n in 0..WARM_UP {
         round(&running.0, &frames, n % 4 != 3);
     }
-    let before = settled(None);
+    let before = Footprint::settled();
     for n in 0..ROUNDS {
         round(&running.0, &frames, n % 4 != 3);
     }
-    let after = settled(Some(before));
-    println!("before {before:?}, after {ROUNDS} more rounds {after:?}");
+    let after = Footprint::back_to(before);
+    println!("before: {before}; after {ROUNDS} more rounds: {after}");
     assert!(
-        after.memory_kb <= before.memory_kb + TOLERANCE_KB,
-        "{before:?}, then {after:?}"
+        after.rss_kb <= before.rss_kb + TOLERANCE_KB,
+        "{before}, then {after}"
     );
 }

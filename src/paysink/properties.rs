@@ -39,7 +39,7 @@ fn stream_specs() -> Vec<glib::ParamSpec> {
         /**
          * GstStreamiumPaySink:stream-name:
          *
-         * What the stream is called at the signalling server and in its link. 1 to 200 bytes, no control
+         * What the stream is called at the signalling server and in its link. 1 to 128 bytes, no control
          * characters; default "stream".
          *
          * Can be set in NULL and READY.
