@@ -171,18 +171,12 @@ impl ElementImpl for StreamiumPaySink {
         match transition {
             gst::StateChange::ReadyToPaused => {
                 self.stopping.store(false, Ordering::SeqCst);
-                self.renew()
-                    .and_then(|()| self.start())
-                    .and_then(|()| self.join())
-                    .map_err(|reason| {
-                        gst::element_imp_error!(
-                            self,
-                            gst::ResourceError::Settings,
-                            ("{reason}"),
-                            ["{reason}"]
-                        );
-                        gst::StateChangeError
-                    })?;
+                let begun = self.renew().and_then(|()| self.start());
+                if let Err(reason) = begun.and_then(|()| self.join()) {
+                    self.abandon_start();
+                    gst::element_imp_error!(self, gst::ResourceError::Settings, ("{reason}"), ["{reason}"]);
+                    return Err(gst::StateChangeError);
+                }
             }
             gst::StateChange::PausedToReady => {
                 self.stopping.store(true, Ordering::SeqCst);
@@ -193,12 +187,7 @@ impl ElementImpl for StreamiumPaySink {
         }
         let result = self.parent_change_state(transition);
         match transition {
-            // No way down to READY leads past `stop` from here.
-            gst::StateChange::ReadyToPaused if result.is_err() => {
-                self.stopping.store(true, Ordering::SeqCst);
-                self.stop();
-                self.signalling.stop();
-            }
+            gst::StateChange::ReadyToPaused if result.is_err() => self.abandon_start(),
             gst::StateChange::PausedToReady => {
                 self.inner.stopped();
                 self.sessions.clear();
@@ -389,6 +378,13 @@ impl StreamiumPaySink {
             .unwrap_or_default();
         let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
         (tls, port.unwrap_or(default))
+    }
+
+    /// Takes back a start that failed on the way to PAUSED: no way down to READY leads past `stop` then.
+    fn abandon_start(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.stop();
+        self.signalling.stop();
     }
 
     /// Ends the sessions and settles what can be settled, for a bounded time.

@@ -16,7 +16,7 @@ use super::session::ConsumerHooks;
 use super::settings::{Settings, slate_size, validate};
 use super::slated::Slated;
 use super::stats::Stats;
-use super::{CAT, navigation, pads, proxied, signals, templates};
+use super::{CAT, navigation, proxied, signals, templates};
 use crate::config::{self, ConfigError};
 use crate::inner::{self, Refused, Signaller};
 use crate::messages::Teller;
@@ -143,13 +143,13 @@ impl ElementImpl for StreamiumPaySrc {
                 gst::element_imp_error!(self, gst::ResourceError::Settings, ("{error}"), ["{error}"]);
                 gst::StateChangeError
             })?,
-            gst::StateChange::ReadyToPaused => self
-                .start_slate()
-                .and_then(|()| self.start_payments())
-                .map_err(|reason| {
+            gst::StateChange::ReadyToPaused => {
+                if let Err(reason) = self.start_slate().and_then(|()| self.start_payments()) {
+                    self.abandon_start();
                     gst::element_imp_error!(self, gst::ResourceError::Settings, ("{reason}"), ["{reason}"]);
-                    gst::StateChangeError
-                })?,
+                    return Err(gst::StateChangeError);
+                }
+            }
             gst::StateChange::PlayingToPaused => {
                 self.keep_connected(true);
                 self.playing(false);
@@ -161,10 +161,7 @@ impl ElementImpl for StreamiumPaySrc {
         }
         let success = self.parent_change_state(transition);
         if success.is_err() && transition == gst::StateChange::ReadyToPaused {
-            // No way down to READY leads past `stop` from here.
-            self.stop();
-            pads::remove(&self.obj());
-            self.stop_slate();
+            self.abandon_start();
         }
         let success = success?;
         match transition {
@@ -178,8 +175,7 @@ impl ElementImpl for StreamiumPaySrc {
                 Ok(gst::StateChangeSuccess::NoPreroll)
             }
             gst::StateChange::PausedToReady => {
-                pads::remove(&self.obj());
-                self.stop_slate();
+                self.clear_pads();
                 Ok(success)
             }
             _ => Ok(success),

@@ -9,6 +9,7 @@ use gst::subclass::prelude::*;
 use super::CAT;
 use super::control::Control;
 use super::imp::{StreamiumPaySrc, lock};
+use super::pads;
 use super::payments::{self, PaymentHooks};
 use super::session::ConsumerHooks;
 use crate::backup::Seedling;
@@ -102,5 +103,16 @@ impl StreamiumPaySrc {
         if lock(&self.control).take().is_some() {
             self.update_status(|status| status.state = "idle".to_owned());
         }
+    }
+    /// Takes back a start that failed on the way to PAUSED: no way down to READY leads past [`Self::stop`] then.
+    pub(super) fn abandon_start(&self) {
+        self.stop();
+        self.clear_pads();
+    }
+
+    /// The pads go, and with them the slate behind them.
+    pub(super) fn clear_pads(&self) {
+        pads::remove(&self.obj());
+        self.stop_slate();
     }
 }

@@ -177,3 +177,21 @@ fn the_first_keys_for_real_money_are_told_of_once() {
         assert!(!notes.said("backup") && !notes.said("warning"));
     });
 }
+
+#[test]
+fn who_could_not_start_starts_with_another_folder() {
+    run(|| {
+        let temp = tempfile::tempdir().unwrap();
+        let nowhere = Path::new("/proc/nowhere");
+        for (launch, pads) in [(sink(nowhere), 0), (source(nowhere), 2)] {
+            let element = gst::parse::launch(&launch).unwrap();
+            assert!(element.set_state(gst::State::Paused).is_err());
+            assert!(element.src_pads().is_empty(), "{launch} left pads behind");
+            element.set_state(gst::State::Null).unwrap();
+            element.set_property("data-dir", temp.path().to_str().unwrap());
+            element.set_state(gst::State::Paused).unwrap();
+            assert_eq!(element.src_pads().len(), pads, "{launch}");
+            element.set_state(gst::State::Null).unwrap();
+        }
+    });
+}
