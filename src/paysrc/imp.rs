@@ -13,14 +13,14 @@ use gst::subclass::prelude::*;
 use super::control::Control;
 use super::properties::{self, Status};
 use super::session::ConsumerHooks;
-use super::settings::{Settings, slate_size, validate};
+use super::settings::{Checked, Settings, validate};
 use super::slated::Slated;
 use super::stats::Stats;
 use super::{CAT, navigation, proxied, signals, templates};
 use crate::config::{self, ConfigError};
 use crate::inner::{self, Refused, Signaller};
 use crate::messages::Teller;
-use crate::session::consumer::{ConsumerHandle, ConsumerOptions};
+use crate::session::consumer::ConsumerHandle;
 use crate::settings::SettingsError;
 
 #[derive(Default)]
@@ -36,7 +36,7 @@ pub struct StreamiumPaySrc {
     config_error: OnceLock<ConfigError>,
     pub(super) hooks: Mutex<Option<Arc<dyn ConsumerHooks>>>,
     /// What the settings mean, from READY on.
-    pub(super) options: Mutex<Option<ConsumerOptions>>,
+    pub(super) checked: Mutex<Option<Checked>>,
     /// The driver, while PAUSED or PLAYING.
     pub(super) consumer: Mutex<Option<ConsumerHandle>>,
     pub(super) control: Mutex<Option<Control>>,
@@ -294,9 +294,7 @@ impl StreamiumPaySrc {
             signals::TABLE.warn_of_unheard(template, &*self.obj());
         }
         let settings = lock(&self.settings).clone();
-        let options = validate(&settings)?;
-        slate_size(&settings)?;
-        *lock(&self.options) = Some(options);
+        *lock(&self.checked) = Some(validate(&settings)?);
         Ok(())
     }
 }

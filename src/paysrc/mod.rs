@@ -68,7 +68,7 @@ mod worker;
 
 pub use properties::Status;
 pub use session::{Arrival, ConsumerHooks, ConsumerSession, IdleHooks};
-pub use settings::{Settings, validate};
+pub use settings::{Checked, Settings, validate};
 pub use src_pad::StreamiumPaySrcPad;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {

@@ -12,6 +12,7 @@ use super::imp::{StreamiumPaySrc, lock};
 use super::pads;
 use super::payments::{self, PaymentHooks};
 use super::session::ConsumerHooks;
+use super::settings::Checked;
 use crate::backup::Seedling;
 use crate::folder;
 
@@ -25,7 +26,7 @@ impl StreamiumPaySrc {
         if lock(&self.control).is_some() {
             return Ok(());
         }
-        let (Some(template), Some(options)) = (self.template(), lock(&self.options).clone()) else {
+        let (Some(template), Some(checked)) = (self.template(), lock(&self.checked).clone()) else {
             return Err(gst::StateChangeError);
         };
         let own = lock(&self.consumer).as_ref().map(PaymentHooks::new);
@@ -39,8 +40,8 @@ impl StreamiumPaySrc {
             return Err(gst::StateChangeError);
         };
         let timeout = Duration::from_millis(self.settings().reconnect_timeout_ms.into());
-        let control =
-            Control::start(&self.obj(), template, &options.link, timeout, hooks).map_err(|reason| {
+        let control = Control::start(&self.obj(), template, &checked.options.link, timeout, hooks).map_err(
+            |reason| {
                 gst::element_imp_error!(
                     self,
                     gst::CoreError::Thread,
@@ -48,15 +49,20 @@ impl StreamiumPaySrc {
                     ["{reason}"]
                 );
                 gst::StateChangeError
-            })?;
+            },
+        )?;
         *lock(&self.control) = Some(control);
         Ok(())
     }
 
+    /// What the settings mean, from READY on.
+    pub(super) fn checked(&self) -> Result<Checked, String> {
+        let checked = lock(&self.checked).clone();
+        checked.ok_or_else(|| "the settings were not checked".to_owned())
+    }
+
     pub(super) fn start_payments(&self) -> Result<(), String> {
-        let Some(options) = lock(&self.options).clone() else {
-            return Err("the settings were not checked".to_owned());
-        };
+        let options = self.checked()?.options;
         let seedling = Seedling::look(options.network, &options.data_dir);
         let folder = options.data_dir.clone();
         let consumer =

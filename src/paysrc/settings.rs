@@ -75,8 +75,16 @@ impl Default for Settings {
     }
 }
 
+/// What the settings mean.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    pub options: ConsumerOptions,
+    /// In pixels; `None` where there shall be no slate.
+    pub slate_size: Option<(i32, i32)>,
+}
+
 /// Checks syntax and how the settings fit together. Asks no server.
-pub fn validate(settings: &Settings) -> Result<ConsumerOptions, SettingsError> {
+pub fn validate(settings: &Settings) -> Result<Checked, SettingsError> {
     let uri = settings.uri.as_deref().ok_or(SettingsError::NoUri)?;
     let link: Link = uri.parse().map_err(SettingsError::BadUri)?;
     let network = parse_network(&settings.network)?;
@@ -84,7 +92,7 @@ pub fn validate(settings: &Settings) -> Result<ConsumerOptions, SettingsError> {
         .data_dir
         .as_ref()
         .map_or_else(|| default_data_dir(network), PathBuf::from);
-    Ok(ConsumerOptions {
+    let options = ConsumerOptions {
         link,
         network,
         data_dir,
@@ -94,6 +102,10 @@ pub fn validate(settings: &Settings) -> Result<ConsumerOptions, SettingsError> {
             settings.electrum_proxy.as_deref(),
         )?,
         policy: policy(settings)?,
+    };
+    Ok(Checked {
+        options,
+        slate_size: slate_size(settings)?,
     })
 }
 
@@ -119,8 +131,7 @@ fn policy(settings: &Settings) -> Result<ConsumerPolicy, SettingsError> {
     })
 }
 
-/// The size of the slate, in pixels; `None` where there shall be none.
-pub fn slate_size(settings: &Settings) -> Result<Option<(i32, i32)>, SettingsError> {
+fn slate_size(settings: &Settings) -> Result<Option<(i32, i32)>, SettingsError> {
     let side = |text: &str| text.parse().ok().filter(|side| SLATE_SIDES.contains(side));
     let size = settings.slate_size.split_once('x');
     let size = size.and_then(|(width, height)| Some((side(width)?, side(height)?)));
@@ -183,7 +194,7 @@ mod tests {
                 ..Settings::default()
             };
             change(&mut settings);
-            validate(&settings)
+            validate(&settings).map(|checked| checked.options)
         };
         let options = with(&|_| ()).unwrap();
         assert_eq!(options.policy.budget, Amount::from_sat(DEFAULT_CAPACITY_SAT));

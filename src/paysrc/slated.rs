@@ -8,7 +8,6 @@ use gst::subclass::prelude::ObjectSubclassExt;
 use streamium_channel::link::Link;
 
 use super::screen::{Media, Screen};
-use super::settings::slate_size;
 use super::{Status, StreamiumPaySrc, imp, templates};
 use crate::gate::TrackKind;
 use crate::session::{Report, Severity};
@@ -100,15 +99,9 @@ impl Slated {
 impl imp::StreamiumPaySrc {
     /// Shows the slate, if there shall be one.
     pub(super) fn start_slate(&self) -> Result<(), String> {
-        let settings = self.settings().clone();
-        let link: Link = settings
-            .uri
-            .as_deref()
-            .unwrap_or_default()
-            .parse()
-            .map_err(|error| format!("{error}"))?;
-        if let Some(size) = slate_size(&settings).map_err(|error| error.to_string())? {
-            *imp::lock(&self.slated) = Some(Slated::start(&self.obj(), &link, size)?);
+        let checked = self.checked()?;
+        if let Some(size) = checked.slate_size {
+            *imp::lock(&self.slated) = Some(Slated::start(&self.obj(), &checked.options.link, size)?);
         }
         Ok(())
     }
