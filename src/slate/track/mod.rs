@@ -27,7 +27,8 @@ use crate::gate::TrackKind;
 /// buffer and what decoders take, so that nothing changes for the sinks when live media joins.
 pub const LATENCY: gst::ClockTime = gst::ClockTime::from_mseconds(300);
 
-/// How far picture and silence are behind: about as far as live media, so that times go on when one follows the other.
+/// How far picture and silence are behind: about as far as live media may be, so that none of it, which is paid for,
+/// begins before their end and is lost. Where it comes sooner, times jump by as much, and the last picture stays.
 const DELAY: gst::ClockTime = gst::ClockTime::from_mseconds(240);
 
 static CAT: std::sync::LazyLock<gst::DebugCategory> = std::sync::LazyLock::new(|| {
