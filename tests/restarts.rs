@@ -8,8 +8,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
 use common::footprint::Footprint;
+use common::frames::is_bright;
 use common::paid::pipeline;
-use common::taps::is_bright;
 use common::webrtc::{PATIENCE, Provider, RAW_AUDIO, Running, init};
 use gst::prelude::*;
 

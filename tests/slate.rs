@@ -9,5 +9,7 @@ mod pictures;
 mod shown;
 #[path = "slate/switching.rs"]
 mod switching;
+#[path = "slate/sync.rs"]
+mod sync;
 #[path = "slate/track.rs"]
 mod track;

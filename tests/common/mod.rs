@@ -6,8 +6,10 @@
 pub mod child;
 pub mod driver;
 pub mod footprint;
+pub mod frames;
 pub mod notes;
 pub mod paid;
 pub mod regtest;
+pub mod sync;
 pub mod taps;
 pub mod webrtc;

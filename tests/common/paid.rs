@@ -13,9 +13,10 @@ use gststreamiumpay::gate::TrackKind;
 use gststreamiumpay::paysink::StreamiumPaySink;
 use gststreamiumpay::wallet::Wallet;
 
+use super::frames::{Frame, play};
 use super::notes::{Note, Notes};
 use super::regtest::Regtest;
-use super::taps::{Taps, is_bright, running_time};
+use super::taps::Taps;
 use super::webrtc::{PATIENCE, Running, free_port};
 
 /// The rate of the tests' streams: fast enough that a test sees money run out.
@@ -158,18 +159,6 @@ fn described(dir: &Path, port: u16, payout: &Address, settings: &str, sources: &
     )
 }
 
-/// A decoded buffer at a consumer.
-#[derive(Clone, Copy, Debug)]
-pub struct Frame {
-    pub kind: TrackKind,
-    pub at: Instant,
-    pub running_time: gst::ClockTime,
-    pub duration: gst::ClockTime,
-    pub is_bright: bool,
-    /// Of raw sound.
-    pub is_silent: bool,
-}
-
 /// A paying consumer: streamiumpaysrc, decoded to fakesinks.
 pub struct PaidConsumer {
     pub running: Running,
@@ -301,34 +290,6 @@ impl PaidConsumer {
     pub fn stop(&self) {
         self.running.0.set_state(gst::State::Null).unwrap();
     }
-}
-
-fn play(pipeline: &gst::Pipeline, pad: &gst::Pad, report: impl Fn(Frame) + Send + Sync + 'static) {
-    let Some(kind) = TrackKind::from_name(&pad.name()) else {
-        return;
-    };
-    let launch = match kind {
-        TrackKind::Video => "queue ! videoconvert ! fakesink name=end async=false sync=false",
-        TrackKind::Audio => "queue ! audioconvert ! fakesink name=end async=false sync=false",
-    };
-    let bin = gst::parse::bin_from_description(launch, true).unwrap();
-    let end = bin.by_name("end").unwrap().static_pad("sink").unwrap();
-    end.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
-        if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data {
-            report(Frame {
-                kind,
-                at: Instant::now(),
-                running_time: running_time(pad, buffer),
-                duration: buffer.duration().unwrap_or_default(),
-                is_bright: is_bright(buffer),
-                is_silent: buffer.map_readable().unwrap().iter().all(|byte| *byte == 0),
-            });
-        }
-        gst::PadProbeReturn::Ok
-    });
-    pipeline.add(&bin).unwrap();
-    bin.sync_state_with_parent().unwrap();
-    pad.link(&bin.static_pad("sink").unwrap()).unwrap();
 }
 
 pub fn new_address(regtest: &Regtest) -> Address {

@@ -8,6 +8,8 @@ use std::time::Instant;
 use gst::prelude::*;
 use gststreamiumpay::gate::TrackKind;
 
+use super::frames::running_time;
+
 /// A buffer that has passed the gate.
 #[derive(Clone, Copy, Debug)]
 pub struct Passed {
@@ -15,8 +17,6 @@ pub struct Passed {
     pub kind: TrackKind,
     pub is_key_frame: bool,
     pub running_time: gst::ClockTime,
-    /// Of raw video in I420: whether it is bright in the middle.
-    pub is_bright: bool,
 }
 
 /// What was seen of one session.
@@ -91,7 +91,6 @@ impl Taps {
                         kind,
                         is_key_frame: !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT),
                         running_time: running_time(pad, buffer),
-                        is_bright: is_bright(buffer),
                     };
                     taps.change(&id, |tap| tap.passed.push(passed));
                 }
@@ -135,19 +134,4 @@ fn is_rtp(buffer: &gst::BufferRef) -> bool {
     buffer.copy_to_slice(0, &mut start).is_ok()
         && (128..=191).contains(&start[0])
         && !(192..=223).contains(&start[1])
-}
-
-/// A buffer's place on its pipeline's time line.
-pub fn running_time(pad: &gst::Pad, buffer: &gst::BufferRef) -> gst::ClockTime {
-    let segment = pad.sticky_event::<gst::event::Segment>(0);
-    let segment = segment.and_then(|event| event.segment().downcast_ref::<gst::ClockTime>().cloned());
-    segment
-        .and_then(|segment| segment.to_running_time(buffer.pts()))
-        .unwrap_or(gst::ClockTime::ZERO)
-}
-
-/// Whether a picture in I420 is bright in the middle: the brightness comes first and is two thirds of it.
-pub fn is_bright(buffer: &gst::BufferRef) -> bool {
-    let mut middle = [0];
-    buffer.copy_to_slice(buffer.size() / 3, &mut middle).is_ok() && middle[0] > 128
 }

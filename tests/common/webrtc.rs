@@ -13,6 +13,8 @@ use gststreamiumpay::inner::{ProducerEvent, Resolver, Signaller};
 use gststreamiumpay::paysink::{ProviderHooks, SessionHandle, StreamiumPaySink};
 use gststreamiumpay::paysrc::{ConsumerHooks, ConsumerSession, StreamiumPaySrc};
 
+use super::frames::play;
+
 /// How long any one event may take.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -329,7 +331,9 @@ impl Consumer {
         source.connect_pad_added(move |_, pad| {
             let Some(pipeline) = weak.upgrade() else { return };
             let sender = sender.lock().unwrap().clone();
-            play(&pipeline, pad, sender);
+            play(&pipeline, pad, move |frame| {
+                let _ = sender.send((frame.kind, frame.at));
+            });
         });
         pipeline.set_state(gst::State::Playing).unwrap();
         Self {
@@ -375,22 +379,4 @@ impl Consumer {
         }
         last
     }
-}
-
-/// Decodes what comes out of `pad`, and reports each buffer.
-fn play(pipeline: &gst::Pipeline, pad: &gst::Pad, sender: Sender<(TrackKind, Instant)>) {
-    let kind = TrackKind::from_name(&pad.name()).unwrap();
-    let launch = match kind {
-        TrackKind::Video => "queue ! videoconvert ! fakesink name=end async=false sync=false",
-        TrackKind::Audio => "queue ! audioconvert ! fakesink name=end async=false sync=false",
-    };
-    let bin = gst::parse::bin_from_description(launch, true).unwrap();
-    let end = bin.by_name("end").unwrap().static_pad("sink").unwrap();
-    end.add_probe(gst::PadProbeType::BUFFER, move |_, _| {
-        let _ = sender.send((kind, Instant::now()));
-        gst::PadProbeReturn::Ok
-    });
-    pipeline.add(&bin).unwrap();
-    bin.sync_state_with_parent().unwrap();
-    pad.link(&bin.static_pad("sink").unwrap()).unwrap();
 }

@@ -9,8 +9,9 @@ use gststreamiumpay::inner::{Signaller, make_src};
 use gststreamiumpay::paysink::StreamiumPaySink;
 
 use crate::common::child::wait_for_port;
+use crate::common::frames::Frame;
 use crate::common::notes::Notes;
-use crate::common::paid::{Frame, PaidConsumer, pipeline, prefund};
+use crate::common::paid::{PaidConsumer, pipeline, prefund};
 use crate::common::taps::Taps;
 use crate::common::webrtc::{PATIENCE, Running, free_port, producer_of};
 

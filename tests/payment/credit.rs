@@ -3,28 +3,21 @@
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
-use gststreamiumpay::gate::TrackKind::{self, Audio, Video};
+use gststreamiumpay::gate::TrackKind::{Audio, Video};
 
 use crate::common::notes::Note;
-use crate::common::paid::{Frame, PaidConsumer, PaidProvider, RATE_SAT_PER_S, prefund};
+use crate::common::paid::{PaidConsumer, PaidProvider, RATE_SAT_PER_S, prefund};
+use crate::common::sync::{BEEPS, FLASHES, Film, IN_SYNC_MS, place_ms};
 use crate::common::taps::{Passed, Tap};
 use crate::common::webrtc::{H264, RAW_AUDIO, RAW_VIDEO, run};
 
 const GRACE: Duration = Duration::from_millis(500);
-const BUDGET_SAT: u64 = 1_000;
+/// Ten seconds.
+const BUDGET_SAT: u64 = 10 * RATE_SAT_PER_S;
 /// At 15 frames a second.
 const FRAME: Duration = Duration::from_millis(67);
 /// For a machine that has other things to do.
 const SLACK: Duration = Duration::from_millis(250);
-/// Largest difference between sound and picture that nobody notices, 40 ms, and one frame: a receiver places what
-/// it gets by its arrival, and a machine with other things to do encodes a frame late.
-const IN_SYNC_MS: i64 = 40 + 67;
-/// Pictures that can be told apart.
-const BLINKING: &str = "videotestsrc is-live=true pattern=blink \
-    ! video/x-raw,format=I420,width=320,height=240,framerate=15/1 ! ";
-
-/// How many buffers of a track are compared, the last of a while.
-const LAST: usize = 15;
 
 /// When the credit had really run out, by the provider's figures: it says how much more than paid and grace it
 /// had counted by the time it closed.
@@ -43,68 +36,12 @@ fn after(last: Option<Instant>, moment: Instant) -> Duration {
     last.unwrap_or(moment).saturating_duration_since(moment)
 }
 
-/// How far the sound is from where it was before the journey, against the picture, once both have settled.
-fn out_of_sync_ms(sent: &[Passed], got: &[Frame], encoded: bool) -> i64 {
-    journey_ms(Audio, sent, got, encoded) - journey_ms(Video, sent, got, encoded)
-}
-
-/// How much later a track is on its new time line: the median of its last buffers. Sound comes out in other pieces
-/// than it went in, but without a gap, so it is counted from the first.
-fn journey_ms(kind: TrackKind, sent: &[Passed], got: &[Frame], encoded: bool) -> i64 {
-    let of_kind = sent.iter().filter(|passed| passed.kind == kind);
-    let mut sent: Vec<Passed> = of_kind.copied().collect();
-    let mut got: Vec<_> = got.iter().filter(|frame| frame.kind == kind).collect();
-    // H.264 decoders give the first picture twice.
-    got.dedup_by_key(|frame| frame.running_time);
-    if encoded {
-        // Its brightness can't be seen. But the first is a key frame, without which nothing would be decoded.
-        for (n, passed) in sent.iter_mut().enumerate() {
-            passed.is_bright = got[0].is_bright != (n % 2 == 1);
-        }
-    }
-    // A picture may be lost or late. But they are bright and dark in turn.
-    let sent_of = |frame: &Frame| {
-        let alike = |passed: &&Passed| passed.is_bright == frame.is_bright;
-        let before = sent.iter().filter(alike).rfind(|passed| passed.at < frame.at);
-        place_ms(before.unwrap().running_time)
-    };
-    let mut journeys: Vec<i64> = (got.len() - LAST..got.len())
-        .map(|n| match kind {
-            Video => place_ms(got[n].running_time) - sent_of(got[n]),
-            Audio => {
-                let before: u64 = got[..n].iter().map(|frame| frame.duration.mseconds()).sum();
-                place_ms(got[n].running_time)
-                    - place_ms(sent[0].running_time)
-                    - i64::try_from(before).unwrap()
-            }
-        })
-        .collect();
-    journeys.sort_unstable();
-    journeys[journeys.len() / 2]
-}
-
-fn place_ms(time: gst::ClockTime) -> i64 {
-    i64::try_from(time.mseconds()).unwrap()
-}
-
 fn passed_since(tap: &Tap, since: Instant) -> Vec<Passed> {
     tap.passed
         .iter()
         .filter(|passed| passed.at >= since)
         .copied()
         .collect()
-}
-
-/// Collects both tracks for a while, leaving out what is from before `since`: decoders keep a picture back.
-fn some_of_both(consumer: &mut PaidConsumer, since: gst::ClockTime, pictures: usize) -> Vec<Frame> {
-    let mut frames: Vec<Frame> = Vec::new();
-    while frames.iter().filter(|frame| frame.kind == Video).count() < pictures {
-        let frame = consumer.any();
-        if frame.running_time >= since {
-            frames.push(frame);
-        }
-    }
-    frames
 }
 
 fn stops_and_resumes(sources: &str, encoded: bool) {
@@ -115,8 +52,8 @@ fn stops_and_resumes(sources: &str, encoded: bool) {
     let mut consumer = PaidConsumer::start(&provider.link(), &dirs.path().join("c"), &budget);
     let opened = provider.notes.gate("open");
     let session = opened.text("session");
-    let first = some_of_both(&mut consumer, gst::ClockTime::ZERO, 40);
-    let before = out_of_sync_ms(&provider.taps.of(&session).passed, &first, encoded);
+    let film = Film::of(&provider.running.0);
+    let (_, before) = film.watched(&mut consumer, gst::ClockTime::ZERO);
 
     let exhausted = consumer.notes.wait("exhausted");
     assert_eq!(exhausted.number("amount-sat"), BUDGET_SAT);
@@ -155,7 +92,14 @@ fn stops_and_resumes(sources: &str, encoded: bool) {
     // A machine that is busy just now may deliver late: then once more.
     let mut last = last.running_time;
     for budget in 2.. {
-        let now = resumes(&mut provider, &mut consumer, budget * BUDGET_SAT, last, encoded);
+        let now = resumes(
+            &film,
+            &mut provider,
+            &mut consumer,
+            budget * BUDGET_SAT,
+            last,
+            encoded,
+        );
         println!("audio against video {before} ms before, {now} ms now");
         if now.abs() <= IN_SYNC_MS {
             break;
@@ -170,6 +114,7 @@ fn stops_and_resumes(sources: &str, encoded: bool) {
 
 /// Raises the budget; answers how far out of sync what then comes is.
 fn resumes(
+    film: &Film,
     provider: &mut PaidProvider,
     consumer: &mut PaidConsumer,
     budget_sat: u64,
@@ -179,7 +124,7 @@ fn resumes(
     let raised = Instant::now();
     consumer.source.set_property("budget", budget_sat);
     let reopened = provider.notes.gate("open");
-    let got = some_of_both(consumer, last + 500 * gst::ClockTime::MSECOND, 45);
+    let (got, out_of_sync) = film.watched(consumer, last + 500 * gst::ClockTime::MSECOND);
     let tap = provider.taps.of(&reopened.text("session"));
     let sent = passed_since(&tap, raised);
     let first = sent.iter().find(|passed| passed.kind == Video).unwrap();
@@ -191,19 +136,19 @@ fn resumes(
         first.is_key_frame,
     );
     assert!(!encoded || first.is_key_frame);
-    out_of_sync_ms(&sent, &got, encoded)
+    out_of_sync
 }
 
 #[test]
 fn raw_media_stops_with_the_credit_and_resumes_with_it() {
-    run(|| stops_and_resumes(&format!("{BLINKING} sink. {RAW_AUDIO}"), false));
+    run(|| stops_and_resumes(&format!("{FLASHES} sink. {BEEPS}"), false));
 }
 
 #[test]
 fn encoded_media_stops_with_the_credit_and_resumes_with_a_key_frame() {
     run(|| {
         let (_, encoder) = H264.split_once("x264enc").unwrap();
-        stops_and_resumes(&format!("{BLINKING} x264enc {encoder}{RAW_AUDIO}"), true);
+        stops_and_resumes(&format!("{FLASHES} x264enc {encoder}{BEEPS}"), true);
     });
 }
 

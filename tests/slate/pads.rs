@@ -7,9 +7,9 @@ use std::time::Instant;
 use gst::prelude::*;
 use gststreamiumpay::gate::TrackKind::Video;
 
+use crate::common::frames::{is_bright, is_silent, running_time};
 use crate::common::notes::Notes;
 use crate::common::paid::{PaidConsumer, PaidProvider, pipeline};
-use crate::common::taps::{is_bright, running_time};
 use crate::common::webrtc::{H264, PATIENCE, Provider, RAW_AUDIO, Running, run};
 
 const WHITE: &str = "videotestsrc is-live=true pattern=white \
@@ -44,7 +44,7 @@ impl Viewer {
                 let _ = sender.lock().unwrap().send(Arrived {
                     caps: pad.current_caps().unwrap(),
                     is_bright: is_bright(buffer),
-                    is_silent: buffer.map_readable().unwrap().iter().all(|byte| *byte == 0),
+                    is_silent: is_silent(buffer),
                     running_time: running_time(pad, buffer),
                 });
             }

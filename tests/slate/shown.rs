@@ -8,8 +8,8 @@ use gst::prelude::*;
 use gststreamiumpay::gate::TrackKind::Video;
 
 use super::pictures::{keep, scan};
+use crate::common::frames::is_bright;
 use crate::common::paid::{PaidConsumer, PaidProvider};
-use crate::common::taps::is_bright;
 use crate::common::webrtc::{PATIENCE, RAW_AUDIO, run};
 
 const SMPTE: &str = "videotestsrc is-live=true pattern=smpte75 \

@@ -5,7 +5,8 @@ use std::time::Duration;
 use gst::prelude::*;
 use gststreamiumpay::gate::TrackKind::{self, Audio, Video};
 
-use crate::common::paid::{Frame, PaidConsumer, PaidProvider, prefund};
+use crate::common::frames::Frame;
+use crate::common::paid::{PaidConsumer, PaidProvider, prefund};
 use crate::common::webrtc::{RAW_AUDIO, run};
 
 /// Bright where the slate is dark.

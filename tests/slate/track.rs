@@ -8,7 +8,7 @@ use gst::prelude::*;
 use gststreamiumpay::gate::TrackKind;
 use gststreamiumpay::slate::{Identity, Slate, Track, TrackSettings};
 
-use crate::common::taps::is_bright;
+use crate::common::frames::is_bright;
 use crate::common::webrtc::{PATIENCE, Running, init};
 
 const WIDTH: usize = 160;
