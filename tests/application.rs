@@ -6,6 +6,8 @@ mod metrics;
 #[path = "docs/pages.rs"]
 #[allow(dead_code)]
 mod pages;
+#[path = "application/python.rs"]
+mod python;
 #[path = "application/signals.rs"]
 mod signals;
 #[path = "application/statistics.rs"]

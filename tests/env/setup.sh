@@ -15,6 +15,8 @@ packages=(
   gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-nice
   # gst-play-1.0 and gst-discoverer-1.0, which the tests open links with
   gstreamer1.0-plugins-base-apps
+  # for the Python that the documentation shows, which the tests run
+  python3-gi gir1.2-gstreamer-1.0
   # for the slate, and the clip that the demo makes: text on video (Debian has that with X), and a font for it
   gstreamer1.0-x fonts-dejavu-core
   # for the regtest environment: ElectrumX, whose LevelDB binding is compiled where PyPI has no binary of it,
