@@ -17,32 +17,22 @@ mod common;
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bitcoin::consensus::encode::serialize_hex;
 use bitcoin::constants::genesis_block;
 use bitcoin::hashes::Hash;
 use bitcoin::{Address, Amount, FeeRate, Network, ScriptBuf, Txid, WScriptHash};
+use common::coins::new_address;
+use common::network::Cable;
 use common::regtest::Regtest;
 use gststreamiumpay::chain::{
     BroadcastError, Chain, ChainEvent, SyncError, Timing, UnreachableReason, WalletRequest,
 };
 use serde_json::{Value, json};
-use servers::{Relay, lying_server, silent_server, socks5_proxy};
+use servers::{lying_server, silent_server, socks5_proxy};
 use watcher::{Watcher, quick};
-
-/// One at a time: the wait for the Electrum server is for exactly the block just mined.
-fn mine(regtest: &Regtest, blocks: u32) {
-    static MINING: Mutex<()> = Mutex::new(());
-    let _one = MINING.lock().unwrap_or_else(PoisonError::into_inner);
-    regtest.mine(blocks);
-}
-
-fn new_address(regtest: &Regtest) -> Address {
-    let address = regtest.cli(&["-rpcwallet=miner", "getnewaddress", "", "bech32m"]);
-    address.parse::<Address<_>>().unwrap().assume_checked()
-}
 
 /// An address of nobody's, so that nothing but the payments of a test has to do with it.
 fn strangers_address() -> Address {
@@ -81,7 +71,7 @@ fn a_watched_script_is_told_empty_then_unconfirmed_then_confirmed() {
     assert_eq!((seen.len(), seen[0].txid, seen[0].height), (1, txid, None));
     assert_eq!(*seen[0].tx, regtest.raw_tx(txid));
 
-    mine(regtest, 1);
+    regtest.mine(1);
     let seen = watcher.script(&script, |transactions| transactions[0].height.is_some());
     let height = seen[0].height.unwrap();
     let tip = watcher
@@ -138,7 +128,7 @@ fn broadcasts_are_answered() {
             "known already is as good as accepted"
         );
     }
-    mine(regtest, 1);
+    regtest.mine(1);
     watcher.chain.broadcast(&tx);
     assert_eq!(watcher.broadcast_result(txid), Ok(()), "also in a block");
 
@@ -283,20 +273,20 @@ fn a_silent_server_is_said_to_be_out_of_reach() {
 #[test]
 fn a_server_that_comes_back_is_subscribed_again() {
     let regtest = Regtest::shared();
-    let relay = Relay::before(regtest.electrum_url());
-    let watcher = Watcher::start(&relay.url());
+    let cable = Cable::to_server(regtest.electrum_url());
+    let watcher = Watcher::start(&cable.url());
     let address = new_address(regtest);
     let script = address.script_pubkey();
     watcher.chain.watch(&script);
     watcher.script(&script, |transactions| transactions.is_empty());
 
-    relay.cut();
+    cable.unplug();
     assert!(matches!(
         watcher.unreachable().1,
         UnreachableReason::Connection { .. }
     ));
     let txid = regtest.fund(&address, Amount::from_sat(50_000));
-    relay.restore();
+    cable.plug();
     watcher.reachable();
     let seen = watcher.script(&script, |transactions| transactions.len() == 1);
     assert_eq!(seen[0].txid, txid, "what happened meanwhile");
@@ -328,16 +318,16 @@ fn a_real_server_may_be_restarted() {
 #[test]
 fn a_half_open_connection_is_noticed() {
     let regtest = Regtest::shared();
-    let relay = Relay::before(regtest.electrum_url());
+    let cable = Cable::to_server(regtest.electrum_url());
     let timing = Timing {
         request_timeout: Duration::from_millis(500),
         ..quick()
     };
-    let watcher = Watcher::start_with(&relay.url(), "", timing);
+    let watcher = Watcher::start_with(&cable.url(), "", timing);
     watcher.reachable();
-    relay.frozen.store(true, Ordering::SeqCst);
+    cable.freeze();
     assert_eq!(watcher.unreachable().1, UnreachableReason::TimedOut);
-    relay.restore();
+    cable.replace();
     watcher.reachable();
 }
 

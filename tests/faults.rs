@@ -10,8 +10,6 @@ mod common;
 mod failing;
 #[path = "faults/hostile.rs"]
 mod hostile;
-#[path = "faults/network.rs"]
-mod network;
 #[path = "faults/signalling.rs"]
 mod signalling;
 #[path = "faults/vanishing.rs"]

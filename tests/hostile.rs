@@ -11,8 +11,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use bitcoin::{Address, Amount, Transaction};
+use common::coins::{new_address, sat, wait_for_mempool};
 use common::driver::*;
 use common::regtest::{Regtest, TxStatus};
+use common::reports::{Reports, number, text};
+use common::wait::{PATIENCE, wait_until};
 use gststreamiumpay::session::Report;
 use gststreamiumpay::session::provider::ProviderHandle;
 use serde_json::json;

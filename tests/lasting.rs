@@ -2,22 +2,21 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bitcoin::{OutPoint, Txid};
+use common::coins::{paid_to, sat, wait_for_mempool};
 use common::driver::*;
-use common::regtest::Regtest;
-
-fn outpoint_of(report: &gststreamiumpay::session::Report) -> OutPoint {
-    text(report, "outpoint").parse().unwrap()
-}
+use common::reports::{number, outpoint_of, text};
+use common::wait::{PATIENCE, wait_until};
+use common::wire::Wire;
 
 /// What a crash would leave of a data folder.
-fn copy_of(folder: &Path, within: &Path) -> PathBuf {
-    let copy = within.join("after-the-crash");
+fn copy_of(stage: &Stage, folder: &str) -> PathBuf {
+    let copy = stage.folder("after-the-crash");
     std::fs::create_dir(&copy).unwrap();
-    let files = std::fs::read_dir(folder)
+    let files = std::fs::read_dir(stage.folder(folder))
         .unwrap()
         .map(|entry| entry.unwrap().path());
     for path in files.filter(|path| path.is_file()) {
@@ -28,15 +27,16 @@ fn copy_of(folder: &Path, within: &Path) -> PathBuf {
 
 #[test]
 fn a_lost_connection_costs_no_transaction() {
-    let regtest = &Regtest::start();
-    let dirs = tempfile::tempdir().unwrap();
-    let payout = new_address(regtest);
-    let (provider, mut provided) = provider(regtest, &dirs.path().join("p"), &payout);
-    let (consumer, mut consumed) = consumer(regtest, &dirs.path().join("c"), provider.public_key(), 20_000);
-    let wire = Wire::connect(&provider.inputs(), &consumer.inputs());
-    fund(regtest, &mut consumed);
-    let outpoint = outpoint_of(&provided.wait("payment"));
-    confirm_txid(regtest, outpoint.txid);
+    let stage = Stage::new();
+    let regtest = &stage.regtest;
+    let Playing {
+        provider,
+        mut provided,
+        consumer,
+        mut consumed,
+        wire,
+        outpoint,
+    } = stage.playing(20_000);
     provided.wait_for("channel", |report| number(report, "confirmations") == 1);
     wire.cut();
     consumed.wait("lost");
@@ -58,31 +58,30 @@ fn a_lost_connection_costs_no_transaction() {
     wait_for_mempool(regtest, txid);
     provider.stop(PATIENCE);
     assert_eq!(
-        paid_to(regtest, txid, &payout),
+        paid_to(regtest, txid, &stage.payout),
         sat(number(&settling, "payout-sat"))
     );
 }
 
 #[test]
 fn a_provider_that_died_goes_on_with_its_channels() {
-    let regtest = &Regtest::start();
-    let dirs = tempfile::tempdir().unwrap();
-    let folder = dirs.path().join("p");
-    let payout = new_address(regtest);
-    let (first, mut provided) = provider(regtest, &folder, &payout);
-    let key = first.public_key();
-    let (consumer, mut consumed) = consumer(regtest, &dirs.path().join("c"), key, 30_000);
-    let wire = Wire::connect(&first.inputs(), &consumer.inputs());
-    fund(regtest, &mut consumed);
-    let outpoint = outpoint_of(&provided.wait("payment"));
-    confirm_txid(regtest, outpoint.txid);
+    let stage = Stage::new();
+    let regtest = &stage.regtest;
+    let Playing {
+        provider: _first,
+        mut provided,
+        consumer,
+        mut consumed,
+        wire,
+        outpoint,
+    } = stage.playing(30_000);
     let paid = provided.wait_for("payment", |report| number(report, "balance-sat") > 3_000);
     // As if it had been killed now: what its disk has at this moment, and no word to anybody.
-    let folder = copy_of(&folder, dirs.path());
+    let folder = copy_of(&stage, "p");
     wire.cut();
     consumed.wait("lost");
 
-    let (second, mut provided) = provider(regtest, &folder, &payout);
+    let (second, mut provided) = provider(regtest, &folder, &stage.payout);
     let wire = Wire::connect_as("again", &second.inputs(), &consumer.inputs());
     let resumed = provided.wait("resumed");
     assert_eq!(outpoint_of(&resumed), outpoint);
@@ -100,23 +99,22 @@ fn a_provider_that_died_goes_on_with_its_channels() {
 
 #[test]
 fn a_consumer_that_died_goes_on_with_its_channel() {
-    let regtest = &Regtest::start();
-    let dirs = tempfile::tempdir().unwrap();
-    let folder = dirs.path().join("c");
-    let payout = new_address(regtest);
-    let (provider, mut provided) = provider(regtest, &dirs.path().join("p"), &payout);
-    let key = provider.public_key();
-    let (first, mut consumed) = consumer(regtest, &folder, key, 30_000);
-    let wire = Wire::connect(&provider.inputs(), &first.inputs());
-    fund(regtest, &mut consumed);
-    let outpoint = outpoint_of(&provided.wait("payment"));
-    confirm_txid(regtest, outpoint.txid);
+    let stage = Stage::new();
+    let regtest = &stage.regtest;
+    let Playing {
+        provider,
+        mut provided,
+        consumer: _first,
+        consumed: _consumed,
+        wire,
+        outpoint,
+    } = stage.playing(30_000);
     provided.wait_for("payment", |report| number(report, "balance-sat") > 3_000);
-    let folder = copy_of(&folder, dirs.path());
+    let folder = copy_of(&stage, "c");
     wire.cut();
     provided.wait("ended");
 
-    let (second, mut consumed) = consumer(regtest, &folder, key, 30_000);
+    let (second, mut consumed) = consumer(regtest, &folder, provider.public_key(), 30_000);
     let wire = Wire::connect_as("again", &provider.inputs(), &second.inputs());
     assert_eq!(outpoint_of(&consumed.wait("resumed")), outpoint);
     wait_until("media", || wire.is_open());
@@ -126,16 +124,15 @@ fn a_consumer_that_died_goes_on_with_its_channel() {
 
 #[test]
 fn the_newest_session_has_the_channel() {
-    let regtest = &Regtest::start();
-    let dirs = tempfile::tempdir().unwrap();
-    let payout = new_address(regtest);
-    let (provider, mut provided) = provider(regtest, &dirs.path().join("p"), &payout);
-    let key = provider.public_key();
-    let (first, mut consumed) = consumer(regtest, &dirs.path().join("c"), key, 30_000);
-    let old = Wire::connect(&provider.inputs(), &first.inputs());
-    fund(regtest, &mut consumed);
-    let outpoint = outpoint_of(&provided.wait("payment"));
-    confirm_txid(regtest, outpoint.txid);
+    let stage = Stage::new();
+    let Playing {
+        provider,
+        mut provided,
+        consumer: first,
+        mut consumed,
+        wire: old,
+        outpoint,
+    } = stage.playing(30_000);
     wait_until("media", || old.is_open());
     // The consumer's network is gone for the consumer only: the provider still holds the old connection.
     first.inputs().disconnected("session");
@@ -153,19 +150,22 @@ fn the_newest_session_has_the_channel() {
 
 #[test]
 fn a_consumer_that_does_not_come_back_is_settled() {
-    let regtest = &Regtest::start();
-    let dirs = tempfile::tempdir().unwrap();
-    let payout = new_address(regtest);
-    let mut options = provider_options(regtest, &dirs.path().join("p"), &payout);
+    let stage = Stage::new();
+    let regtest = &stage.regtest;
+    let mut options = provider_options(regtest, &stage.folder("p"), &stage.payout);
     if let Some(paid) = &mut options.paid {
         paid.settle.settle_delay = Duration::from_secs(2);
     }
-    let (provider, mut provided) = start_provider(options);
-    let (consumer, mut consumed) = consumer(regtest, &dirs.path().join("c"), provider.public_key(), 20_000);
-    let wire = Wire::connect(&provider.inputs(), &consumer.inputs());
-    fund(regtest, &mut consumed);
-    let outpoint = outpoint_of(&provided.wait("payment"));
-    confirm_txid(regtest, outpoint.txid);
+    let provider = start_provider(options);
+    let consumer = stage.consumer(provider.0.public_key(), 20_000);
+    let Playing {
+        provider,
+        mut provided,
+        consumer,
+        mut consumed,
+        wire,
+        outpoint,
+    } = Playing::start(regtest, provider, consumer);
     wire.cut();
     let settling = provided.wait("settling");
     assert_eq!(outpoint_of(&settling), outpoint);
@@ -178,11 +178,10 @@ fn a_consumer_that_does_not_come_back_is_settled() {
 
 #[test]
 fn the_next_channel_is_opened_on_the_chain_and_the_last_one_settled_while_media_flows() {
-    let regtest = &Regtest::start();
-    let dirs = tempfile::tempdir().unwrap();
-    let payout = new_address(regtest);
-    let (provider, mut provided) = provider(regtest, &dirs.path().join("p"), &payout);
-    let mut options = consumer_options(regtest, &dirs.path().join("c"), provider.public_key(), 30_000);
+    let stage = Stage::new();
+    let regtest = &stage.regtest;
+    let (provider, mut provided) = stage.provider();
+    let mut options = consumer_options(regtest, &stage.folder("c"), provider.public_key(), 30_000);
     options.policy.capacity = sat(10_000);
     let (consumer, mut consumed) = start_consumer(options);
     let wire = Wire::connect(&provider.inputs(), &consumer.inputs());

@@ -6,8 +6,9 @@ use std::path::Path;
 use std::process::Command;
 
 use common::child::{Launched, gstreamer, said};
-use common::paid::{CAPACITY_SAT, PaidProvider, prefund, wait_until};
+use common::paid::{CAPACITY_SAT, PaidProvider, prefund};
 use common::regtest::Regtest;
+use common::wait::wait_until;
 use common::webrtc::{RAW_AUDIO, run};
 
 /// So bright is nothing but the paid picture.

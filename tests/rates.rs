@@ -3,29 +3,23 @@
 
 mod common;
 
-use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bitcoin::{OutPoint, Txid};
+use common::coins::{paid_to, sat, wait_for_mempool};
 use common::driver::*;
-use common::regtest::Regtest;
+use common::reports::{flag, number, text};
+use common::wait::{PATIENCE, wait_until};
+use common::wire::Wire;
 use gststreamiumpay::session::consumer::Authorizer;
-use gststreamiumpay::session::{Field, Report, Severity};
+use gststreamiumpay::session::{Report, Severity};
 use gststreamiumpay::store::Store;
 use streamium_channel::liveness::GONE_AFTER;
 use streamium_channel::money::Rate;
 
 const OLD: u64 = 200_000;
-
-fn outpoint_of(report: &Report) -> OutPoint {
-    text(report, "outpoint").parse().unwrap()
-}
-
-fn flag(report: &Report, name: &str) -> bool {
-    report.fields.contains(&(name, Field::Flag(true)))
-}
 
 /// An application whose answers the test gives.
 struct Application {
@@ -56,9 +50,10 @@ impl Application {
 }
 
 /// What both have on record: paid and counted by the consumer, held and debited by the provider.
-fn ledgers(consumer: &Path, provider: &Path, outpoint: OutPoint) -> [(u64, u64); 2] {
-    let ours = Store::open(consumer).unwrap().consumer_channel(outpoint).unwrap();
-    let theirs = Store::open(provider).unwrap().provider_channel(outpoint).unwrap();
+fn ledgers(stage: &Stage, outpoint: OutPoint) -> [(u64, u64); 2] {
+    let store = |name| Store::open(&stage.folder(name)).unwrap();
+    let ours = store("c").consumer_channel(outpoint).unwrap();
+    let theirs = store("p").provider_channel(outpoint).unwrap();
     let best = theirs.record.best.unwrap().cumulative;
     [
         (ours.record.paid.to_sat(), ours.record.consumed.to_msat()),
@@ -68,16 +63,15 @@ fn ledgers(consumer: &Path, provider: &Path, outpoint: OutPoint) -> [(u64, u64);
 
 #[test]
 fn a_rate_that_doubles_is_paid_and_both_ledgers_agree() {
-    let regtest = &Regtest::start();
-    let dirs = tempfile::tempdir().unwrap();
-    let (of_provider, of_consumer) = (dirs.path().join("p"), dirs.path().join("c"));
-    let payout = new_address(regtest);
-    let (provider, mut provided) = provider(regtest, &of_provider, &payout);
-    let (consumer, mut consumed) = consumer(regtest, &of_consumer, provider.public_key(), 30_000);
-    let wire = Wire::connect(&provider.inputs(), &consumer.inputs());
-    fund(regtest, &mut consumed);
-    let outpoint = outpoint_of(&provided.wait("payment"));
-    confirm_txid(regtest, outpoint.txid);
+    let stage = Stage::new();
+    let Playing {
+        provider,
+        mut provided,
+        consumer,
+        mut consumed,
+        wire,
+        outpoint,
+    } = stage.playing(30_000);
     provided.wait_for("payment", |report| number(report, "balance-sat") > 2_500);
 
     provider.inputs().rate(Rate::new(2 * OLD));
@@ -111,7 +105,7 @@ fn a_rate_that_doubles_is_paid_and_both_ledgers_agree() {
     consumer.stop(PATIENCE);
     let settling = provided.wait("settling");
     provider.stop(PATIENCE);
-    let [(paid, counted), (held, debited)] = ledgers(&of_consumer, &of_provider, outpoint);
+    let [(paid, counted), (held, debited)] = ledgers(&stage, outpoint);
     println!(
         "the consumer paid {paid} sat for {counted} msat, the provider holds {held} sat for {debited} msat"
     );
@@ -127,16 +121,15 @@ fn a_rate_that_doubles_is_paid_and_both_ledgers_agree() {
 
 #[test]
 fn a_rate_above_max_rate_is_left_and_what_was_paid_is_settled() {
-    let regtest = &Regtest::start();
-    let dirs = tempfile::tempdir().unwrap();
-    let (of_provider, of_consumer) = (dirs.path().join("p"), dirs.path().join("c"));
-    let payout = new_address(regtest);
-    let (provider, mut provided) = provider(regtest, &of_provider, &payout);
-    let (consumer, mut consumed) = consumer(regtest, &of_consumer, provider.public_key(), 30_000);
-    let wire = Wire::connect(&provider.inputs(), &consumer.inputs());
-    fund(regtest, &mut consumed);
-    let outpoint = outpoint_of(&provided.wait("payment"));
-    confirm_txid(regtest, outpoint.txid);
+    let stage = Stage::new();
+    let Playing {
+        provider,
+        mut provided,
+        consumer,
+        mut consumed,
+        wire,
+        outpoint,
+    } = stage.playing(30_000);
     provided.wait_for("channel", |report| number(report, "confirmations") == 1);
     provided.wait_for("payment", |report| number(report, "balance-sat") > 2_500);
 
@@ -164,22 +157,21 @@ fn a_rate_above_max_rate_is_left_and_what_was_paid_is_settled() {
     assert!(!wire.is_open());
     consumer.stop(PATIENCE);
     provider.stop(PATIENCE);
-    let [(paid, _), (held, _)] = ledgers(&of_consumer, &of_provider, outpoint);
+    let [(paid, _), (held, _)] = ledgers(&stage, outpoint);
     assert_eq!(paid, held);
-    wait_for_mempool(regtest, txid);
+    wait_for_mempool(&stage.regtest, txid);
     assert_eq!(
-        paid_to(regtest, txid, &payout),
+        paid_to(&stage.regtest, txid, &stage.payout),
         sat(number(&settling, "payout-sat"))
     );
 }
 
 #[test]
 fn an_application_decides_and_may_take_its_time() {
-    let regtest = &Regtest::start();
-    let dirs = tempfile::tempdir().unwrap();
-    let payout = new_address(regtest);
-    let (provider, mut provided) = provider(regtest, &dirs.path().join("p"), &payout);
-    let options = consumer_options(regtest, &dirs.path().join("c"), provider.public_key(), 30_000);
+    let stage = Stage::new();
+    let regtest = &stage.regtest;
+    let (provider, mut provided) = stage.provider();
+    let options = consumer_options(regtest, &stage.folder("c"), provider.public_key(), 30_000);
     let (authorizer, application) = Application::new();
     let (consumer, mut consumed) = start_asking_consumer(options, Some(authorizer));
     let wire = Wire::connect(&provider.inputs(), &consumer.inputs());
@@ -234,14 +226,13 @@ fn an_application_decides_and_may_take_its_time() {
 
 #[test]
 fn an_application_that_refuses_or_panics_has_committed_nothing() {
-    let regtest = &Regtest::start();
-    let dirs = tempfile::tempdir().unwrap();
-    let payout = new_address(regtest);
-    let (provider, mut provided) = provider(regtest, &dirs.path().join("p"), &payout);
+    let stage = Stage::new();
+    let regtest = &stage.regtest;
+    let (provider, mut provided) = stage.provider();
     let refuses: Authorizer = Arc::new(|_| false);
     let panics: Authorizer = Arc::new(|_| panic!("as an application might"));
     for (name, authorizer) in [("refuses", refuses), ("panics", panics)] {
-        let folder = dirs.path().join(name);
+        let folder = stage.folder(name);
         let options = consumer_options(regtest, &folder, provider.public_key(), 30_000);
         let (consumer, mut consumed) = start_asking_consumer(options, Some(authorizer));
         let _wire = Wire::connect_as(name, &provider.inputs(), &consumer.inputs());

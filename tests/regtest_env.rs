@@ -2,17 +2,10 @@
 
 mod common;
 
-use bitcoin::{Address, Amount, Network, Txid};
+use bitcoin::{Amount, Txid};
+use common::coins::new_address;
 use common::regtest::{Regtest, TxStatus};
 use serde_json::json;
-
-fn miner_address(chain: &Regtest) -> Address {
-    let address: Address<_> = chain
-        .cli(&["-rpcwallet=miner", "getnewaddress", "", "bech32m"])
-        .parse()
-        .expect("an address");
-    address.require_network(Network::Regtest).expect("of regtest")
-}
 
 fn missing_txid() -> Txid {
     "11".repeat(32).parse().expect("32 bytes")
@@ -21,7 +14,7 @@ fn missing_txid() -> Txid {
 #[test]
 fn a_funded_transaction_confirms_when_a_block_is_mined() {
     let chain = Regtest::shared();
-    let address = miner_address(chain);
+    let address = new_address(chain);
     let amount = Amount::from_sat(123_456);
 
     let txid = chain.fund(&address, amount);
@@ -62,7 +55,7 @@ fn the_electrum_server_has_a_block_as_soon_as_it_is_mined() {
 #[test]
 fn the_node_says_why_it_refuses() {
     let chain = Regtest::shared();
-    let address = miner_address(chain);
+    let address = new_address(chain);
     let mut tx = chain.raw_tx(chain.fund(&address, Amount::from_sat(50_000)));
     chain.mine(1);
 

@@ -8,13 +8,13 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
 use common::footprint::Footprint;
-use common::frames::is_bright;
+use common::frames;
 use common::paid::pipeline;
-use common::webrtc::{PATIENCE, Provider, RAW_AUDIO, Running, init};
+use common::wait::PATIENCE;
+use common::webrtc::{Provider, RAW_AUDIO, Running, WHITE, init};
 use gst::prelude::*;
+use gststreamiumpay::gate::TrackKind;
 
-const WHITE: &str = "videotestsrc is-live=true pattern=white \
-    ! video/x-raw,format=I420,width=320,height=240,framerate=15/1 ! sink. ";
 /// Pools of threads, registries and caches fill up in the first rounds.
 const WARM_UP: usize = 5;
 const ROUNDS: usize = 20;
@@ -22,16 +22,13 @@ const ROUNDS: usize = 20;
 const TOLERANCE_KB: i64 = 2_048;
 
 fn watch(pipeline: &gst::Pipeline) -> Receiver<bool> {
-    let (sender, frames) = channel();
+    let (sender, pictures) = channel();
     let sender = Mutex::new(sender);
     let end = pipeline.by_name("end").unwrap().static_pad("sink").unwrap();
-    end.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        if let Some(gst::PadProbeData::Buffer(buffer)) = &info.data {
-            let _ = sender.lock().unwrap().send(is_bright(buffer));
-        }
-        gst::PadProbeReturn::Ok
+    frames::watch(TrackKind::Video, &end, move |frame| {
+        let _ = sender.lock().unwrap().send(frame.is_bright);
     });
-    frames
+    pictures
 }
 
 /// The pads go with each end and come with each start, as those of any source that has them only sometimes.

@@ -3,17 +3,19 @@
 
 mod common;
 
-use bitcoin::{OutPoint, Txid};
+use bitcoin::Txid;
+use common::coins::{paid_to, sat, wait_for_mempool};
 use common::driver::*;
-use common::regtest::Regtest;
+use common::reports::{number, outpoint_of, text};
+use common::wait::PATIENCE;
+use common::wire::Wire;
 
 #[test]
 fn a_session_from_funding_to_settlement_on_chain() {
-    let regtest = &Regtest::start();
-    let dirs = tempfile::tempdir().unwrap();
-    let payout = new_address(regtest);
-    let (provider, mut provided) = provider(regtest, &dirs.path().join("p"), &payout);
-    let (consumer, mut consumed) = consumer(regtest, &dirs.path().join("c"), provider.public_key(), 20_000);
+    let stage = Stage::new();
+    let regtest = &stage.regtest;
+    let (provider, mut provided) = stage.provider();
+    let (consumer, mut consumed) = stage.consumer(provider.public_key(), 20_000);
     let wire = Wire::connect(&provider.inputs(), &consumer.inputs());
 
     fund(regtest, &mut consumed);
@@ -22,7 +24,7 @@ fn a_session_from_funding_to_settlement_on_chain() {
     confirm(regtest, &provided);
     provided.wait_for("channel", |report| number(report, "confirmations") == 1);
     let paid = provided.wait_for("payment", |report| number(report, "balance-sat") > 3_000);
-    let outpoint: OutPoint = text(&paid, "outpoint").parse().unwrap();
+    let outpoint = outpoint_of(&paid);
 
     consumer.stop(PATIENCE);
     let settling = provided.wait("settling");
@@ -52,22 +54,20 @@ fn a_session_from_funding_to_settlement_on_chain() {
         sat(40_000 - balance),
         "change is capacity less balance"
     );
-    assert_eq!(paid_to(regtest, txid, &payout), sat(payout_sat));
+    assert_eq!(paid_to(regtest, txid, &stage.payout), sat(payout_sat));
     regtest.mine(1);
 }
 
 #[test]
 fn what_was_due_when_the_provider_died_is_settled_at_its_next_start() {
-    let regtest = &Regtest::start();
-    let dirs = tempfile::tempdir().unwrap();
-    let folder = dirs.path().join("p");
-    let payout = new_address(regtest);
-    let (first, mut provided) = provider(regtest, &folder, &payout);
-    let (consumer, mut consumed) = consumer(regtest, &dirs.path().join("c"), first.public_key(), 20_000);
+    let stage = Stage::new();
+    let regtest = &stage.regtest;
+    let (first, mut provided) = stage.provider();
+    let (consumer, mut consumed) = stage.consumer(first.public_key(), 20_000);
     let wire = Wire::connect(&first.inputs(), &consumer.inputs());
     fund(regtest, &mut consumed);
     let paid = provided.wait("payment");
-    let outpoint: OutPoint = text(&paid, "outpoint").parse().unwrap();
+    let outpoint = outpoint_of(&paid);
 
     // The commitment is not confirmed, so nothing can be settled when the provider stops.
     first.stop(PATIENCE);
@@ -75,20 +75,20 @@ fn what_was_due_when_the_provider_died_is_settled_at_its_next_start() {
     consumer.stop(PATIENCE);
     assert!(!provided.seen.iter().any(|report| report.name == "settling"));
 
-    let (second, mut provided) = provider(regtest, &folder, &payout);
+    let (second, mut provided) = stage.provider();
     provided.wait("waiting");
     confirm_txid(regtest, outpoint.txid);
     let settling = provided.wait("settling");
-    assert_eq!(text(&settling, "outpoint").parse::<OutPoint>().unwrap(), outpoint);
+    assert_eq!(outpoint_of(&settling), outpoint);
     second.stop(PATIENCE);
     let txid: Txid = text(&settling, "txid").parse().unwrap();
     assert_eq!(
-        paid_to(regtest, txid, &payout),
+        paid_to(regtest, txid, &stage.payout),
         sat(number(&settling, "payout-sat"))
     );
     regtest.mine(6);
 
-    let (third, mut provided) = provider(regtest, &folder, &payout);
+    let (third, mut provided) = stage.provider();
     assert_eq!(
         text(&provided.wait("settled"), "txid").parse::<Txid>().unwrap(),
         txid
@@ -98,17 +98,15 @@ fn what_was_due_when_the_provider_died_is_settled_at_its_next_start() {
 
 #[test]
 fn what_a_vanished_provider_never_settled_comes_back_in_full() {
-    let regtest = &Regtest::start();
-    let dirs = tempfile::tempdir().unwrap();
-    let folder = dirs.path().join("c");
-    let payout = new_address(regtest);
-    let (gone, _provided) = provider(regtest, &dirs.path().join("p"), &payout);
+    let stage = Stage::new();
+    let regtest = &stage.regtest;
+    let (gone, _provided) = stage.provider();
     let key = gone.public_key();
-    let (first, mut consumed) = consumer(regtest, &folder, key, 20_000);
+    let (first, mut consumed) = stage.consumer(key, 20_000);
     let wire = Wire::connect(&gone.inputs(), &first.inputs());
     fund(regtest, &mut consumed);
     let channel = consumed.wait("payment");
-    let outpoint: OutPoint = text(&channel, "outpoint").parse().unwrap();
+    let outpoint = outpoint_of(&channel);
     wait_for_mempool(regtest, outpoint.txid);
     gone.stop(PATIENCE);
     wire.cut();
@@ -117,10 +115,10 @@ fn what_a_vanished_provider_never_settled_comes_back_in_full() {
 
     confirm_txid(regtest, outpoint.txid);
     regtest.mine(142);
-    let (second, mut consumed) = consumer(regtest, &folder, key, 20_000);
+    let (second, mut consumed) = stage.consumer(key, 20_000);
     regtest.mine(1);
     let refund = consumed.wait("refund");
-    assert_eq!(text(&refund, "outpoint").parse::<OutPoint>().unwrap(), outpoint);
+    assert_eq!(outpoint_of(&refund), outpoint);
     let txid: Txid = text(&refund, "txid").parse().unwrap();
     wait_for_mempool(regtest, txid);
     let tx = regtest.raw_tx(txid);
@@ -132,12 +130,10 @@ fn what_a_vanished_provider_never_settled_comes_back_in_full() {
 
 #[test]
 fn terms_beyond_the_budget_lock_nothing() {
-    let regtest = &Regtest::start();
-    let dirs = tempfile::tempdir().unwrap();
-    let payout = new_address(regtest);
-    let (provider, mut provided) = provider(regtest, &dirs.path().join("p"), &payout);
+    let stage = Stage::new();
+    let (provider, mut provided) = stage.provider();
     // A budget below the opening payment is refused before anything is locked.
-    let (consumer, mut consumed) = consumer(regtest, &dirs.path().join("c"), provider.public_key(), 500);
+    let (consumer, mut consumed) = stage.consumer(provider.public_key(), 500);
     Wire::connect(&provider.inputs(), &consumer.inputs());
     let ended = consumed.wait("ended");
     assert!(text(&ended, "reason").contains("above the budget"), "{ended:?}");

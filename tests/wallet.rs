@@ -2,17 +2,18 @@
 
 mod common;
 
+use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bitcoin::{Address, Amount, FeeRate, Network, ScriptBuf, Txid};
+use common::coins::new_address;
 use common::regtest::{Regtest, TxStatus};
+use common::wait::PATIENCE;
 use gststreamiumpay::chain::{Chain, ChainEvent, ElectrumChain, Timing, WalletRequest, parse_servers};
 use gststreamiumpay::wallet::{SEED_FILE, WALLET_FILE, Wallet, WithdrawalAmount, needed_for};
 use tempfile::TempDir;
 
-const PATIENCE: Duration = Duration::from_secs(30);
 const CAPACITY: Amount = Amount::from_sat(50_000);
 const RATE: FeeRate = FeeRate::from_sat_per_kwu(500); // 2 sat/vB
 
@@ -124,18 +125,6 @@ fn channel_output() -> ScriptBuf {
     ScriptBuf::from_hex("5120147c9c57132f6e7ecddba9800bb0c4449251c92a1e60371ee77557b6620f3ea3").unwrap()
 }
 
-/// One at a time: the wait for the Electrum server is for exactly the block just mined.
-fn mine(regtest: &Regtest, blocks: u32) {
-    static MINING: Mutex<()> = Mutex::new(());
-    let _one = MINING.lock().unwrap_or_else(PoisonError::into_inner);
-    regtest.mine(blocks);
-}
-
-fn somewhere(regtest: &Regtest) -> Address {
-    let address = regtest.cli(&["-rpcwallet=miner", "getnewaddress", "", "bech32m"]);
-    address.parse::<Address<_>>().unwrap().assume_checked()
-}
-
 #[test]
 fn a_viewer_funds_and_commits_without_waiting_for_a_block() {
     let regtest = Regtest::shared();
@@ -161,7 +150,7 @@ fn a_viewer_funds_and_commits_without_waiting_for_a_block() {
     let change = commitment.tx.output[commitment.change.vout as usize].value;
     consumer.sync_to(change);
 
-    mine(regtest, 1);
+    regtest.mine(1);
     consumer.sync();
     assert_eq!(consumer.wallet.balance().confirmed, change);
     assert!(matches!(regtest.tx_status(txid), TxStatus::Confirmed { .. }));
@@ -179,7 +168,7 @@ fn a_commitment_lost_from_the_mempool_keeps_its_coins() {
         .wallet
         .build_commitment(&channel_output(), CAPACITY, RATE)
         .unwrap();
-    mine(regtest, 7);
+    regtest.mine(7);
     consumer.sync();
     assert_eq!(consumer.wallet.balance().reserved, amount);
     assert!(
@@ -256,7 +245,7 @@ fn withdrawals_arrive() {
     let dir = TempDir::new().unwrap();
     let mut consumer = Consumer::new(regtest, &dir);
     consumer.fund(regtest, Amount::from_sat(70_000));
-    let (to, part) = (somewhere(regtest), Amount::from_sat(20_000));
+    let (to, part) = (new_address(regtest), Amount::from_sat(20_000));
     let first = consumer
         .wallet
         .withdraw(&to, RATE, WithdrawalAmount::Exactly(part))
@@ -269,7 +258,7 @@ fn withdrawals_arrive() {
         .withdraw(&to, RATE, WithdrawalAmount::All)
         .unwrap();
     consumer.broadcast(&last.tx);
-    mine(regtest, 1);
+    regtest.mine(1);
     consumer.sync();
     assert_eq!(consumer.wallet.spendable(), Amount::ZERO);
     let received = regtest.cli(&["-rpcwallet=miner", "getreceivedbyaddress", &to.to_string()]);

@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
+use common::wait::PATIENCE;
 use common::webrtc::{
-    Consumer, Event, H264, PATIENCE, Provider, RAW_AUDIO, RAW_VIDEO, Recorder, begun, channel_event, run,
+    Consumer, Event, H264, Provider, RAW_AUDIO, RAW_VIDEO, Recorder, begun, channel_event, raw_both, run,
 };
 use gst::glib;
 use gst::prelude::*;
@@ -33,7 +34,7 @@ fn reaches_both(sources: &str, kinds: &[gststreamiumpay::gate::TrackKind]) {
 
 #[test]
 fn a_free_stream_of_raw_video_and_audio() {
-    run(|| reaches_both(&format!("{RAW_VIDEO}{RAW_AUDIO}"), &[Video, Audio]));
+    run(|| reaches_both(&raw_both(), &[Video, Audio]));
 }
 
 #[test]
@@ -126,7 +127,7 @@ fn nothing_passes_a_closed_gate(sources: &str, encodes: bool) {
 
 #[test]
 fn nothing_passes_a_closed_gate_of_raw_video() {
-    run(|| nothing_passes_a_closed_gate(&format!("{RAW_VIDEO}{RAW_AUDIO}"), true));
+    run(|| nothing_passes_a_closed_gate(&raw_both(), true));
 }
 
 #[test]
@@ -180,7 +181,7 @@ fn stops_and_restarts(sources: &str) {
 
 #[test]
 fn raw_media_stops_and_restarts_with_the_gate() {
-    run(|| stops_and_restarts(&format!("{RAW_VIDEO}{RAW_AUDIO}")));
+    run(|| stops_and_restarts(&raw_both()));
 }
 
 #[test]
@@ -191,7 +192,7 @@ fn encoded_media_stops_and_restarts_with_the_gate() {
 #[test]
 fn both_sides_talk_and_see_the_same_certificates() {
     run(|| {
-        let (provider, provider_events) = Provider::hooked(&format!("{RAW_VIDEO}{RAW_AUDIO}"));
+        let (provider, provider_events) = Provider::hooked(&raw_both());
         let (_consumer, consumer_events) = Consumer::hooked(&provider);
         let at_provider = begun(&provider_events);
         let at_consumer = begun(&consumer_events);
@@ -231,7 +232,7 @@ fn both_sides_talk_and_see_the_same_certificates() {
 #[test]
 fn arrivals_are_recorded_track_by_track() {
     run(|| {
-        let provider = Provider::free(&format!("{RAW_VIDEO}{RAW_AUDIO}"));
+        let provider = Provider::free(&raw_both());
         let (consumer, events) = Consumer::hooked(&provider);
         let session = begun(&events);
         consumer.expect(Video, 5);
@@ -251,7 +252,7 @@ fn arrivals_are_recorded_track_by_track() {
 #[test]
 fn an_ended_session_is_the_end_of_the_stream_if_nothing_is_tried_again() {
     run(|| {
-        let (provider, provider_events) = Provider::hooked(&format!("{RAW_VIDEO}{RAW_AUDIO}"));
+        let (provider, provider_events) = Provider::hooked(&raw_both());
         let (hooks, consumer_events) = Recorder::new();
         let source = Consumer::element(&provider);
         source.set_hooks(hooks);
@@ -277,7 +278,7 @@ fn an_ended_session_is_the_end_of_the_stream_if_nothing_is_tried_again() {
 fn eos_from_outside_ends_session_and_stream() {
     run(|| {
         for flows in [true, false] {
-            let (provider, provider_events) = Provider::hooked(&format!("{RAW_VIDEO}{RAW_AUDIO}"));
+            let (provider, provider_events) = Provider::hooked(&raw_both());
             let (consumer, consumer_events) = Consumer::hooked(&provider);
             let at_provider = begun(&provider_events);
             let at_consumer = begun(&consumer_events);
@@ -355,7 +356,7 @@ fn the_next_producer_of_a_name_is_tried() {
 #[test]
 fn one_unlinked_track_does_not_end_the_other() {
     run(|| {
-        let provider = Provider::free(&format!("{RAW_VIDEO}{RAW_AUDIO}"));
+        let provider = Provider::free(&raw_both());
         let launch = format!(
             "streamiumpaysrc uri={} stun-server=none slate=false ! videoconvert ! fakesink name=end sync=false async=false",
             provider.uri()

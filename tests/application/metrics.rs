@@ -6,7 +6,8 @@ use std::net::TcpStream;
 
 use gst::prelude::*;
 
-use crate::common::paid::{PaidConsumer, PaidProvider, pipeline, prefund, wait_until};
+use crate::common::paid::{PaidConsumer, PaidProvider, pipeline};
+use crate::common::wait::wait_until;
 use crate::common::webrtc::{Provider, RAW_VIDEO, free_port, run};
 use crate::pages::{page, table};
 use crate::statistics::{inner, number, stats};
@@ -221,8 +222,7 @@ fn a_scraper_reads_the_figures_of_a_paid_broadcast() {
             PaidProvider::start(&dirs.path().join("p"), RAW_VIDEO, "metrics-address=127.0.0.1:0");
         let url = provider.notes.wait("metrics").text("url");
         let folder = dirs.path().join("c");
-        prefund(&folder);
-        let consumer = PaidConsumer::start(&provider.link(), &folder, "");
+        let consumer = PaidConsumer::funded(&provider.link(), &folder, "");
         provider.notes.gate("open");
         provider.confirm();
         provider.notes.wait("payment");

@@ -9,8 +9,9 @@ use gststreamiumpay::messages::OwnSignal;
 use gststreamiumpay::{paysink, paysrc};
 
 use crate::common::notes::Note;
-use crate::common::paid::{PaidConsumer, PaidProvider, prefund, wait_until};
+use crate::common::paid::{PaidConsumer, PaidProvider, prefund};
 use crate::common::regtest::Regtest;
+use crate::common::wait::wait_until;
 use crate::common::webrtc::{RAW_VIDEO, run};
 
 /// A signal's name and its arguments, or what a message has of them, in words.
@@ -128,7 +129,7 @@ fn a_handler_that_blocks_holds_up_no_payment() {
         consumer.play();
         provider.notes.gate("open");
         for _ in 0..2 {
-            entries.recv_timeout(crate::common::webrtc::PATIENCE).unwrap();
+            entries.recv_timeout(crate::common::wait::PATIENCE).unwrap();
         }
         for _ in 0..4 {
             provider.notes.wait("payment");

@@ -4,9 +4,10 @@ use bitcoin::OutPoint;
 use gst::glib;
 use gst::prelude::*;
 
-use crate::common::paid::{CAPACITY_SAT, PaidConsumer, PaidProvider, RATE_SAT_PER_S, prefund, wait_until};
+use crate::common::paid::{CAPACITY_SAT, PaidConsumer, PaidProvider, RATE_SAT_PER_S};
 use crate::common::regtest::Regtest;
-use crate::common::webrtc::{H264, Provider, RAW_AUDIO, RAW_VIDEO, run};
+use crate::common::wait::wait_until;
+use crate::common::webrtc::{H264, Provider, raw_both, run};
 use crate::pages::{page, table};
 
 /// What we add to an element's statistics.
@@ -108,11 +109,10 @@ const SOURCE: &str = "### Statistics of streamiumpaysrc";
 fn the_figures_are_those_of_the_stream() {
     run(|| {
         let dirs = tempfile::tempdir().unwrap();
-        let sources = format!("{RAW_VIDEO}{RAW_AUDIO}");
+        let sources = raw_both();
         let mut provider = PaidProvider::start(&dirs.path().join("p"), &sources, "");
         let folder = dirs.path().join("c");
-        prefund(&folder);
-        let mut consumer = PaidConsumer::start(&provider.link(), &folder, "");
+        let mut consumer = PaidConsumer::funded(&provider.link(), &folder, "");
         provider.notes.gate("open");
         let outpoint = provider.confirm();
         while_it_plays(&mut provider, &mut consumer, outpoint);

@@ -6,7 +6,8 @@ use std::process::Command;
 use bitcoin::{Address, Network};
 
 use crate::common::child::{Launched, gstreamer, said};
-use crate::common::paid::{CAPACITY_SAT, PaidProvider, sat};
+use crate::common::coins::sat;
+use crate::common::paid::{CAPACITY_SAT, PaidProvider};
 use crate::common::regtest::Regtest;
 use crate::common::webrtc::{RAW_VIDEO, run};
 use crate::pages::page;

@@ -17,14 +17,10 @@ fn plays(provider: &Provider, kinds: &[gststreamiumpay::gate::TrackKind]) {
     provider.running.check();
 }
 
-fn both() -> String {
-    format!("{RAW_VIDEO} {RAW_AUDIO}")
-}
-
 #[test]
 fn it_streams_again_from_null_and_from_ready() {
     run(|| {
-        let provider = Provider::free(&both());
+        let provider = Provider::free(&raw_both());
         for state in [gst::State::Null, gst::State::Ready] {
             plays(&provider, &[Video, Audio]);
             provider.running.0.set_state(state).unwrap();
@@ -38,7 +34,7 @@ fn it_streams_again_from_null_and_from_ready() {
 fn what_is_set_between_two_runs_counts_and_what_was_set_before_stays() {
     run(|| {
         let provider = Provider::start(
-            &both(),
+            &raw_both(),
             "video-caps=video/x-vp8 do-fec=false max-bitrate=2000000 video_0::msid=first",
             None,
         );

@@ -4,15 +4,16 @@ use bitcoin::Txid;
 use gst::prelude::*;
 use gststreamiumpay::gate::TrackKind::Video;
 
-use crate::common::paid::{PaidConsumer, PaidProvider, prefund, wait_for_mempool, wait_until};
+use crate::common::coins::wait_for_mempool;
+use crate::common::paid::{PaidConsumer, PaidProvider};
 use crate::common::regtest::Regtest;
+use crate::common::wait::wait_until;
 use crate::common::webrtc::{RAW_VIDEO, run};
 
 /// A viewer with a wallet of his own pays for a while and leaves. Answers what he has paid.
 fn watch(provider: &mut PaidProvider) -> u64 {
     let dir = tempfile::tempdir().unwrap();
-    prefund(dir.path());
-    let mut consumer = PaidConsumer::start(&provider.link(), dir.path(), "");
+    let mut consumer = PaidConsumer::funded(&provider.link(), dir.path(), "");
     consumer.expect(Video, 5);
     let outpoint = provider.confirm();
     let opening = consumer.notes.wait("payment").number("paid-sat");

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::common::regtest::Regtest;
 use crate::liar::Liar;
 use crate::watcher::{Watcher, quick};
-use crate::{mine, new_address, signed_payment, strangers_address};
+use crate::{new_address, signed_payment, strangers_address};
 
 /// A liar before the shared server, and a watcher who knows no other.
 pub fn alone() -> (&'static Regtest, Liar, Watcher) {
@@ -26,7 +26,7 @@ pub fn alone() -> (&'static Regtest, Liar, Watcher) {
 fn paid_address(regtest: &Regtest) -> (Address, Txid, u32) {
     let address = strangers_address();
     let txid = regtest.fund(&address, Amount::from_sat(50_000));
-    mine(regtest, 1);
+    regtest.mine(1);
     (address, txid, block_of(regtest, txid))
 }
 
@@ -260,7 +260,7 @@ fn a_newest_header_that_can_t_be_true_costs_the_connection() {
         let (regtest, liar, watcher) = alone();
         watcher.reachable();
         liar.lies(with_newest(change, has_work));
-        mine(regtest, 1);
+        regtest.mine(1);
         let words = wrong_answer(&watcher);
         assert!(words.contains(expected), "{words}");
         liar.tells_the_truth();
@@ -324,12 +324,12 @@ fn a_frozen_tip_is_noticed_beside_an_honest_server() {
         "blockchain.headers.subscribe" => Some(old.clone()),
         _ => None,
     });
-    mine(regtest, 6);
+    regtest.mine(6);
     let (server, words) = watcher.disagreement();
     assert_eq!(server.to_string(), liar.url());
     assert!(words.contains("behind the best known"), "{words}");
     liar.tells_the_truth();
-    mine(regtest, 1);
+    regtest.mine(1);
     assert_eq!(watcher.agreement().to_string(), liar.url());
 }
 

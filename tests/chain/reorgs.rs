@@ -1,36 +1,13 @@
 //! Blocks that leave the chain, and headers that are kept.
 
-use bitcoin::{Amount, BlockHash};
+use bitcoin::Amount;
 use gststreamiumpay::chain::{Chain, ChainEvent};
 use serde_json::{Value, json};
 
+use crate::common::coins::{block_at, mine_empty, new_address, reorganise, take_out};
 use crate::common::regtest::Regtest;
 use crate::liar::Liar;
-use crate::new_address;
 use crate::watcher::{Watcher, quick};
-
-/// Blocks without any transaction of the mempool.
-fn mine_empty(regtest: &Regtest, blocks: u32) {
-    let to = new_address(regtest).to_string();
-    for _ in 0..blocks {
-        regtest.cli(&["generateblock", &to, "[]"]);
-    }
-    regtest.wait_for_electrum();
-}
-
-fn block_at(regtest: &Regtest, height: u32) -> BlockHash {
-    regtest
-        .cli(&["getblockhash", &height.to_string()])
-        .parse()
-        .unwrap()
-}
-
-/// Replaces the last `depth` blocks by one more, without what was in them.
-fn reorganise(regtest: &Regtest, depth: u32) {
-    let first = block_at(regtest, regtest.height() + 1 - depth);
-    regtest.cli(&["invalidateblock", &first.to_string()]);
-    mine_empty(regtest, depth + 1);
-}
 
 #[test]
 fn heights_go_with_their_blocks_and_come_back_with_others() {
@@ -77,7 +54,7 @@ fn a_block_of_the_same_height_needs_a_proof_of_its_own() {
             .then(|| json!({"error": {"code": 1, "message": "not now"}}))
     };
     liar.lies(refuse);
-    regtest.cli(&["invalidateblock", &block_at(&regtest, height).to_string()]);
+    take_out(&regtest, 1);
     let to = new_address(&regtest).to_string();
     regtest.cli(&["generateblock", &to, &json!([txid]).to_string()]);
     mine_empty(&regtest, 1);

@@ -2,8 +2,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 
 use bitcoin::Network;
@@ -18,77 +18,9 @@ pub fn silent_server() -> (String, TcpListener) {
     (format!("tcp://{}", listener.local_addr().unwrap()), listener)
 }
 
-/// Stands between us and a server, to cut or freeze connections.
-pub struct Relay {
-    address: SocketAddr,
-    open: Arc<Mutex<Vec<TcpStream>>>,
-    /// New connections are closed at once.
-    cut: Arc<AtomicBool>,
-    /// Nothing passes, nothing is closed.
-    pub frozen: Arc<AtomicBool>,
-}
-
-impl Relay {
-    pub fn before(upstream: &str) -> Self {
-        let upstream: SocketAddr = upstream.trim_start_matches("tcp://").parse().unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let relay = Relay {
-            address: listener.local_addr().unwrap(),
-            open: Arc::default(),
-            cut: Arc::default(),
-            frozen: Arc::default(),
-        };
-        let (open, cut, frozen) = (
-            Arc::clone(&relay.open),
-            Arc::clone(&relay.cut),
-            Arc::clone(&relay.frozen),
-        );
-        thread::spawn(move || {
-            for near in listener.incoming() {
-                let near = near.unwrap();
-                if cut.load(Ordering::SeqCst) {
-                    continue;
-                }
-                let far = TcpStream::connect(upstream).unwrap();
-                for (from, to) in [(&near, &far), (&far, &near)] {
-                    let (from, to, frozen) = (
-                        from.try_clone().unwrap(),
-                        to.try_clone().unwrap(),
-                        Arc::clone(&frozen),
-                    );
-                    thread::spawn(move || pass_on(from, to, &frozen));
-                }
-                open.lock().unwrap().extend([near, far]);
-            }
-        });
-        relay
-    }
-
-    pub fn url(&self) -> String {
-        format!("tcp://{}", self.address)
-    }
-
-    pub fn cut(&self) {
-        self.cut.store(true, Ordering::SeqCst);
-        for stream in self.open.lock().unwrap().drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-    }
-
-    pub fn restore(&self) {
-        self.cut.store(false, Ordering::SeqCst);
-        self.frozen.store(false, Ordering::SeqCst);
-    }
-}
-
-fn pass_on(mut from: TcpStream, mut to: TcpStream, frozen: &AtomicBool) {
-    let mut buffer = [0; 16 * 1024];
-    while let Ok(length @ 1..) = from.read(&mut buffer) {
-        // What arrives while frozen is lost, as behind a router that forgot the connection.
-        if !frozen.load(Ordering::SeqCst) && to.write_all(&buffer[..length]).is_err() {
-            break;
-        }
-    }
+/// Until one side closes.
+fn pass_on(mut from: TcpStream, mut to: TcpStream) {
+    let _ = std::io::copy(&mut from, &mut to);
     let _ = to.shutdown(Shutdown::Both);
 }
 
@@ -162,7 +94,7 @@ pub fn socks5_proxy() -> (String, Arc<AtomicBool>) {
             flag.store(true, Ordering::SeqCst);
             for (from, to) in [(&near, &far), (&far, &near)] {
                 let (from, to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
-                thread::spawn(move || pass_on(from, to, &AtomicBool::new(false)));
+                thread::spawn(move || pass_on(from, to));
             }
         }
     });

@@ -10,7 +10,6 @@ use tempfile::TempDir;
 use crate::common::regtest::Regtest;
 use crate::liar::Liar;
 use crate::lies::{alone, changed, with_heights, wrong_answer};
-use crate::mine;
 use crate::watcher::Watcher;
 
 /// A wallet with an unconfirmed payment that it does not know of yet.
@@ -58,7 +57,7 @@ fn a_wallet_does_not_believe_a_block_of_the_server_s_own() {
     assert!(words.contains("its proof of"), "{words}");
 
     liar.tells_the_truth();
-    mine(regtest, 1);
+    regtest.mine(1);
     watcher.reachable();
     sync(&watcher, &mut wallet);
     assert_eq!(wallet.spendable(), Amount::from_sat(50_000));
@@ -90,7 +89,7 @@ fn a_server_that_is_behind_the_wallet_changes_nothing_and_is_kept() {
     let regtest = Regtest::shared();
     let watcher = Watcher::start(regtest.electrum_url());
     let (_dir, mut wallet, _) = funded_wallet(regtest, &watcher);
-    mine(regtest, 6);
+    regtest.mine(6);
     sync(&watcher, &mut wallet);
     drop(watcher);
 
@@ -122,7 +121,7 @@ fn a_server_that_is_behind_the_wallet_changes_nothing_and_is_kept() {
     };
     assert!(words.contains("behind the wallet's"), "{words}");
     liar.tells_the_truth();
-    mine(regtest, 1);
+    regtest.mine(1);
     watcher.wait("tip", |event| match event {
         ChainEvent::Unreachable { why, .. } => panic!("{why}"),
         ChainEvent::Tip(tip) if tip.height > old => Some(()),

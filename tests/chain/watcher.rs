@@ -11,8 +11,7 @@ use gststreamiumpay::chain::{
     UnreachableReason, parse_proxy, parse_servers,
 };
 
-/// The longest a test waits for something that should come.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+use crate::common::wait::PATIENCE;
 
 /// A chain and what it tells.
 pub struct Watcher {

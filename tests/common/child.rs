@@ -3,7 +3,6 @@
 #![allow(dead_code)]
 
 use std::io::{BufRead, BufReader, Read};
-use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
@@ -13,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::webrtc::PATIENCE;
+use super::wait::PATIENCE;
 
 /// A folder with nothing but this build's plugin.
 pub static PLUGIN: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -59,9 +58,19 @@ pub fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
+/// Killed as the kernel does when dropped, and gone then: nothing of it gets to say anything.
+pub struct Killed(pub Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A running program, mostly `gst-launch-1.0`; killed when dropped.
 pub struct Launched {
-    child: Child,
+    child: Killed,
     lines: Receiver<String>,
     pub seen: Vec<String>,
 }
@@ -95,7 +104,7 @@ impl Launched {
         read_lines(child.stdout.take().unwrap(), sender.clone());
         read_lines(child.stderr.take().unwrap(), sender);
         Self {
-            child,
+            child: Killed(child),
             lines,
             seen: Vec::new(),
         }
@@ -125,21 +134,21 @@ impl Launched {
     }
 
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_child(&self.child);
+        let pid = Pid::from_child(&self.child.0);
         kill_process(pid, signal).unwrap();
     }
 
     /// Kills it as the kernel does, and waits until it is gone.
     pub fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let _ = self.child.0.kill();
+        let _ = self.child.0.wait();
     }
 
     /// Waits for its end.
     pub fn wait(&mut self) -> ExitStatus {
         let until = Instant::now() + PATIENCE;
         loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
+            if let Some(status) = self.child.0.try_wait().unwrap() {
                 return status;
             }
             if Instant::now() > until {
@@ -148,12 +157,6 @@ impl Launched {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-    }
-}
-
-impl Drop for Launched {
-    fn drop(&mut self) {
-        self.kill();
     }
 }
 
@@ -178,13 +181,4 @@ fn read_lines(from: impl Read + Send + 'static, to: Sender<String>) {
             }
         }
     });
-}
-
-/// Waits until something listens at this port.
-pub fn wait_for_port(port: u16) {
-    let until = Instant::now() + PATIENCE;
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(Instant::now() < until, "nothing listens at port {port}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }

@@ -1,238 +1,25 @@
 //! Both drivers against each other over a connection in memory, on a real chain.
+#![allow(dead_code)]
 
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::regtest::Regtest;
-use bitcoin::{Address, Amount, FeeRate, Network, OutPoint, Txid, XOnlyPublicKey};
+use bitcoin::{Address, FeeRate, Network, OutPoint, Txid, XOnlyPublicKey};
 use gststreamiumpay::boottime;
 use gststreamiumpay::chain::parse_servers;
-use gststreamiumpay::session::consumer::{
-    Authorizer, ConsumerHandle, ConsumerInputs, ConsumerOptions, ConsumerStatus,
-};
-use gststreamiumpay::session::provider::{PaidOptions, ProviderHandle, ProviderInputs, ProviderOptions};
-use gststreamiumpay::session::{ChainConfig, ConsumerPeer, Field, Peer, PeerEvent, ProviderPeer, Report};
+use gststreamiumpay::session::ChainConfig;
+use gststreamiumpay::session::consumer::{Authorizer, ConsumerHandle, ConsumerOptions, ConsumerStatus};
+use gststreamiumpay::session::provider::{PaidOptions, ProviderHandle, ProviderOptions};
 use gststreamiumpay::settle::{DEFAULT_BATCH_DELAY, DEFAULT_MAX_FEE_RATE_SAT_PER_VB, SettlePolicy};
 use streamium_channel::blocks::RefundDelay;
-use streamium_channel::consumer::{Arrivals, ConsumerPolicy};
-use streamium_channel::handshake::{Bytes32, Certificates};
+use streamium_channel::consumer::ConsumerPolicy;
 use streamium_channel::link::{Link, StreamName};
 use streamium_channel::money::Rate;
-use streamium_channel::terms::{Track, TrackKind};
 
-/// Far more than anything here takes; a test that waits for it has failed.
-pub const PATIENCE: Duration = Duration::from_secs(60);
-
-pub fn sat(sat: u64) -> Amount {
-    Amount::from_sat(sat)
-}
-
-/// The connection: what one side sends, the other's driver gets.
-#[derive(Clone, Default)]
-pub struct Wire(Arc<WireState>);
-
-#[derive(Default)]
-pub struct WireState {
-    id: String,
-    gate: AtomicBool,
-    cut: AtomicBool,
-    provider: Mutex<Option<ProviderInputs>>,
-    consumer: Mutex<Option<ConsumerInputs>>,
-}
-
-impl Wire {
-    pub fn connect(provider: &ProviderInputs, consumer: &ConsumerInputs) -> Self {
-        Self::connect_as("session", provider, consumer)
-    }
-
-    /// With a session id of its own, for a second connection.
-    pub fn connect_as(id: &str, provider: &ProviderInputs, consumer: &ConsumerInputs) -> Self {
-        let wire = Self(Arc::new(WireState {
-            id: id.to_owned(),
-            ..WireState::default()
-        }));
-        *wire.0.provider.lock().unwrap() = Some(provider.clone());
-        *wire.0.consumer.lock().unwrap() = Some(consumer.clone());
-        provider.added(id, Box::new(ProviderEnd(wire.clone())));
-        consumer.connected(id, Box::new(ConsumerEnd(wire.clone())));
-        provider.peer_event(id, PeerEvent::Open);
-        consumer.peer_event(id, PeerEvent::Open);
-        wire
-    }
-
-    /// Whether media flows.
-    pub fn is_open(&self) -> bool {
-        self.0.gate.load(Ordering::SeqCst)
-    }
-
-    /// Both sides lose the connection.
-    pub fn cut(&self) {
-        if !self.0.cut.swap(true, Ordering::SeqCst) {
-            self.0.gate.store(false, Ordering::SeqCst);
-            if let Some(provider) = &*self.0.provider.lock().unwrap() {
-                provider.removed(&self.0.id);
-            }
-            if let Some(consumer) = &*self.0.consumer.lock().unwrap() {
-                consumer.disconnected(&self.0.id);
-            }
-        }
-    }
-
-    fn check(&self) -> Result<(), String> {
-        if self.0.cut.load(Ordering::SeqCst) {
-            Err("cut".into())
-        } else {
-            Ok(())
-        }
-    }
-}
-
-pub struct ProviderEnd(Wire);
-pub struct ConsumerEnd(Wire);
-
-pub const PROVIDER_CERTIFICATE: Bytes32 = Bytes32::new([0xaa; 32]);
-pub const CONSUMER_CERTIFICATE: Bytes32 = Bytes32::new([0xbb; 32]);
-
-impl Peer for ProviderEnd {
-    fn send(&self, message: &str) -> Result<(), String> {
-        self.0.check()?;
-        let consumer = self.0.0.consumer.lock().unwrap().clone();
-        consumer
-            .unwrap()
-            .peer_event(&self.0.0.id, PeerEvent::Text(message.into()));
-        Ok(())
-    }
-
-    fn certificates(&self) -> Result<Certificates, String> {
-        Ok(Certificates {
-            own: PROVIDER_CERTIFICATE,
-            peer: CONSUMER_CERTIFICATE,
-        })
-    }
-
-    fn end(&self) {
-        self.0.cut();
-    }
-}
-
-impl ProviderPeer for ProviderEnd {
-    fn set_gate(&self, open: bool) {
-        self.0.0.gate.store(open, Ordering::SeqCst);
-    }
-
-    fn tracks(&self) -> Vec<Track> {
-        vec![Track {
-            kind: TrackKind::Video,
-            codecs: "VP8".into(),
-        }]
-    }
-}
-
-impl Peer for ConsumerEnd {
-    fn send(&self, message: &str) -> Result<(), String> {
-        self.0.check()?;
-        let provider = self.0.0.provider.lock().unwrap().clone();
-        provider
-            .unwrap()
-            .peer_event(&self.0.0.id, PeerEvent::Text(message.into()));
-        Ok(())
-    }
-
-    fn certificates(&self) -> Result<Certificates, String> {
-        Ok(Certificates {
-            own: CONSUMER_CERTIFICATE,
-            peer: PROVIDER_CERTIFICATE,
-        })
-    }
-
-    fn end(&self) {
-        self.0.cut();
-    }
-}
-
-impl ConsumerPeer for ConsumerEnd {
-    fn arrivals(&self) -> Arrivals {
-        let arrives = self.0.0.gate.load(Ordering::SeqCst);
-        Arrivals {
-            audio: None,
-            video: arrives.then(boottime::now),
-        }
-    }
-
-    fn show(&self) {}
-
-    fn try_next(&self) {
-        self.0.cut();
-    }
-}
-
-/// The reports of one side, to be waited for.
-pub struct Reports {
-    receiver: Receiver<Report>,
-    pub seen: Vec<Report>,
-}
-
-impl Reports {
-    pub fn new() -> (Sender<Report>, Self) {
-        let (sender, receiver) = channel();
-        (
-            sender,
-            Self {
-                receiver,
-                seen: Vec::new(),
-            },
-        )
-    }
-
-    pub fn wait(&mut self, name: &str) -> Report {
-        self.wait_for(name, |_| true)
-    }
-
-    pub fn wait_for(&mut self, name: &str, holds: impl Fn(&Report) -> bool) -> Report {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            let left = end.saturating_duration_since(Instant::now());
-            let Ok(report) = self.receiver.recv_timeout(left) else {
-                panic!("waited in vain for {name}; seen: {:#?}", self.seen);
-            };
-            self.seen.push(report.clone());
-            if report.name == name && holds(&report) {
-                return report;
-            }
-        }
-    }
-}
-
-impl Reports {
-    /// True if nothing of this name comes for so long.
-    pub fn quiet_for(&mut self, name: &str, time: Duration) -> bool {
-        let end = Instant::now() + time;
-        while let Ok(report) = self
-            .receiver
-            .recv_timeout(end.saturating_duration_since(Instant::now()))
-        {
-            self.seen.push(report);
-        }
-        self.seen.iter().all(|report| report.name != name)
-    }
-}
-
-pub fn text(report: &Report, name: &str) -> String {
-    match report.fields.iter().find(|(field, _)| *field == name) {
-        Some((_, Field::Text(text))) => text.clone(),
-        other => panic!("{name}: {other:?} in {report:?}"),
-    }
-}
-
-pub fn number(report: &Report, name: &str) -> u64 {
-    match report.fields.iter().find(|(field, _)| *field == name) {
-        Some((_, Field::Number(number))) => *number,
-        other => panic!("{name}: {other:?} in {report:?}"),
-    }
-}
+use super::coins::{new_address, sat, wait_for_mempool};
+use super::regtest::Regtest;
+use super::reports::{Reports, number, outpoint_of, text};
+use super::wire::Wire;
 
 pub fn chain(regtest: &Regtest) -> ChainConfig {
     chain_at(regtest.electrum_url())
@@ -246,15 +33,6 @@ pub fn chain_at(electrum_url: &str) -> ChainConfig {
         servers,
         proxy: None,
     }
-}
-
-pub fn new_address(regtest: &Regtest) -> Address {
-    let text = regtest.cli(&["getnewaddress", "", "bech32m"]);
-    text.trim()
-        .parse::<Address<_>>()
-        .unwrap()
-        .require_network(Network::Regtest)
-        .unwrap()
 }
 
 /// A provider of "cats" at 200 sat a second.
@@ -381,14 +159,6 @@ pub fn fund(regtest: &Regtest, reports: &mut Reports) -> u64 {
     amount
 }
 
-pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < end, "waited in vain for {what}");
-        std::thread::yield_now();
-    }
-}
-
 /// Mines a block once the commitment that was reported is in the mempool.
 pub fn confirm(regtest: &Regtest, provided: &Reports) {
     let channel = provided
@@ -407,18 +177,71 @@ pub fn confirm_txid(regtest: &Regtest, txid: Txid) {
     regtest.mine(1);
 }
 
-pub fn wait_for_mempool(regtest: &Regtest, txid: Txid) {
-    wait_until("a transaction in the mempool", || {
-        regtest.try_cli(&["getmempoolentry", &txid.to_string()]).is_ok()
-    });
+/// A chain, and the folders of a provider and a consumer.
+pub struct Stage {
+    pub regtest: Regtest,
+    dirs: tempfile::TempDir,
+    pub payout: Address,
 }
 
-/// What a transaction pays to an address.
-pub fn paid_to(regtest: &Regtest, txid: Txid, address: &Address) -> Amount {
-    let tx = regtest.raw_tx(txid);
-    tx.output
-        .iter()
-        .filter(|o| o.script_pubkey == address.script_pubkey())
-        .map(|o| o.value)
-        .sum()
+impl Stage {
+    pub fn new() -> Self {
+        let regtest = Regtest::start();
+        let payout = new_address(&regtest);
+        Self {
+            regtest,
+            dirs: tempfile::tempdir().unwrap(),
+            payout,
+        }
+    }
+
+    pub fn folder(&self, name: &str) -> PathBuf {
+        self.dirs.path().join(name)
+    }
+
+    pub fn provider(&self) -> (ProviderHandle, Reports) {
+        provider(&self.regtest, &self.folder("p"), &self.payout)
+    }
+
+    pub fn consumer(&self, provider: XOnlyPublicKey, budget: u64) -> (ConsumerHandle, Reports) {
+        consumer(&self.regtest, &self.folder("c"), provider, budget)
+    }
+
+    /// Both, playing.
+    pub fn playing(&self, budget: u64) -> Playing {
+        let provider = self.provider();
+        let consumer = self.consumer(provider.0.public_key(), budget);
+        Playing::start(&self.regtest, provider, consumer)
+    }
+}
+
+/// Both sides of a session on a channel whose commitment is confirmed.
+pub struct Playing {
+    pub provider: ProviderHandle,
+    pub provided: Reports,
+    pub consumer: ConsumerHandle,
+    pub consumed: Reports,
+    pub wire: Wire,
+    pub outpoint: OutPoint,
+}
+
+impl Playing {
+    pub fn start(
+        regtest: &Regtest,
+        (provider, mut provided): (ProviderHandle, Reports),
+        (consumer, mut consumed): (ConsumerHandle, Reports),
+    ) -> Self {
+        let wire = Wire::connect(&provider.inputs(), &consumer.inputs());
+        fund(regtest, &mut consumed);
+        let outpoint = outpoint_of(&provided.wait("payment"));
+        confirm_txid(regtest, outpoint.txid);
+        Self {
+            provider,
+            provided,
+            consumer,
+            consumed,
+            wire,
+            outpoint,
+        }
+    }
 }

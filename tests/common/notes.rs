@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use gst::prelude::*;
 
-use super::webrtc::PATIENCE;
+use super::wait::PATIENCE;
 
 /// One message: an element message of ours by its name without `streamium-pay/`, or else `error`, `warning`,
 /// `info` or `eos`.

@@ -1,39 +1,28 @@
 //! Providers and consumers of paid streams: both elements over real WebRTC, on the test chain.
 #![allow(dead_code)]
 
-use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use bitcoin::{Address, Amount, Network, OutPoint, Txid};
+use bitcoin::{Address, Network, OutPoint};
 use gst::prelude::*;
 use gststreamiumpay::gate::TrackKind;
 use gststreamiumpay::paysink::StreamiumPaySink;
 use gststreamiumpay::wallet::Wallet;
 
+use super::coins::{new_address, sat, wait_for_mempool};
 use super::frames::{Frame, play};
 use super::notes::{Note, Notes};
 use super::regtest::Regtest;
 use super::taps::Taps;
-use super::webrtc::{PATIENCE, Running, free_port};
+use super::wait::{PATIENCE, wait_for_port};
+use super::webrtc::{Running, free_port, own_server};
 
 /// The rate of the tests' streams: fast enough that a test sees money run out.
 pub const RATE_SAT_PER_S: u64 = 200;
 pub const CAPACITY_SAT: u64 = 40_000;
-
-pub fn sat(sat: u64) -> Amount {
-    Amount::from_sat(sat)
-}
-
-pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < end, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
 
 pub fn pipeline(launch: &str) -> gst::Pipeline {
     gst::parse::launch(launch).unwrap().downcast().unwrap()
@@ -85,9 +74,7 @@ impl PaidProvider {
         let notes = Notes::take(&pipeline, "provider");
         let taps = Taps::install(&sink.children()[0]);
         pipeline.set_state(gst::State::Playing).unwrap();
-        wait_until("the signalling server", || {
-            TcpStream::connect(("127.0.0.1", port)).is_ok()
-        });
+        wait_for_port(port);
         Self {
             running: Running(pipeline),
             sink,
@@ -127,14 +114,8 @@ impl PaidProvider {
     /// Once more, after [`PaidProvider::stop`].
     pub fn play_again(&self) {
         self.running.0.set_state(gst::State::Playing).unwrap();
-        wait_until("the signalling server", || {
-            TcpStream::connect(("127.0.0.1", self.port)).is_ok()
-        });
+        wait_for_port(self.port);
     }
-}
-
-fn own_server(port: u16) -> String {
-    format!("run-signalling-server=true signalling-server-host=127.0.0.1 signalling-server-port={port}")
 }
 
 /// The pipeline of a provider with its own signalling server, for a process of its own.
@@ -175,7 +156,13 @@ impl PaidConsumer {
         consumer
     }
 
-    /// The same, not playing yet.
+    /// The same, of somebody whose wallet has money already.
+    pub fn funded(link: &str, dir: &Path, settings: &str) -> Self {
+        prefund(dir);
+        Self::start(link, dir, settings)
+    }
+
+    /// One with all that these rates need, not playing yet.
     pub fn prepare_paid(link: &str, dir: &Path, settings: &str) -> Self {
         let electrum = Regtest::shared().electrum_url();
         Self::prepare(
@@ -292,12 +279,6 @@ impl PaidConsumer {
     }
 }
 
-pub fn new_address(regtest: &Regtest) -> Address {
-    let text = regtest.cli(&["getnewaddress", "", "bech32m"]);
-    let address = text.trim().parse::<Address<_>>().unwrap();
-    address.require_network(Network::Regtest).unwrap()
-}
-
 /// Gives a consumer's wallet confirmed money before it starts: twice the tests' capacity.
 pub fn prefund(dir: &Path) {
     let regtest = Regtest::shared();
@@ -307,19 +288,4 @@ pub fn prefund(dir: &Path) {
         .unwrap();
     regtest.fund(&address, sat(2 * CAPACITY_SAT));
     regtest.mine(1);
-}
-
-pub fn wait_for_mempool(regtest: &Regtest, txid: Txid) {
-    wait_until("a transaction in the mempool", || {
-        regtest.try_cli(&["getmempoolentry", &txid.to_string()]).is_ok()
-    });
-}
-
-/// What a transaction pays to an address.
-pub fn paid_to(regtest: &Regtest, txid: Txid, address: &Address) -> Amount {
-    let outputs = regtest.raw_tx(txid).output;
-    let to = outputs
-        .iter()
-        .filter(|o| o.script_pubkey == address.script_pubkey());
-    to.map(|output| output.value).sum()
 }

@@ -10,7 +10,7 @@ use gststreamiumpay::gate::TrackKind::{Audio, Video};
 
 use super::frames::{Frame, watch};
 use super::paid::PaidConsumer;
-use super::webrtc::PATIENCE;
+use super::wait::PATIENCE;
 
 /// Largest difference between sound and picture that nobody notices, 40 ms, and one frame: a receiver places what
 /// it gets by its arrival, and a machine with other things to do encodes a frame late.

@@ -1,7 +1,7 @@
 //! Providers and consumers over real WebRTC in one process.
 #![allow(dead_code)]
 
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,16 +14,21 @@ use gststreamiumpay::paysink::{ProviderHooks, SessionHandle, StreamiumPaySink};
 use gststreamiumpay::paysrc::{ConsumerHooks, ConsumerSession, StreamiumPaySrc};
 
 use super::frames::play;
-
-/// How long any one event may take.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+use super::wait::{PATIENCE, wait_for_port};
 
 pub const RAW_VIDEO: &str =
     "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=15/1 ! sink. ";
 pub const RAW_AUDIO: &str = "audiotestsrc is-live=true ! audio/x-raw,rate=48000,channels=2 ! sink. ";
+/// Bright where the slate is dark.
+pub const WHITE: &str = "videotestsrc is-live=true pattern=white \
+    ! video/x-raw,format=I420,width=320,height=240,framerate=15/1 ! sink. ";
 pub const H264: &str = "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=15/1 \
     ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=1000 bitrate=500 \
     ! video/x-h264,profile=constrained-baseline ! sink. ";
+
+pub fn raw_both() -> String {
+    format!("{RAW_VIDEO}{RAW_AUDIO}")
+}
 
 pub fn init() {
     static ONCE: Once = Once::new();
@@ -163,6 +168,11 @@ pub fn free_port() -> u16 {
         .port()
 }
 
+/// The settings of a sink with a signalling server of its own.
+pub fn own_server(port: u16) -> String {
+    format!("run-signalling-server=true signalling-server-host=127.0.0.1 signalling-server-port={port}")
+}
+
 impl Provider {
     /// With the hooks of a free stream.
     pub fn free(sources: &str) -> Self {
@@ -176,23 +186,10 @@ impl Provider {
 
     pub fn start(sources: &str, settings: &str, hooks: Option<Arc<dyn ProviderHooks>>) -> Self {
         let port = free_port();
-        let server = format!(
-            "run-signalling-server=true signalling-server-host=127.0.0.1 signalling-server-port={port}"
-        );
-        let provider = Self::with(sources, &format!("{server} {settings}"), port, hooks);
-        provider.wait_for_server();
+        let settings = format!("{} {settings}", own_server(port));
+        let provider = Self::with(sources, &settings, port, hooks);
+        wait_for_port(port);
         provider
-    }
-
-    fn wait_for_server(&self) {
-        let started = Instant::now();
-        while TcpStream::connect(("127.0.0.1", self.port)).is_err() {
-            assert!(
-                started.elapsed() < PATIENCE,
-                "the signalling server does not listen"
-            );
-            std::thread::yield_now();
-        }
     }
 
     pub fn stop(&self) {
@@ -202,7 +199,7 @@ impl Provider {
     /// Once more, after [`Provider::stop`].
     pub fn play_again(&self) {
         self.running.0.set_state(gst::State::Playing).unwrap();
-        self.wait_for_server();
+        wait_for_port(self.port);
     }
 
     /// At somebody else's signalling server.

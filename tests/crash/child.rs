@@ -13,10 +13,13 @@ use gststreamiumpay::store::Store;
 use rustix::process::{Signal, getpid, kill_process};
 use serde::{Deserialize, Serialize};
 
+use crate::common::coins::sat;
 use crate::common::driver::{
-    PATIENCE, Reports, Wire, chain_at, consumer_options_at, number, provider_options_at, sat, start_consumer,
-    start_provider, text, wait_until,
+    chain_at, consumer_options_at, provider_options_at, start_consumer, start_provider,
 };
+use crate::common::reports::{Reports, number, text};
+use crate::common::wait::{PATIENCE, wait_until};
+use crate::common::wire::Wire;
 use crate::process::{LAUNCH, MARK};
 
 const OPENING_SAT: u64 = 800;

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 
 use crate::chain::{Outcome, Spends, fee};
 use crate::child::{Act, Script};
-use crate::common::driver::{new_address, sat};
+use crate::common::coins::{new_address, sat};
 use crate::common::regtest::Regtest;
 use crate::process::Process;
 

@@ -8,12 +8,12 @@ use gststreamiumpay::gate::TrackKind::Video;
 use gststreamiumpay::inner::{Signaller, make_src};
 use gststreamiumpay::paysink::StreamiumPaySink;
 
-use crate::common::child::wait_for_port;
 use crate::common::frames::Frame;
 use crate::common::notes::Notes;
-use crate::common::paid::{PaidConsumer, pipeline, prefund};
+use crate::common::paid::{PaidConsumer, pipeline};
 use crate::common::taps::Taps;
-use crate::common::webrtc::{PATIENCE, Running, free_port, producer_of};
+use crate::common::wait::{PATIENCE, wait_for_port};
+use crate::common::webrtc::{Running, free_port, own_server, producer_of};
 
 pub const VIDEO: &str =
     "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=30/1 ! sink. ";
@@ -39,10 +39,7 @@ impl Broadcast {
     /// With a signalling server of its own, and its port.
     pub fn with_server(dir: &Path) -> (Self, u16) {
         let port = free_port();
-        let server = format!(
-            "run-signalling-server=true signalling-server-host=127.0.0.1 signalling-server-port={port}"
-        );
-        let broadcast = Self::start(dir, port, &server);
+        let broadcast = Self::start(dir, port, &own_server(port));
         wait_for_port(port);
         (broadcast, port)
     }
@@ -73,6 +70,13 @@ impl Broadcast {
 
     pub fn link(&self) -> String {
         self.sink.property::<Option<String>>("link").unwrap()
+    }
+
+    /// Nobody has seen anything of it, who comes now sees the stream, and nothing was an error.
+    pub fn goes_on(&mut self, what: &str, mut audience: Audience) {
+        audience.saw_nothing_of(what, &self.taps);
+        ours(&self.link()).expect(Video, 10);
+        self.notes.check();
     }
 
     /// Waits until the stream is listed at the server of this port under another id than `before`.
@@ -107,12 +111,6 @@ pub fn plain(port: u16) -> PaidConsumer {
 
 /// Of what all unconfirmed channels may have together, each gets a part.
 pub const SHARED_LIMIT: &str = "unconfirmed-limit=30000";
-
-/// A consumer who pays, and has the money for it already. `settings` override what is usual.
-pub fn paying(link: &str, dir: &Path, settings: &str) -> PaidConsumer {
-    prefund(dir);
-    PaidConsumer::start(link, dir, settings)
-}
 
 /// Those who watch while something happens to others.
 pub struct Audience {

@@ -2,31 +2,26 @@
 
 use std::time::Instant;
 
-use crate::audience::{AFTER, Audience, SHARED_LIMIT, VIDEO, paying};
-use crate::common::paid::PaidProvider;
+use crate::audience::{AFTER, Audience, SHARED_LIMIT, VIDEO};
+use crate::common::network::Cable;
+use crate::common::paid::{PaidConsumer, PaidProvider};
 use crate::common::regtest::Regtest;
 use crate::common::webrtc::run;
-use crate::network::Cable;
-
-/// The port of the tests' Electrum server.
-fn electrum_port() -> u16 {
-    let url = Regtest::shared().electrum_url();
-    url.rsplit_once(':').unwrap().1.parse().unwrap()
-}
 
 #[test]
 fn an_electrum_outage_is_seen_by_nobody_who_plays() {
     run(|| {
         let dirs = tempfile::tempdir().unwrap();
-        let cable = Cable::to(electrum_port());
-        let electrum = format!("electrum-url=tcp://127.0.0.1:{}", cable.port);
+        let cable = Cable::to_server(Regtest::shared().electrum_url());
+        let electrum = format!("electrum-url={}", cable.url());
         let mut provider = PaidProvider::start(
             &dirs.path().join("p"),
             VIDEO,
             &format!("{SHARED_LIMIT} {electrum}"),
         );
         let link = provider.link();
-        let consumers = ["a", "b"].map(|name| paying(&link, &dirs.path().join(name), &electrum));
+        let consumers =
+            ["a", "b"].map(|name| PaidConsumer::funded(&link, &dirs.path().join(name), &electrum));
         let mut audience = Audience::seated(consumers.into());
         provider.confirm();
         let unplugged = Instant::now();

@@ -8,9 +8,9 @@ use gst::prelude::*;
 use gststreamiumpay::gate::TrackKind::Video;
 use gststreamiumpay::paysink::StreamiumPaySink;
 
-use crate::audience::{Audience, Broadcast, SHARED_LIMIT, VIDEO, ours, paying, plain};
+use crate::audience::{Audience, Broadcast, SHARED_LIMIT, VIDEO, ours, plain};
 use crate::common::notes::Notes;
-use crate::common::paid::PaidProvider;
+use crate::common::paid::{PaidConsumer, PaidProvider};
 use crate::common::webrtc::run;
 
 /// A second and a half of video.
@@ -91,7 +91,11 @@ fn a_consumers_broken_pipeline_is_seen_by_no_other() {
 
 fn two_paying(provider: &PaidProvider, dirs: &Path) -> Audience {
     let link = provider.link();
-    Audience::seated(["a", "b"].map(|name| paying(&link, &dirs.join(name), "")).into())
+    Audience::seated(
+        ["a", "b"]
+            .map(|name| PaidConsumer::funded(&link, &dirs.join(name), ""))
+            .into(),
+    )
 }
 
 #[test]
@@ -102,7 +106,7 @@ fn a_paying_consumers_broken_pipeline_costs_nobody_anything() {
         let armed = breakable(&provider.sink);
         let mut audience = two_paying(&provider, dirs.path());
         armed.store(true, Ordering::SeqCst);
-        let mut third = paying(&provider.link(), &dirs.path().join("c"), "");
+        let mut third = PaidConsumer::funded(&provider.link(), &dirs.path().join("c"), "");
         third.expect(Video, 10);
         let session = is_reported(&mut provider.notes);
         let over = provider

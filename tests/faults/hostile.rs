@@ -8,7 +8,8 @@ use gststreamiumpay::gate::TrackKind::Video;
 use serde_json::{Value, json};
 
 use crate::audience::{Audience, Broadcast, ours, plain};
-use crate::common::webrtc::{PATIENCE, producer_of, run};
+use crate::common::wait::PATIENCE;
+use crate::common::webrtc::{producer_of, run};
 
 /// A connection to the signalling server, without WebRTC behind it.
 struct Hostile {

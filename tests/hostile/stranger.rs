@@ -19,8 +19,10 @@ use streamium_channel::payment::Payment;
 use streamium_channel::script::ChangeScript;
 use streamium_channel::terms::{Track, TrackKind};
 
-use crate::common::driver::{CONSUMER_CERTIFICATE, PATIENCE, PROVIDER_CERTIFICATE, sat};
+use crate::common::coins::sat;
 use crate::common::regtest::Regtest;
+use crate::common::wait::PATIENCE;
+use crate::common::wire::{CONSUMER_CERTIFICATE, PROVIDER_CERTIFICATE};
 
 pub const CAPACITY: u64 = 20_000;
 

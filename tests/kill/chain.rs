@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use bitcoin::consensus::encode::deserialize_hex;
-use bitcoin::{Address, Amount, Block, OutPoint, Transaction};
+use bitcoin::{Amount, Block, OutPoint, Transaction};
 
 use crate::common::regtest::Regtest;
 
@@ -62,14 +62,4 @@ pub fn fee(regtest: &Regtest, tx: &Transaction) -> Amount {
     };
     let inputs: Amount = tx.input.iter().map(spent).sum();
     inputs - tx.output.iter().map(|output| output.value).sum::<Amount>()
-}
-
-/// What a transaction pays to an address.
-#[allow(dead_code)]
-pub fn paid_to(tx: &Transaction, address: &Address) -> Amount {
-    let ours = tx
-        .output
-        .iter()
-        .filter(|output| output.script_pubkey == address.script_pubkey());
-    ours.map(|output| output.value).sum()
 }

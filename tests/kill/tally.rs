@@ -11,8 +11,8 @@ use bitcoin::{Address, Amount, OutPoint, Transaction};
 use gststreamiumpay::store::STORE_FILE;
 use rusqlite::Connection;
 
-use crate::chain::{Outcome, Spends, fee, paid_to};
-use crate::common::driver::sat;
+use crate::chain::{Outcome, Spends, fee};
+use crate::common::coins::{paid_in, sat};
 use crate::common::regtest::Regtest;
 use crate::world::{GRACE_MS, OPENING_SAT, PAYMENT_INTERVAL_MS, RATE_SAT_PER_S, WINDOW_MS};
 
@@ -244,7 +244,7 @@ impl Tally {
             {
                 let kind = if spend.version.0 == 3 { 1 } else { 2 };
                 tally.fees[kind] += fee(regtest, spend);
-                tally.received += paid_to(spend, payout);
+                tally.received += paid_in(spend, payout);
             }
         }
         tally.expected_in_wallet = tally.funded - tally.paid_on_chain - tally.fees[0] - tally.fees[2];

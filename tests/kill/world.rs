@@ -7,9 +7,10 @@ use bitcoin::{Address, Network};
 use gststreamiumpay::store::Store;
 use gststreamiumpay::wallet::Wallet;
 
-use crate::common::driver::{consumer, new_address, provider_options, sat, start_provider};
+use crate::common::coins::{new_address, sat};
+use crate::common::driver::{consumer, provider_options, start_provider};
 use crate::common::regtest::Regtest;
-use crate::common::webrtc::{free_port, init};
+use crate::common::webrtc::{free_port, init, own_server};
 use crate::process::Process;
 use crate::tally::{Heard, Tally};
 
@@ -97,14 +98,14 @@ impl World {
         let launch = format!(
             "streamiumpaysink name=sink stun-server=none stream-name=\"the test\" network=regtest electrum-url={} \
              data-dir={} payout-address={} rate={} opening={OPENING_SAT} window={WINDOW_MS} grace={GRACE_MS} \
-             unconfirmed-limit=1000000 unconfirmed-total=100000000 run-signalling-server=true \
-             signalling-server-host=127.0.0.1 signalling-server-port={port} link-address=127.0.0.1:{port} \
+             unconfirmed-limit=1000000 unconfirmed-total=100000000 {} link-address=127.0.0.1:{} \
              audiotestsrc is-live=true ! audio/x-raw,rate=48000,channels=2 ! sink.",
             self.regtest.electrum_url(),
             self.folder("p").display(),
             self.payout,
             RATE_SAT_PER_S * 1_000,
-            port = self.port,
+            own_server(self.port),
+            self.port,
         );
         self.provider = Some(Process::start("provider", &launch, &self.folder("log")));
     }

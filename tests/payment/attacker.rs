@@ -7,7 +7,7 @@ use gst::prelude::*;
 use gststreamiumpay::data_channel::{DataChannel, DataChannelEvent};
 use gststreamiumpay::inner::{Signaller, make_sink, make_src};
 
-use crate::common::paid::wait_until;
+use crate::common::wait::wait_until;
 use crate::common::webrtc::{RAW_AUDIO, RAW_VIDEO, Running, free_port, producer_of};
 
 /// All sessions of a process share one generated certificate, and a real attacker is another process. This one

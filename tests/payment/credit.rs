@@ -6,10 +6,10 @@ use gst::prelude::*;
 use gststreamiumpay::gate::TrackKind::{Audio, Video};
 
 use crate::common::notes::Note;
-use crate::common::paid::{PaidConsumer, PaidProvider, RATE_SAT_PER_S, prefund};
+use crate::common::paid::{PaidConsumer, PaidProvider, RATE_SAT_PER_S};
 use crate::common::sync::{BEEPS, FLASHES, Film, IN_SYNC_MS, place_ms};
 use crate::common::taps::{Passed, Tap};
-use crate::common::webrtc::{H264, RAW_AUDIO, RAW_VIDEO, run};
+use crate::common::webrtc::{H264, raw_both, run};
 
 const GRACE: Duration = Duration::from_millis(500);
 /// Ten seconds.
@@ -47,9 +47,8 @@ fn passed_since(tap: &Tap, since: Instant) -> Vec<Passed> {
 fn stops_and_resumes(sources: &str, encoded: bool) {
     let dirs = tempfile::tempdir().unwrap();
     let mut provider = PaidProvider::start(&dirs.path().join("p"), sources, "grace=500 settle-delay=60000");
-    prefund(&dirs.path().join("c"));
     let budget = format!("budget={BUDGET_SAT}");
-    let mut consumer = PaidConsumer::start(&provider.link(), &dirs.path().join("c"), &budget);
+    let mut consumer = PaidConsumer::funded(&provider.link(), &dirs.path().join("c"), &budget);
     let opened = provider.notes.gate("open");
     let session = opened.text("session");
     let film = Film::of(&provider.running.0);
@@ -158,10 +157,9 @@ fn a_paused_player_pays_nothing() {
         // Longer than a peer may be silent: a paused one is not.
         const PAUSE: Duration = Duration::from_secs(17);
         let dirs = tempfile::tempdir().unwrap();
-        let sources = format!("{RAW_VIDEO}{RAW_AUDIO}");
+        let sources = raw_both();
         let mut provider = PaidProvider::start(&dirs.path().join("p"), &sources, "");
-        prefund(&dirs.path().join("c"));
-        let mut consumer = PaidConsumer::start(&provider.link(), &dirs.path().join("c"), "");
+        let mut consumer = PaidConsumer::funded(&provider.link(), &dirs.path().join("c"), "");
         let session = provider.notes.gate("open").text("session");
         consumer.expect(Video, 5);
         let pause = Instant::now();

@@ -6,21 +6,19 @@ use bitcoin::{OutPoint, Txid};
 use gst::prelude::*;
 use gststreamiumpay::gate::TrackKind::{Audio, Video};
 
+use super::folders::{KEY, PAYOUT};
+use crate::common::coins::{paid_to, sat, wait_for_mempool};
 use crate::common::notes::Notes;
-use crate::common::paid::{PaidConsumer, PaidProvider, paid_to, prefund, sat, wait_for_mempool};
+use crate::common::paid::{PaidConsumer, PaidProvider};
 use crate::common::regtest::Regtest;
-use crate::common::webrtc::{RAW_AUDIO, RAW_VIDEO, Running, run};
-
-fn both() -> String {
-    format!("{RAW_VIDEO}{RAW_AUDIO}")
-}
+use crate::common::webrtc::{RAW_VIDEO, Running, raw_both, run};
 
 #[test]
 fn a_free_stream_costs_nothing_and_says_so() {
     run(|| {
         let dirs = tempfile::tempdir().unwrap();
         let free = "rate=0 payout-address=\"\" electrum-url=\"\"";
-        let mut provider = PaidProvider::start(&dirs.path().join("p"), &both(), free);
+        let mut provider = PaidProvider::start(&dirs.path().join("p"), &raw_both(), free);
         let mut consumer = PaidConsumer::start_with(&provider.link(), "");
         let terms = consumer.notes.wait("terms");
         assert_eq!(terms.number("rate-msat-per-s"), 0);
@@ -60,8 +58,7 @@ fn what_was_not_confirmed_when_the_broadcast_ended_is_settled_by_the_next() {
         let dirs = tempfile::tempdir().unwrap();
         let folder = dirs.path().join("p");
         let mut first = PaidProvider::start(&folder, RAW_VIDEO, "");
-        prefund(&dirs.path().join("c"));
-        let mut consumer = PaidConsumer::start(&first.link(), &dirs.path().join("c"), "");
+        let mut consumer = PaidConsumer::funded(&first.link(), &dirs.path().join("c"), "");
         let paid = first
             .notes
             .wait_for("payment", |note| note.number("balance-sat") > 800);
@@ -114,13 +111,11 @@ pub fn refused(launch: &str, state: gst::State) -> String {
 #[test]
 fn what_is_set_wrong_is_said_in_a_sentence() {
     const SIGNET: &str = "tb1p8wpt9v4frpf3tkn0srd97pksgsxc5hs52lafxwru9kgeephvs7rqlqt9zj";
-    const REGTEST: &str = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
-    const KEY: &str = "50929b74c1a04954b78b4b6035e97a5e078a5a0f28ec96d547bfee9ace803ac0";
     run(|| {
         let sink = |settings: &str| format!("streamiumpaysink network=regtest {settings}");
         let paid = |settings: &str| {
             sink(&format!(
-                "rate=5 payout-address={REGTEST} electrum-url=tcp://127.0.0.1:1 {settings}"
+                "rate=5 payout-address={PAYOUT} electrum-url=tcp://127.0.0.1:1 {settings}"
             ))
         };
         let src = |settings: &str| {
@@ -128,7 +123,7 @@ fn what_is_set_wrong_is_said_in_a_sentence() {
         };
         let table = [
             (sink("rate=5"), "payout-address is not set"),
-            (sink(&format!("payout-address={REGTEST}")), "rate is 0"),
+            (sink(&format!("payout-address={PAYOUT}")), "rate is 0"),
             (
                 paid(&format!("payout-address={SIGNET}")),
                 "is not of network regtest",
@@ -174,7 +169,7 @@ fn what_is_set_wrong_is_said_in_a_sentence() {
 fn from_the_money_to_the_first_picture() {
     run(|| {
         let dirs = tempfile::tempdir().unwrap();
-        let mut provider = PaidProvider::start(&dirs.path().join("p"), &both(), "");
+        let mut provider = PaidProvider::start(&dirs.path().join("p"), &raw_both(), "");
         let mut consumer = PaidConsumer::start(&provider.link(), &dirs.path().join("c"), "");
         let started = Instant::now();
         let asked = consumer.fund();

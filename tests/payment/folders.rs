@@ -8,11 +8,11 @@ use gststreamiumpay::gate::TrackKind::Video;
 
 use super::edges::refused;
 use crate::common::notes::Notes;
-use crate::common::paid::{PaidConsumer, PaidProvider, pipeline, prefund};
-use crate::common::webrtc::{RAW_VIDEO, Running, free_port, run};
+use crate::common::paid::{PaidConsumer, PaidProvider, pipeline};
+use crate::common::webrtc::{RAW_VIDEO, Running, free_port, own_server, run};
 
-const PAYOUT: &str = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
-const KEY: &str = "50929b74c1a04954b78b4b6035e97a5e078a5a0f28ec96d547bfee9ace803ac0";
+pub const PAYOUT: &str = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080";
+pub const KEY: &str = "50929b74c1a04954b78b4b6035e97a5e078a5a0f28ec96d547bfee9ace803ac0";
 
 fn sink(dir: &Path) -> String {
     format!(
@@ -125,8 +125,7 @@ fn the_second_on_a_folder_is_refused_and_the_first_goes_on() {
         let dirs = tempfile::tempdir().unwrap();
         let (one, other) = (dirs.path().join("p"), dirs.path().join("c"));
         let mut provider = PaidProvider::start(&one, RAW_VIDEO, "");
-        prefund(&other);
-        let mut consumer = PaidConsumer::start(&provider.link(), &other, "");
+        let mut consumer = PaidConsumer::funded(&provider.link(), &other, "");
         consumer.expect(Video, 5);
         let port = free_port();
         let own = format!("name=sink run-signalling-server=true signalling-server-port={port}");
@@ -156,9 +155,10 @@ fn the_first_keys_for_real_money_are_told_of_once() {
         let start = || {
             let port = free_port();
             let pipeline = pipeline(&format!(
-                "streamiumpaysink name=sink network=bitcoin data-dir={} run-signalling-server=true \
-                 signalling-server-host=127.0.0.1 signalling-server-port={port} stun-server=none {RAW_VIDEO}",
-                folder.display()
+                "streamiumpaysink name=sink network=bitcoin data-dir={} {} stun-server=none \
+                 {RAW_VIDEO}",
+                folder.display(),
+                own_server(port)
             ));
             let notes = Notes::take(&pipeline, "sink");
             let running = Running(pipeline);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use gst::prelude::*;
 use gststreamiumpay::gate::TrackKind::Video;
 
-use crate::common::paid::{PaidConsumer, PaidProvider, RATE_SAT_PER_S, prefund};
+use crate::common::paid::{PaidConsumer, PaidProvider, RATE_SAT_PER_S};
 use crate::common::webrtc::{RAW_VIDEO, run};
 
 /// Overwrites what RTP packets carry, from the moment that the switch is on. Their headers stay good.
@@ -69,8 +69,7 @@ fn a_provider_that_sends_junk_is_paid_no_more_than_a_window_for_it() {
             });
             None
         });
-        prefund(&dirs.path().join("c"));
-        let mut consumer = PaidConsumer::start(&provider.link(), &dirs.path().join("c"), "");
+        let mut consumer = PaidConsumer::funded(&provider.link(), &dirs.path().join("c"), "");
         consumer.expect(Video, 30);
         provider.confirm();
         let before = consumer.notes.last("payment").number("paid-sat");

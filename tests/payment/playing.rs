@@ -3,11 +3,10 @@
 use bitcoin::Txid;
 use gststreamiumpay::gate::TrackKind::{self, Audio, Video};
 
-use crate::common::paid::{
-    CAPACITY_SAT, PaidConsumer, PaidProvider, paid_to, prefund, sat, wait_for_mempool,
-};
+use crate::common::coins::{paid_to, sat, wait_for_mempool};
+use crate::common::paid::{CAPACITY_SAT, PaidConsumer, PaidProvider};
 use crate::common::regtest::Regtest;
-use crate::common::webrtc::{H264, RAW_AUDIO, RAW_VIDEO, run};
+use crate::common::webrtc::{H264, RAW_AUDIO, RAW_VIDEO, raw_both, run};
 
 /// Plays, sees the payments grow, leaves, and finds the settlement on the chain as it should be.
 fn plays_and_is_settled(sources: &str, kinds: &[TrackKind], funded_before: bool) {
@@ -15,10 +14,11 @@ fn plays_and_is_settled(sources: &str, kinds: &[TrackKind], funded_before: bool)
     let dirs = tempfile::tempdir().unwrap();
     let mut provider = PaidProvider::start(&dirs.path().join("p"), sources, "");
     let folder = dirs.path().join("c");
-    if funded_before {
-        prefund(&folder);
-    }
-    let mut consumer = PaidConsumer::start(&provider.link(), &folder, "");
+    let mut consumer = if funded_before {
+        PaidConsumer::funded(&provider.link(), &folder, "")
+    } else {
+        PaidConsumer::start(&provider.link(), &folder, "")
+    };
     if !funded_before {
         consumer.fund();
     }
@@ -69,7 +69,7 @@ fn plays_and_is_settled(sources: &str, kinds: &[TrackKind], funded_before: bool)
 
 #[test]
 fn a_paid_stream_of_raw_video_and_audio() {
-    run(|| plays_and_is_settled(&format!("{RAW_VIDEO}{RAW_AUDIO}"), &[Video, Audio], false));
+    run(|| plays_and_is_settled(&raw_both(), &[Video, Audio], false));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The price changes while viewers watch, and applications that decide about it.
 
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -9,12 +10,12 @@ use gst::prelude::*;
 use gststreamiumpay::gate::TrackKind::Video;
 use gststreamiumpay::store::Store;
 
+use crate::common::coins::{sat, wait_for_mempool};
 use crate::common::notes::Note;
-use crate::common::paid::{
-    CAPACITY_SAT, PaidConsumer, PaidProvider, RATE_SAT_PER_S, prefund, sat, wait_until,
-};
+use crate::common::paid::{CAPACITY_SAT, PaidConsumer, PaidProvider, RATE_SAT_PER_S, prefund};
 use crate::common::regtest::Regtest;
-use crate::common::webrtc::{PATIENCE, RAW_VIDEO, run};
+use crate::common::wait::{PATIENCE, wait_until};
+use crate::common::webrtc::{RAW_VIDEO, run};
 
 const OLD: u64 = RATE_SAT_PER_S * 1_000;
 const NEW: u64 = 2 * OLD;
@@ -33,18 +34,16 @@ fn one_viewer_pays_the_double_rate_and_another_leaves() {
             dirs.path().join("payer"),
             dirs.path().join("leaver"),
         );
-        prefund(&of_payer);
-        prefund(&of_leaver);
         // Enough for both before their channels are confirmed.
         let mut provider = PaidProvider::start(&of_provider, RAW_VIDEO, "unconfirmed-limit=20000");
-        let mut leaver = PaidConsumer::start(&provider.link(), &of_leaver, "max-rate=300000");
+        let mut leaver = PaidConsumer::funded(&provider.link(), &of_leaver, "max-rate=300000");
         let left: OutPoint = leaver.notes.wait("payment").text("outpoint").parse().unwrap();
         leaver.expect(Video, 5);
-        let mut payer = PaidConsumer::start(&provider.link(), &of_payer, "");
+        let mut payer = PaidConsumer::funded(&provider.link(), &of_payer, "");
         let outpoint: OutPoint = payer.notes.wait("payment").text("outpoint").parse().unwrap();
         payer.expect(Video, 5);
         for txid in [left.txid, outpoint.txid] {
-            crate::common::paid::wait_for_mempool(regtest, txid);
+            wait_for_mempool(regtest, txid);
         }
         regtest.mine(1);
         for channel in [left, outpoint] {
@@ -145,8 +144,7 @@ fn a_rate_that_can_not_be_is_said_and_the_old_one_stays() {
         assert_eq!(provider.sink.property::<u64>("rate"), NEW);
         // Who comes now gets it with the terms.
         let folder = dirs.path().join("c");
-        prefund(&folder);
-        let mut consumer = PaidConsumer::start(&provider.link(), &folder, "");
+        let mut consumer = PaidConsumer::funded(&provider.link(), &folder, "");
         assert_eq!(consumer.notes.wait("terms").number("rate-msat-per-s"), NEW);
         consumer.expect(Video, 5);
         assert!(!consumer.notes.said("rate"), "nothing has changed for it");
@@ -155,19 +153,19 @@ fn a_rate_that_can_not_be_is_said_and_the_old_one_stays() {
     });
 }
 
+/// A viewer with money whose application may connect to what it is asked.
+fn about_to_ask(provider: &PaidProvider, folder: &Path) -> PaidConsumer {
+    prefund(folder);
+    PaidConsumer::prepare_paid(&provider.link(), folder, "")
+}
+
 #[test]
 fn an_application_that_refuses_the_terms_commits_nothing() {
     run(|| {
         let dirs = tempfile::tempdir().unwrap();
         let mut provider = PaidProvider::start(&dirs.path().join("p"), RAW_VIDEO, "");
         let folder = dirs.path().join("c");
-        prefund(&folder);
-        let electrum = Regtest::shared().electrum_url();
-        let settings = format!(
-            "data-dir={} electrum-url={electrum} max-rate=1000000",
-            folder.display()
-        );
-        let mut consumer = PaidConsumer::prepare(&provider.link(), &settings);
+        let mut consumer = about_to_ask(&provider, &folder);
         // The first that says no decides; those after it are not asked.
         let (asked, questions) = channel();
         for (index, answer) in [true, false, true].into_iter().enumerate() {
@@ -178,7 +176,7 @@ fn an_application_that_refuses_the_terms_commits_nothing() {
                 Some(answer.to_value())
             });
         }
-        consumer.running.0.set_state(gst::State::Playing).unwrap();
+        consumer.play();
         let (first, terms) = questions.recv_timeout(PATIENCE).unwrap();
         assert_eq!(first, 0);
         assert_eq!(terms.name(), "streamium-pay/terms");
@@ -212,14 +210,7 @@ fn an_application_may_ask_a_person_and_stop_meanwhile() {
     run(|| {
         let dirs = tempfile::tempdir().unwrap();
         let provider = PaidProvider::start(&dirs.path().join("p"), RAW_VIDEO, "");
-        let folder = dirs.path().join("c");
-        prefund(&folder);
-        let electrum = Regtest::shared().electrum_url();
-        let settings = format!(
-            "data-dir={} electrum-url={electrum} max-rate=1000000",
-            folder.display()
-        );
-        let consumer = PaidConsumer::prepare(&provider.link(), &settings);
+        let consumer = about_to_ask(&provider, &dirs.path().join("c"));
         let (asked, question) = channel();
         let (answer, answered) = channel::<bool>();
         let both = Mutex::new((asked, answered));
@@ -228,7 +219,7 @@ fn an_application_may_ask_a_person_and_stop_meanwhile() {
             asked.send(()).unwrap();
             Some(answered.recv_timeout(PATIENCE).unwrap().to_value())
         });
-        consumer.running.0.set_state(gst::State::Playing).unwrap();
+        consumer.play();
         question.recv_timeout(PATIENCE).unwrap();
         // The dialog is open. Nobody waits for it.
         let (done, stopped) = channel();

@@ -9,9 +9,10 @@ use rustix::process::Signal;
 use streamium_channel::liveness::{GONE_AFTER, SILENT_AFTER};
 
 use crate::common::child::Launched;
-use crate::common::paid::{PaidConsumer, new_address, paid_provider, prefund};
+use crate::common::coins::new_address;
+use crate::common::paid::{PaidConsumer, paid_provider};
 use crate::common::regtest::Regtest;
-use crate::common::webrtc::{RAW_AUDIO, RAW_VIDEO, free_port, run};
+use crate::common::webrtc::{free_port, raw_both, run};
 
 const SLACK: std::time::Duration = std::time::Duration::from_secs(3);
 
@@ -32,12 +33,11 @@ fn comes_back(
     let regtest = Regtest::shared();
     let dirs = tempfile::tempdir().unwrap();
     let payout = new_address(regtest);
-    let sources = format!("{RAW_VIDEO}{RAW_AUDIO}");
+    let sources = raw_both();
     let launch = paid_provider(&dirs.path().join("p"), free_port(), &payout, "", &sources);
     let mut provider = Launched::start(&[], &launch);
     let folder = dirs.path().join("c");
-    prefund(&folder);
-    let mut consumer = PaidConsumer::start(&provider.link(), &folder, "");
+    let mut consumer = PaidConsumer::funded(&provider.link(), &folder, "");
     consumer.expect(Audio, 10);
     consumer.expect(Video, 10);
     let paid = consumer.notes.wait("payment").number("paid-sat");

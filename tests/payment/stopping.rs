@@ -11,10 +11,10 @@ use rusqlite::{Connection, OpenFlags};
 use rustix::process::Signal;
 
 use crate::common::child::Launched;
-use crate::common::paid::{
-    CAPACITY_SAT, PaidConsumer, PaidProvider, new_address, paid_provider, prefund, sat, wait_until,
-};
+use crate::common::coins::{new_address, sat};
+use crate::common::paid::{CAPACITY_SAT, PaidConsumer, PaidProvider, paid_provider};
 use crate::common::regtest::Regtest;
+use crate::common::wait::wait_until;
 use crate::common::webrtc::{RAW_VIDEO, free_port, run};
 
 /// A payment is on disk at the latest this long after it came: the group commit, and what a busy machine adds.
@@ -24,8 +24,7 @@ const RECORDED_AFTER: Duration = Duration::from_millis(1_000);
 fn nothing_is_lost(folder: &Path, link: &str, payout: &bitcoin::Address, stop: impl FnOnce()) {
     let regtest = Regtest::shared();
     let viewer = tempfile::tempdir().unwrap();
-    prefund(viewer.path());
-    let mut consumer = PaidConsumer::start(link, viewer.path(), "reconnect-timeout=0");
+    let mut consumer = PaidConsumer::funded(link, viewer.path(), "reconnect-timeout=0");
     consumer.expect(Video, 5);
     let paid = consumer
         .notes

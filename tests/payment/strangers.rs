@@ -7,11 +7,7 @@ use gststreamiumpay::gate::TrackKind::{Audio, Video};
 use crate::attacker::{Attacker, squatter};
 use crate::common::paid::{At, PaidConsumer, PaidProvider, prefund};
 use crate::common::regtest::Regtest;
-use crate::common::webrtc::{Consumer, RAW_AUDIO, RAW_VIDEO, run};
-
-fn both() -> String {
-    format!("{RAW_VIDEO}{RAW_AUDIO}")
-}
+use crate::common::webrtc::{Consumer, RAW_VIDEO, raw_both, run};
 
 /// The longest time between two buffers that passed the gate, in a stretch of time.
 fn longest_gap(passed: &[crate::common::taps::Passed], from: Instant, to: Instant) -> Duration {
@@ -30,9 +26,8 @@ fn longest_gap(passed: &[crate::common::taps::Passed], from: Instant, to: Instan
 fn who_does_not_pay_gets_nothing_and_disturbs_nobody() {
     run(|| {
         let dirs = tempfile::tempdir().unwrap();
-        let mut provider = PaidProvider::start(&dirs.path().join("p"), &both(), "");
-        prefund(&dirs.path().join("c"));
-        let mut payer = PaidConsumer::start(&provider.link(), &dirs.path().join("c"), "");
+        let mut provider = PaidProvider::start(&dirs.path().join("p"), &raw_both(), "");
+        let mut payer = PaidConsumer::funded(&provider.link(), &dirs.path().join("c"), "");
         let paying = provider.notes.gate("open").text("session");
         payer.expect(Video, 15);
 
@@ -79,9 +74,8 @@ fn who_does_not_pay_gets_nothing_and_disturbs_nobody() {
 fn refuses(link: &str, words: &str) {
     let regtest = Regtest::shared();
     let dir = tempfile::tempdir().unwrap();
-    prefund(dir.path());
     let before = regtest.cli(&["getrawmempool"]);
-    let mut victim = PaidConsumer::start(link, dir.path(), "");
+    let mut victim = PaidConsumer::funded(link, dir.path(), "");
     let refused = victim.notes.wait("refused");
     assert!(refused.text("reason").contains(words), "{refused:?}");
     let said = victim
@@ -107,7 +101,7 @@ fn channels_on_record(dir: &std::path::Path) -> u64 {
 
 fn attacked(tamper: impl Fn(String) -> String + Send + Sync + 'static, words: &str) {
     let dirs = tempfile::tempdir().unwrap();
-    let mut provider = PaidProvider::start(dirs.path(), &both(), "");
+    let mut provider = PaidProvider::start(dirs.path(), &raw_both(), "");
     let attacker = Attacker::before(provider.port, tamper);
     // The real key at the attacker's address.
     let link = provider
@@ -140,7 +134,7 @@ fn terms_that_were_changed_on_the_way_are_refused() {
 fn another_key_than_the_links_is_refused() {
     run(|| {
         let dirs = tempfile::tempdir().unwrap();
-        let provider = PaidProvider::start(dirs.path(), &both(), "");
+        let provider = PaidProvider::start(dirs.path(), &raw_both(), "");
         let link = provider.link();
         let start = &link[..link.find("key=").unwrap()];
         // BIP341's point without a known key.
@@ -151,7 +145,7 @@ fn another_key_than_the_links_is_refused() {
 
 /// Waits until the wrong one has been tried, and lets the right one come.
 fn finds_the_right_one(port: u16, mut consumer: PaidConsumer, key: &str, folder: &std::path::Path) {
-    let mut right = PaidProvider::at(At::Port(port), folder, &both(), "");
+    let mut right = PaidProvider::at(At::Port(port), folder, &raw_both(), "");
     assert!(right.link().ends_with(key));
     right.notes.gate("open");
     consumer.expect(Video, 10);
@@ -174,10 +168,9 @@ fn another_provider_of_the_same_name_is_passed_over() {
         let dirs = tempfile::tempdir().unwrap();
         let (wrong, right) = (dirs.path().join("wrong"), dirs.path().join("right"));
         let key = key_of(&right);
-        let wrong = PaidProvider::start(&wrong, &both(), "");
-        prefund(&dirs.path().join("c"));
+        let wrong = PaidProvider::start(&wrong, &raw_both(), "");
         let link = format!("streamium://127.0.0.1:{}/the%20test?{key}", wrong.port);
-        let mut consumer = PaidConsumer::start(&link, &dirs.path().join("c"), "");
+        let mut consumer = PaidConsumer::funded(&link, &dirs.path().join("c"), "");
         consumer.notes.wait("refused");
         finds_the_right_one(wrong.port, consumer, &key, &right);
     });
@@ -190,10 +183,11 @@ fn a_squatter_that_says_nothing_is_passed_over_and_not_shown() {
         let right = dirs.path().join("right");
         let key = key_of(&right);
         let (port, _squatting) = squatter();
-        prefund(&dirs.path().join("c"));
         let link = format!("streamium://127.0.0.1:{port}/the%20test?{key}");
+        let folder = dirs.path().join("c");
+        prefund(&folder);
         let started = Instant::now();
-        let mut consumer = PaidConsumer::start(&link, &dirs.path().join("c"), "");
+        let mut consumer = PaidConsumer::start(&link, &folder, "");
         consumer.notes.wait("refused");
         println!("passed over after {:?}", started.elapsed());
         assert!(

@@ -8,8 +8,11 @@ use bitcoin::{Amount, OutPoint};
 use gststreamiumpay::refund::{OpeningError, backup};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::common::driver::{self, Wire, text};
+use crate::common::coins::new_address;
+use crate::common::driver::{self};
 use crate::common::regtest::{Regtest, TxStatus};
+use crate::common::reports::text;
+use crate::common::wire::Wire;
 use crate::viewer::*;
 
 type Before = Box<dyn FnOnce(OutPoint)>;
@@ -135,7 +138,7 @@ fn a_session_that_can_not_write_its_backup_ends_before_anything_is_locked() {
     let regtest = &Regtest::start();
     let dirs = tempfile::tempdir().unwrap();
     let folder = dirs.path().join("c");
-    let payout = driver::new_address(regtest);
+    let payout = new_address(regtest);
     let (provider, provided) = driver::provider(regtest, &dirs.path().join("p"), &payout);
     let (consumer, mut consumed) = driver::consumer(regtest, &folder, provider.public_key(), 20_000);
     std::fs::write(

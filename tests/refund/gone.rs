@@ -2,16 +2,18 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use bitcoin::{Address, Amount, Network, OutPoint};
 use serde_json::{Value, json};
 
+use crate::common::child::Killed;
 use crate::common::driver::{
-    Reports, Wire, chain_at, consumer_options_at, number, provider_options_at, start_consumer,
-    start_provider, text,
+    chain_at, consumer_options_at, provider_options_at, start_consumer, start_provider,
 };
 use crate::common::regtest::{Regtest, TxStatus};
+use crate::common::reports::{Reports, number, text};
+use crate::common::wire::Wire;
 use crate::viewer::*;
 
 const FOLDER: &str = "STREAMIUM_TEST_FOLDER";
@@ -47,16 +49,6 @@ fn a_process_that_plays() {
 fn paid_twice(provided: &mut Reports) -> gststreamiumpay::session::Report {
     provided.wait("payment");
     provided.wait("payment")
-}
-
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        // SIGKILL: nothing of it gets to say anything.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// Plays on a channel and is killed in the middle of it; answers the channel and what funded it.

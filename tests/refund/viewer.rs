@@ -5,10 +5,9 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use bitcoin::secp256k1::{Keypair, Secp256k1};
-use bitcoin::{Amount, FeeRate, Network, OutPoint, ScriptBuf, Transaction, Txid};
-use gststreamiumpay::chain::parse_servers;
+use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, Txid};
 use gststreamiumpay::refund::{OpeningError, Position, Runner};
-use gststreamiumpay::session::{ChainConfig, Report};
+use gststreamiumpay::session::Report;
 use gststreamiumpay::store::Role;
 use streamium_channel::blocks::RefundDelay;
 use streamium_channel::contract::{Channel, Contract};
@@ -19,10 +18,11 @@ use streamium_channel::record::ConsumerRecord;
 use streamium_channel::script::ChangeScript;
 use streamium_channel::settlement::{Claim, Settlement};
 
-use crate::common::regtest::Regtest;
-
-/// Far more than anything here takes; a test that waits for it has failed.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub use crate::common::coins::mine_empty;
+use crate::common::coins::take_out;
+use crate::common::driver::chain;
+use crate::common::regtest::{Regtest, TxStatus};
+pub use crate::common::wait::PATIENCE;
 
 pub const DELAY: u16 = 144;
 
@@ -32,14 +32,6 @@ pub const CAPACITY: Amount = Amount::from_sat(50_000);
 pub const RATE: FeeRate = FeeRate::from_sat_per_vb_u32(2);
 
 pub const MAX_RATE: FeeRate = FeeRate::from_sat_per_vb_u32(50);
-
-pub fn chain(regtest: &Regtest) -> ChainConfig {
-    ChainConfig {
-        network: Network::Regtest,
-        servers: parse_servers(regtest.electrum_url()).unwrap(),
-        proxy: None,
-    }
-}
 
 pub fn provider_key() -> Keypair {
     Keypair::from_seckey_slice(&Secp256k1::new(), &[0x42; 32]).unwrap()
@@ -215,9 +207,9 @@ impl Viewer {
 
 /// Waits until the node has a transaction in its mempool.
 pub fn until_pending(viewer: &mut Viewer, regtest: &Regtest, txid: Txid) {
-    let entry = ["getmempoolentry", &txid.to_string()].map(str::to_owned);
-    let entry: Vec<&str> = entry.iter().map(String::as_str).collect();
-    viewer.until("the node's mempool", |_| regtest.try_cli(&entry).is_ok());
+    viewer.until("the node's mempool", |_| {
+        regtest.tx_status(txid) == TxStatus::InMempool
+    });
 }
 
 /// Runs the command; `stdin` is what it is told.
@@ -273,20 +265,9 @@ pub fn figure(balance: &str, name: &str) -> u64 {
     digits.parse().unwrap()
 }
 
-/// Blocks without any transaction, whatever waits in the mempool.
-pub fn mine_empty(regtest: &Regtest, blocks: u32) {
-    let miner = regtest.cli(&["-rpcwallet=miner", "getnewaddress"]);
-    for _ in 0..blocks {
-        regtest.cli(&["generateblock", &miner, "[]"]);
-    }
-    regtest.wait_for_electrum();
-}
-
 /// Does away with the last blocks and with the mempool, then builds a longer chain of empty blocks.
 pub fn reorganise(regtest: &Regtest, depth: u32) {
-    let height = regtest.height() + 1 - depth;
-    let first = regtest.cli(&["getblockhash", &height.to_string()]);
-    regtest.cli(&["invalidateblock", &first]);
+    take_out(regtest, depth);
     regtest.stop_node();
     regtest.start_node();
     mine_empty(regtest, depth + 1);

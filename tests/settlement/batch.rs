@@ -16,7 +16,7 @@ fn fifty_channels_settle_in_one_transaction_that_is_bumped_twice() {
     let mut variants = vec![engine.settling(regtest)];
     assert_eq!(inputs(&variants[0]), outpoints(&channels));
     for _ in 0..2 {
-        empty_blocks(regtest, 36);
+        mine_empty(regtest, 36);
         let bumped = engine.settling(regtest);
         assert_eq!(inputs(&bumped), outpoints(&channels), "bumped whole");
         let old = variants.last().unwrap();
@@ -105,7 +105,7 @@ fn near_its_deadline_a_channel_settles_alone_at_a_rising_rate() {
     let mut rates = vec![fee(&alone) as f64 / alone.vsize() as f64];
     // 38 blocks are left; none of them takes it.
     for blocks in [3, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1] {
-        empty_blocks(regtest, blocks);
+        mine_empty(regtest, blocks);
         let bumped = loop {
             let settling = engine.settling(regtest);
             if inputs(&settling) == outpoints(&near) {
@@ -118,9 +118,7 @@ fn near_its_deadline_a_channel_settles_alone_at_a_rising_rate() {
     }
     println!("rates in sat/vB: {rates:.1?}");
     regtest.mine(6);
-    engine.wait_for("settled", |report| {
-        text(report, "outpoint") == near[0].outpoint().to_string()
-    });
+    engine.wait_for("settled", |report| outpoint_of(report) == near[0].outpoint());
     assert_eq!(folder.state(near[0].outpoint()), ProviderChannelState::Settled);
     assert_eq!(folder.variants(near[0].outpoint()).len(), rates.len());
 }

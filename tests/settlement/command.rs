@@ -1,11 +1,12 @@
 //! `streamium-pay settle`, as a process.
 
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use bitcoin::{Amount, Network};
 use gststreamiumpay::settle::Payout;
 use gststreamiumpay::store::{Lease, ProviderChannelState, Role};
 
+use crate::common::child::Killed;
 use crate::common::regtest::Regtest;
 use crate::folder::*;
 
@@ -148,15 +149,6 @@ fn it_refuses_what_makes_no_sense_and_a_folder_in_use() {
     assert!(!empty.path().join("none").exists());
 }
 
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn with_watch_it_stays_until_sigterm() {
     let regtest = &Regtest::start();
@@ -166,7 +158,7 @@ fn with_watch_it_stays_until_sigterm() {
         .arg("--watch")
         .stdout(Stdio::null())
         .spawn();
-    let mut child = Ended(child.unwrap());
+    let mut child = Killed(child.unwrap());
     let outpoint = channels[0].outpoint();
     wait_until("the lease to be taken", || {
         Lease::take(folder.path(), Role::Provider).is_err()

@@ -1,15 +1,13 @@
 //! A provider's data folder with channels in it, as a stream leaves it behind, and an engine on it.
 
 use std::path::Path;
-use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bitcoin::bip32::DerivationPath;
 use bitcoin::key::{Keypair, Secp256k1};
-use bitcoin::{Address, Amount, Denomination, FeeRate, Network, OutPoint, ScriptBuf, Transaction, Txid};
-use gststreamiumpay::chain::parse_servers;
-use gststreamiumpay::session::{ChainConfig, Field, Report};
+use bitcoin::{Address, Amount, Denomination, FeeRate, Network, OutPoint, ScriptBuf, Transaction};
+use gststreamiumpay::session::Report;
 use gststreamiumpay::settle::standalone::{Standalone, Stopper};
 use gststreamiumpay::settle::{Payout, SettlePolicy};
 use gststreamiumpay::store::{ProviderChannelState, Role, Store};
@@ -25,16 +23,14 @@ use streamium_channel::provider::AccountRecord;
 use streamium_channel::record::ProviderRecord;
 use streamium_channel::script::ChangeScript;
 
-use crate::common::regtest::{Regtest, TxStatus};
-
-/// Far more than anything here takes; a test that waits for it has failed.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub use crate::common::coins::{mine_empty, sat, wait_for_mempool};
+use crate::common::driver::chain;
+use crate::common::regtest::Regtest;
+use crate::common::reports::Reports;
+pub use crate::common::reports::{outpoint_of, text};
+pub use crate::common::wait::wait_until;
 
 pub const CAPACITY_SAT: u64 = 50_000;
-
-pub fn sat(sat: u64) -> Amount {
-    Amount::from_sat(sat)
-}
 
 /// The consumer of all channels; the provider's key is fresh for each.
 pub fn consumer() -> Keypair {
@@ -107,7 +103,7 @@ impl Folder {
         let tx = regtest.raw_tx(txid.parse().unwrap());
         if confirmations > 0 {
             regtest.mine(1);
-            empty_blocks(regtest, confirmations - 1);
+            mine_empty(regtest, confirmations - 1);
         }
         let height = regtest.height();
         let made = contracts.into_iter().zip(balances);
@@ -130,25 +126,19 @@ impl Folder {
 
     /// An engine that stays, in a thread of its own.
     pub fn engine(&self, regtest: &Regtest) -> Running {
-        let (sender, reports) = channel();
+        let (sender, reports) = Reports::new();
         let report = Box::new(move |report: Report| drop(sender.send(report)));
         let policy = SettlePolicy {
             settle_delay: Duration::ZERO,
             batch_delay: Duration::ZERO,
             max_fee_rate: FeeRate::from_sat_per_vb_u32(500),
         };
-        let config = ChainConfig {
-            network: Network::Regtest,
-            servers: parse_servers(regtest.electrum_url()).unwrap(),
-            proxy: None,
-        };
         let payout: Payout = payout().into();
-        let mut engine = Standalone::start(self.path(), &config, payout, policy, report).unwrap();
+        let mut engine = Standalone::start(self.path(), &chain(regtest), payout, policy, report).unwrap();
         let stopper = engine.stopper();
         let thread = std::thread::spawn(move || engine.watch());
         Running {
             reports,
-            seen: Vec::new(),
             stopper,
             thread: Some(thread),
         }
@@ -203,29 +193,18 @@ fn record(store: &mut Store, channel: &Channel, key_index: u32, commitment: &Tra
 
 /// A running engine and what it says.
 pub struct Running {
-    reports: Receiver<Report>,
-    seen: Vec<Report>,
+    reports: Reports,
     stopper: Stopper,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Running {
     pub fn wait_for(&mut self, name: &str, holds: impl Fn(&Report) -> bool) -> Report {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            let left = end.saturating_duration_since(Instant::now());
-            let Ok(report) = self.reports.recv_timeout(left) else {
-                panic!("waited in vain for {name}; seen: {:#?}", self.seen);
-            };
-            self.seen.push(report.clone());
-            if report.name == name && holds(&report) {
-                return report;
-            }
-        }
+        self.reports.wait_for(name, holds)
     }
 
     pub fn wait(&mut self, name: &str) -> Report {
-        self.wait_for(name, |_| true)
+        self.reports.wait(name)
     }
 
     /// The next settlement, once the node has it.
@@ -254,37 +233,6 @@ impl Drop for Running {
             self.end();
         }
     }
-}
-
-pub fn text(report: &Report, name: &str) -> String {
-    match report.fields.iter().find(|(field, _)| *field == name) {
-        Some((_, Field::Text(text))) => text.clone(),
-        other => panic!("{name}: {other:?} in {report:?}"),
-    }
-}
-
-pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < end, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-pub fn wait_for_mempool(regtest: &Regtest, txid: Txid) {
-    wait_until("a transaction in the mempool", || {
-        regtest.tx_status(txid) == TxStatus::InMempool
-    });
-}
-
-/// Blocks without any transaction of the mempool. Each pays to another address: two that are the same in all else would
-/// be one block, and that may be invalid already.
-pub fn empty_blocks(regtest: &Regtest, count: u32) {
-    for _ in 0..count {
-        let miner = regtest.cli(&["getnewaddress"]);
-        regtest.cli(&["generateblock", &miner, "[]"]);
-    }
-    regtest.wait_for_electrum();
 }
 
 /// What a transaction of channels pays its miner.

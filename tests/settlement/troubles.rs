@@ -5,16 +5,9 @@ use gststreamiumpay::store::{NewSettlement, ProviderChannelState, SettlementKind
 use streamium_channel::payment::Payment;
 use streamium_channel::refund::refund;
 
+use crate::common::coins::reorganise;
 use crate::common::regtest::{Regtest, TxStatus};
 use crate::folder::*;
-
-/// Takes the last blocks out of the chain and puts one more in, without any transaction.
-fn reorganise(regtest: &Regtest, depth: u32) {
-    let height = regtest.height() + 1 - depth;
-    let block = regtest.cli(&["getblockhash", &height.to_string()]);
-    regtest.cli(&["invalidateblock", &block]);
-    empty_blocks(regtest, depth + 1);
-}
 
 #[test]
 fn a_settlement_that_a_reorganisation_takes_out_is_settled_all_the_same() {
@@ -30,7 +23,7 @@ fn a_settlement_that_a_reorganisation_takes_out_is_settled_all_the_same() {
         assert_eq!(tx.input.len(), 2);
         let txid = tx.compute_txid();
         regtest.mine(1);
-        empty_blocks(regtest, depth.min(5) - 1);
+        mine_empty(regtest, depth.min(5) - 1);
         assert!(matches!(regtest.tx_status(txid), TxStatus::Confirmed { .. }));
         // Only what has been seen in a block can be seen to leave it.
         engine.wait("confirmed");
@@ -39,9 +32,7 @@ fn a_settlement_that_a_reorganisation_takes_out_is_settled_all_the_same() {
         engine.wait("reorganised");
         wait_for_mempool(regtest, txid);
         regtest.mine(6);
-        engine.wait_for("settled", |report| {
-            text(report, "outpoint") == outpoint.to_string()
-        });
+        engine.wait_for("settled", |report| outpoint_of(report) == outpoint);
         for channel in &channels {
             wait_until("the other to be closed", || {
                 folder.state(channel.outpoint()) == ProviderChannelState::Settled
@@ -68,9 +59,7 @@ fn a_commitment_that_a_reorganisation_takes_out_is_settled_when_it_is_back() {
         // Mined with it, or handed out again.
         wait_until("the settlement", || regtest.tx_status(txid) != TxStatus::Unknown);
         regtest.mine(7);
-        engine.wait_for("settled", |report| {
-            text(report, "outpoint") == outpoint.to_string()
-        });
+        engine.wait_for("settled", |report| outpoint_of(report) == outpoint);
         engine.stop();
     }
 }
@@ -90,7 +79,7 @@ fn late_batch(
         TxStatus::Confirmed { confirmations } => confirmations,
         other => panic!("{other:?}"),
     };
-    empty_blocks(regtest, 144 - confirmations);
+    mine_empty(regtest, 144 - confirmations);
     (raced, outpoints(&others))
 }
 

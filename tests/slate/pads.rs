@@ -10,10 +10,8 @@ use gststreamiumpay::gate::TrackKind::Video;
 use crate::common::frames::{is_bright, is_silent, running_time};
 use crate::common::notes::Notes;
 use crate::common::paid::{PaidConsumer, PaidProvider, pipeline};
-use crate::common::webrtc::{H264, PATIENCE, Provider, RAW_AUDIO, Running, run};
-
-const WHITE: &str = "videotestsrc is-live=true pattern=white \
-    ! video/x-raw,format=I420,width=320,height=240,framerate=15/1 ! sink. ";
+use crate::common::wait::PATIENCE;
+use crate::common::webrtc::{H264, Provider, RAW_AUDIO, Running, WHITE, run};
 
 /// What has arrived at an element called `end`.
 struct Arrived {

@@ -10,7 +10,8 @@ use gststreamiumpay::gate::TrackKind::Video;
 use super::pictures::{keep, scan};
 use crate::common::frames::is_bright;
 use crate::common::paid::{PaidConsumer, PaidProvider};
-use crate::common::webrtc::{PATIENCE, RAW_AUDIO, run};
+use crate::common::wait::PATIENCE;
+use crate::common::webrtc::{RAW_AUDIO, run};
 
 const SMPTE: &str = "videotestsrc is-live=true pattern=smpte75 \
     ! video/x-raw,format=I420,width=640,height=360,framerate=15/1 ! sink. ";
@@ -86,7 +87,7 @@ fn a_phone_can_scan_it_and_the_film_begins() {
         assert!(scanned.borrow().contains(&address.to_uppercase()) && scanned.borrow().contains("?amount="));
         crate::common::regtest::Regtest::shared().fund(
             &address.parse::<bitcoin::Address<_>>().unwrap().assume_checked(),
-            crate::common::paid::sat(asked.number("amount-sat")),
+            crate::common::coins::sat(asked.number("amount-sat")),
         );
         consumer.notes.gate("open");
         screen.wait("3-paid", is_paid);

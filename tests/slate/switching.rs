@@ -6,12 +6,9 @@ use gst::prelude::*;
 use gststreamiumpay::gate::TrackKind::{self, Audio, Video};
 
 use crate::common::frames::Frame;
-use crate::common::paid::{PaidConsumer, PaidProvider, prefund};
-use crate::common::webrtc::{RAW_AUDIO, run};
+use crate::common::paid::{PaidConsumer, PaidProvider};
+use crate::common::webrtc::{RAW_AUDIO, WHITE, run};
 
-/// Bright where the slate is dark.
-const WHITE: &str = "videotestsrc is-live=true pattern=white \
-    ! video/x-raw,format=I420,width=320,height=240,framerate=15/1 ! sink. ";
 const BUDGET_SAT: u64 = 1_000;
 
 /// Live media, and no slate and no silence.
@@ -90,8 +87,7 @@ fn a_paused_player_keeps_its_last_picture() {
         let dirs = tempfile::tempdir().unwrap();
         let sources = format!("{WHITE}{RAW_AUDIO}");
         let mut provider = PaidProvider::start(&dirs.path().join("p"), &sources, "");
-        prefund(&dirs.path().join("c"));
-        let mut consumer = PaidConsumer::start(&provider.link(), &dirs.path().join("c"), "slate=true");
+        let mut consumer = PaidConsumer::funded(&provider.link(), &dirs.path().join("c"), "slate=true");
         until(&mut consumer, &mut Vec::new(), true);
         consumer.running.0.set_state(gst::State::Paused).unwrap();
         provider.notes.gate("paused");

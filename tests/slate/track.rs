@@ -9,7 +9,8 @@ use gststreamiumpay::gate::TrackKind;
 use gststreamiumpay::slate::{Identity, Slate, Track, TrackSettings};
 
 use crate::common::frames::is_bright;
-use crate::common::webrtc::{PATIENCE, Running, init};
+use crate::common::wait::PATIENCE;
+use crate::common::webrtc::{Running, init};
 
 const WIDTH: usize = 160;
 const HEIGHT: usize = 120;

@@ -5,17 +5,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use bitcoin::{Address, Amount};
-use gststreamiumpay::session::consumer::ConsumerHandle;
 use gststreamiumpay::session::provider::ProviderHandle;
 use gststreamiumpay::session::{Report, Severity};
 use gststreamiumpay::store::{STORE_FILE, Store};
 use rusqlite::Connection;
 
-use crate::common::driver::{
-    PATIENCE, Reports, Wire, confirm, consumer, fund, new_address, number, provider_options, sat,
-    start_provider, text, wait_until,
-};
+use crate::common::coins::{new_address, sat};
+use crate::common::driver::{Playing, consumer, provider_options, start_provider};
 use crate::common::regtest::Regtest;
+use crate::common::reports::{Reports, number};
+use crate::common::wait::{PATIENCE, wait_until};
 use crate::full::{Filler, small_disk, with_own_mounts};
 
 /// A provider that settles soon after a connection was lost.
@@ -28,50 +27,23 @@ fn hasty_provider(regtest: &Regtest, dir: &Path, payout: &Address) -> (ProviderH
     start_provider(options)
 }
 
-/// A paid session that plays.
-struct Playing {
-    /// Ends with this.
-    _regtest: Regtest,
-    provider: ProviderHandle,
-    provided: Reports,
-    consumer: ConsumerHandle,
-    consumed: Reports,
-    wire: Wire,
+/// A paid session that plays, on a chain that ends with it.
+fn playing(provider_dir: &Path, consumer_dir: &Path) -> (Regtest, Playing) {
+    let regtest = Regtest::start();
+    let payout = new_address(&regtest);
+    let provider = hasty_provider(&regtest, provider_dir, &payout);
+    let consumer = consumer(&regtest, consumer_dir, provider.0.public_key(), 20_000);
+    let mut playing = Playing::start(&regtest, provider, consumer);
+    let is_paid = |report: &Report| number(report, "balance-sat") > 2_500;
+    playing.provided.wait_for("payment", is_paid);
+    (regtest, playing)
 }
 
-impl Playing {
-    fn start(provider_dir: &Path, consumer_dir: &Path) -> Self {
-        let regtest = Regtest::start();
-        let payout = new_address(&regtest);
-        let (provider, mut provided) = hasty_provider(&regtest, provider_dir, &payout);
-        let (consumer, mut consumed) = consumer(&regtest, consumer_dir, provider.public_key(), 20_000);
-        let wire = Wire::connect(&provider.inputs(), &consumer.inputs());
-        fund(&regtest, &mut consumed);
-        provided.wait_for("gate", |report| text(report, "state") == "open");
-        confirm(&regtest, &provided);
-        provided.wait_for("payment", |report| number(report, "balance-sat") > 2_500);
-        Self {
-            _regtest: regtest,
-            provider,
-            provided,
-            consumer,
-            consumed,
-            wire,
-        }
-    }
-
-    /// The highest payment that the provider has said it holds.
-    fn balance(&self) -> Amount {
-        let payments = self
-            .provided
-            .seen
-            .iter()
-            .filter(|report| report.name == "payment");
-        sat(payments
-            .map(|report| number(report, "balance-sat"))
-            .max()
-            .unwrap_or(0))
-    }
+/// The highest payment that the provider has said it holds.
+fn balance(provided: &Reports) -> Amount {
+    let payments = provided.seen.iter().filter(|report| report.name == "payment");
+    let balances = payments.map(|report| number(report, "balance-sat"));
+    sat(balances.max().unwrap_or(0))
 }
 
 /// What is on record at the provider.
@@ -102,7 +74,7 @@ fn media_stops_when_the_providers_disk_is_full() {
 pub fn provider_on_a_small_disk(dir: &Path) {
     small_disk(dir, 32_768);
     let elsewhere = tempfile::tempdir().unwrap();
-    let mut playing = Playing::start(dir, &elsewhere.path().join("c"));
+    let (_regtest, mut playing) = playing(dir, &elsewhere.path().join("c"));
     let before = recorded_balance(dir);
     let filler = Filler::fill(dir);
     let failed = playing.provided.wait("store-failed");
@@ -113,7 +85,7 @@ pub fn provider_on_a_small_disk(dir: &Path) {
         !playing.wire.is_open(),
         "media flows although nothing can be recorded"
     );
-    let held = playing.balance();
+    let held = balance(&playing.provided);
     playing.consumed.wait("ended");
 
     drop(filler);
@@ -142,22 +114,26 @@ pub fn consumer_on_a_small_disk(dir: &Path) {
     small_disk(dir, 32_768);
     let elsewhere = tempfile::tempdir().unwrap();
     let provider_dir = elsewhere.path().join("p");
-    let mut playing = Playing::start(&provider_dir, dir);
+    let (_regtest, mut playing) = playing(&provider_dir, dir);
     let filler = Filler::fill(dir);
     let ended = playing.consumed.wait("ended");
     assert_eq!(ended.severity, Severity::Error);
     assert!(words(&ended).contains("full"), "{ended:?}");
     wait_until("the end of the media", || !playing.wire.is_open());
     let settling = playing.provided.wait("settling");
-    let balance = sat(number(&settling, "payout-sat") + number(&settling, "fee-sat"));
-    assert_eq!(balance, playing.balance(), "all that was acknowledged is settled");
+    let settled = sat(number(&settling, "payout-sat") + number(&settling, "fee-sat"));
+    assert_eq!(
+        settled,
+        balance(&playing.provided),
+        "all that was acknowledged is settled"
+    );
 
     drop(filler);
     playing.consumer.stop(PATIENCE);
     // The record can be read again, and says no less.
     let recorded = recorded_paid(dir);
-    println!("{recorded} on record as paid, {balance} settled");
-    assert!(recorded >= balance, "paid without a record");
+    println!("{recorded} on record as paid, {settled} settled");
+    assert!(recorded >= settled, "paid without a record");
     playing.provider.stop(PATIENCE);
 }
 
@@ -165,7 +141,7 @@ pub fn consumer_on_a_small_disk(dir: &Path) {
 fn a_store_that_another_program_locks_stops_media_and_loses_no_channel() {
     let dirs = tempfile::tempdir().unwrap();
     let dir = dirs.path().join("p");
-    let mut playing = Playing::start(&dir, &dirs.path().join("c"));
+    let (_regtest, mut playing) = playing(&dir, &dirs.path().join("c"));
     let before = recorded_balance(&dir);
     let other = Connection::open(dir.join(STORE_FILE)).unwrap();
     other.execute_batch("BEGIN IMMEDIATE;").unwrap();

@@ -9,8 +9,9 @@ use gst::prelude::*;
 use gststreamiumpay::data_channel::DataChannelEvent;
 use gststreamiumpay::gate::TrackKind::{Audio, Video};
 
+use crate::common::wait::PATIENCE;
 use crate::common::webrtc::{
-    Consumer, Event, H264, PATIENCE, Provider, RAW_AUDIO, RAW_VIDEO, Recorder, begun, channel_event, run,
+    Consumer, Event, H264, Provider, RAW_AUDIO, RAW_VIDEO, Recorder, begun, channel_event, raw_both, run,
 };
 
 /// A filter that counts what comes in.
@@ -69,7 +70,7 @@ fn sees_nothing_of_a_closed_gate(sources: &str) {
 
 #[test]
 fn a_filter_sees_nothing_of_raw_media_while_the_gate_is_closed() {
-    run(|| sees_nothing_of_a_closed_gate(&format!("{RAW_VIDEO}{RAW_AUDIO}")));
+    run(|| sees_nothing_of_a_closed_gate(&raw_both()));
 }
 
 #[test]

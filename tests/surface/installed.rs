@@ -6,8 +6,9 @@ use std::sync::LazyLock;
 
 use tempfile::TempDir;
 
-use crate::common::child::{Launched, PLUGIN, gstreamer, plugin_folder, said, wait_for_port};
-use crate::common::webrtc::{free_port, run};
+use crate::common::child::{Launched, PLUGIN, gstreamer, plugin_folder, said};
+use crate::common::wait::wait_for_port;
+use crate::common::webrtc::{free_port, own_server, run};
 
 /// A folder with the plugin that users install. It is a cdylib too, so cargo has built it along with ours.
 static THEIRS: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -97,8 +98,8 @@ fn plays(machine: &Machine, whose: &str) {
     let data = data.path().display();
     let mut provider = machine.launch(&format!(
         "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=15/1 ! streamiumpaysink \
-         run-signalling-server=true signalling-server-host=127.0.0.1 signalling-server-port={port} \
-         link-address=127.0.0.1 stun-server=none data-dir={data}/provider"
+         {} link-address=127.0.0.1 stun-server=none data-dir={data}/provider",
+        own_server(port)
     ));
     provider.wait_for(&format!("webrtcsink from {whose}"));
     let link = provider.link();

@@ -8,7 +8,8 @@ use gst_video::NavigationEvent;
 use gst_video::prelude::NavigationExt;
 use gststreamiumpay::gate::TrackKind::Video;
 
-use crate::common::webrtc::{Consumer, PATIENCE, Provider, RAW_VIDEO, run};
+use crate::common::wait::PATIENCE;
+use crate::common::webrtc::{Consumer, Provider, RAW_VIDEO, run};
 use crate::inside;
 
 /// The keys that reach the sources of a broadcast.

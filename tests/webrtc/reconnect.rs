@@ -9,9 +9,11 @@ use gststreamiumpay::gate::TrackKind::{Audio, Video};
 use rustix::process::Signal;
 use streamium_channel::liveness::{GONE_AFTER, SILENT_AFTER};
 
-use crate::common::child::{Launched, wait_for_port};
-use crate::common::paid::{Frame, PaidConsumer};
-use crate::common::webrtc::{RAW_AUDIO, RAW_VIDEO, free_port, run};
+use crate::common::child::Launched;
+use crate::common::frames::Frame;
+use crate::common::paid::PaidConsumer;
+use crate::common::wait::wait_for_port;
+use crate::common::webrtc::{RAW_AUDIO, RAW_VIDEO, free_port, own_server, run};
 
 /// What detection may take beyond the time after which a peer counts as gone.
 const SLACK: Duration = Duration::from_secs(3);
@@ -24,10 +26,6 @@ fn provider(dir: &Path, server: &str) -> Launched {
         dir.display()
     );
     Launched::start(&["-e"], &pipeline)
-}
-
-fn own_server(port: u16) -> String {
-    format!("run-signalling-server=true signalling-server-host=127.0.0.1 signalling-server-port={port}")
 }
 
 /// A viewer who has seen some of it, and the last picture.

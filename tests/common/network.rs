@@ -1,4 +1,5 @@
 //! A piece of network that can be cut and frozen.
+#![allow(dead_code)]
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -21,6 +22,17 @@ struct Shared {
 }
 
 impl Cable {
+    /// To an Electrum server with this address.
+    pub fn to_server(url: &str) -> Self {
+        let (_, port) = url.rsplit_once(':').unwrap();
+        Self::to(port.parse().unwrap())
+    }
+
+    /// What an Electrum server at the far end is reached by.
+    pub fn url(&self) -> String {
+        format!("tcp://127.0.0.1:{}", self.port)
+    }
+
     pub fn to(target: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
