@@ -1,4 +1,4 @@
-//! Whether sound and picture stay together: a film of flashes and beeps, one of each a second.
+//! Whether sound and picture stay together: a film of flashes and beeps, one of each every other second.
 #![allow(dead_code)]
 
 use std::sync::Mutex;
@@ -16,18 +16,19 @@ use super::wait::PATIENCE;
 /// it gets by its arrival, and a machine with other things to do encodes a frame late.
 pub const IN_SYNC_MS: i64 = 40 + 67;
 
-/// The picture turns from dark to bright or back with every fiftieth frame of the test source.
+/// The picture turns from dark to bright or back with every fiftieth frame of the test source, after 2 s.
 pub const FLASHES: &str = "videotestsrc is-live=true pattern=ball flip=true \
-    ! video/x-raw,format=I420,width=320,height=240,framerate=50/1 ! videorate drop-only=true \
+    ! video/x-raw,format=I420,width=320,height=240,framerate=25/1 ! videorate drop-only=true \
     ! video/x-raw,framerate=15/1 ! identity name=flashes ! ";
-pub const BEEPS: &str = "audiotestsrc is-live=true wave=ticks \
+pub const BEEPS: &str = "audiotestsrc is-live=true wave=ticks tick-interval=2000000000 \
     ! audio/x-raw,format=S16LE,layout=interleaved,rate=48000,channels=2 ! identity name=beeps ! sink. ";
 
-/// A flash and the beep that belongs to it came within this, or it is not known which belongs to which.
-const TOGETHER: Duration = Duration::from_millis(500);
+/// A flash and the beep next to it come within this, however busy the machine is: a beep that is a whole period off on
+/// the time line does not.
+const TOGETHER: Duration = Duration::from_millis(1_500);
 
-/// How many seconds are compared.
-const SECONDS: usize = 4;
+/// How many of them are compared.
+const COMPARED: usize = 3;
 
 /// When a flash or a beep came, and its place on the time line.
 type Moment = (Instant, gst::ClockTime);
@@ -48,12 +49,12 @@ impl Film {
         Self(frames)
     }
 
-    /// Watches the film for a few seconds, from this time on: decoders keep a picture back. Answers the frames, and how
+    /// Watches the film for up to eight seconds, from this time on: decoders keep a picture back. Answers the frames, and how
     /// much later than it should a beep comes than its flash, in milliseconds.
     pub fn watched(&self, consumer: &mut PaidConsumer, since: gst::ClockTime) -> (Vec<Frame>, i64) {
         let (mut got, mut lags) = (Vec::new(), Vec::new());
         let until = Instant::now() + PATIENCE;
-        while lags.len() < SECONDS {
+        while lags.len() < COMPARED {
             let seen = lags.len();
             assert!(Instant::now() < until, "only {seen} flashes came with a beep");
             got.push(consumer.any());
@@ -69,9 +70,10 @@ impl Film {
 fn lags_ms(frames: &[Frame]) -> Vec<i64> {
     let beeps = beeps(frames);
     let lag = |flash: Moment| {
-        let apart = |beep: &Moment| beep.0.max(flash.0) - beep.0.min(flash.0);
-        let beep = beeps.iter().copied().min_by_key(apart)?;
-        (apart(&beep) < TOGETHER).then(|| place_ms(beep.1) - place_ms(flash.1))
+        let lag = |beep: &Moment| place_ms(beep.1) - place_ms(flash.1);
+        let beep = beeps.iter().min_by_key(|beep| lag(beep).abs())?;
+        let apart = beep.0.max(flash.0) - beep.0.min(flash.0);
+        (apart < TOGETHER).then(|| lag(beep))
     };
     flashes(frames).into_iter().filter_map(lag).collect()
 }

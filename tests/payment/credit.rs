@@ -12,8 +12,8 @@ use crate::common::taps::{Passed, Tap};
 use crate::common::webrtc::{H264, raw_both, run};
 
 const GRACE: Duration = Duration::from_millis(500);
-/// Ten seconds.
-const BUDGET_SAT: u64 = 10 * RATE_SAT_PER_S;
+/// Twelve seconds.
+const BUDGET_SAT: u64 = 12 * RATE_SAT_PER_S;
 /// At 15 frames a second.
 const FRAME: Duration = Duration::from_millis(67);
 /// For a machine that has other things to do.

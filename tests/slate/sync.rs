@@ -7,20 +7,25 @@ use crate::common::paid::{PaidConsumer, PaidProvider, RATE_SAT_PER_S};
 use crate::common::sync::{BEEPS, FLASHES, Film, IN_SYNC_MS};
 use crate::common::webrtc::run_within;
 
-/// Ten seconds.
-const BUDGET_SAT: u64 = 10 * RATE_SAT_PER_S;
+/// Twelve seconds.
+const BUDGET_SAT: u64 = 12 * RATE_SAT_PER_S;
 const PAUSES: u64 = 3;
 
-/// Waits for more dark pictures in a row than the film has, a second's, and for silence.
+/// Waits until it has been dark and silent for longer than the film ever is.
 fn see_the_slate(consumer: &mut PaidConsumer) {
-    let (mut dark, mut silent) = (0, 0);
-    while dark < 20 || silent < 20 {
+    const LONGER: gst::ClockTime = gst::ClockTime::from_mseconds(2_500);
+    let (mut dark, mut silent) = (None, None);
+    loop {
         let frame = consumer.any();
-        match frame.kind {
-            Video if frame.is_bright => dark = 0,
-            Video => dark += 1,
-            Audio if frame.is_silent => silent += 1,
-            Audio => silent = 0,
+        let (since, is_live) = match frame.kind {
+            Video => (&mut dark, frame.is_bright),
+            Audio => (&mut silent, !frame.is_silent),
+        };
+        *since = (!is_live).then(|| since.unwrap_or(frame.running_time));
+        let long =
+            |since: Option<gst::ClockTime>| since.is_some_and(|since| frame.running_time > since + LONGER);
+        if long(dark) && long(silent) {
+            return;
         }
     }
 }
