@@ -9,10 +9,11 @@ use bitcoin::{Address, Amount, BlockHash, CompactTarget, ScriptBuf, Transaction,
 use gststreamiumpay::chain::{Chain, ChainEvent, UnreachableReason};
 use serde_json::{Value, json};
 
+use crate::common::coins::new_address;
 use crate::common::regtest::Regtest;
 use crate::liar::Liar;
 use crate::watcher::{Watcher, quick};
-use crate::{new_address, signed_payment, strangers_address};
+use crate::{signed_payment, strangers_address};
 
 /// A liar before the shared server, and a watcher who knows no other.
 pub fn alone() -> (&'static Regtest, Liar, Watcher) {

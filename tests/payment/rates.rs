@@ -34,12 +34,15 @@ fn one_viewer_pays_the_double_rate_and_another_leaves() {
             dirs.path().join("payer"),
             dirs.path().join("leaver"),
         );
+        // First, since it mines.
+        prefund(&of_payer);
+        prefund(&of_leaver);
         // Enough for both before their channels are confirmed.
         let mut provider = PaidProvider::start(&of_provider, RAW_VIDEO, "unconfirmed-limit=20000");
-        let mut leaver = PaidConsumer::funded(&provider.link(), &of_leaver, "max-rate=300000");
+        let mut leaver = PaidConsumer::start(&provider.link(), &of_leaver, "max-rate=300000");
         let left: OutPoint = leaver.notes.wait("payment").text("outpoint").parse().unwrap();
         leaver.expect(Video, 5);
-        let mut payer = PaidConsumer::funded(&provider.link(), &of_payer, "");
+        let mut payer = PaidConsumer::start(&provider.link(), &of_payer, "");
         let outpoint: OutPoint = payer.notes.wait("payment").text("outpoint").parse().unwrap();
         payer.expect(Video, 5);
         for txid in [left.txid, outpoint.txid] {

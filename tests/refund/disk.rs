@@ -9,7 +9,7 @@ use gststreamiumpay::refund::{OpeningError, backup};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::common::coins::new_address;
-use crate::common::driver::{self};
+use crate::common::driver;
 use crate::common::regtest::{Regtest, TxStatus};
 use crate::common::reports::text;
 use crate::common::wire::Wire;
