@@ -9,11 +9,9 @@ use common::child::{Launched, gstreamer, said};
 use common::paid::{CAPACITY_SAT, PaidProvider, prefund};
 use common::regtest::Regtest;
 use common::wait::wait_until;
-use common::webrtc::{RAW_AUDIO, run};
+use common::webrtc::{RAW_AUDIO, WHITE, run};
 
 /// So bright is nothing but the paid picture.
-const WHITE: &str =
-    "videotestsrc is-live=true pattern=white ! video/x-raw,width=320,height=240,framerate=15/1 ! sink. ";
 
 /// The picture that the player shows, as grey values, a handful of bytes a frame.
 const WIDTH: usize = 16;
@@ -48,7 +46,7 @@ fn with_settings(command: &mut Command, folder: &Path) {
 /// A paid stream, a wallet with money, and a player that is given the link and nothing else.
 fn plays_a_paid_stream(options: &[&str]) {
     let dirs = tempfile::tempdir().unwrap();
-    let mut provider = PaidProvider::start(&dirs.path().join("p"), &format!("{WHITE} {RAW_AUDIO}"), "");
+    let mut provider = PaidProvider::start(&dirs.path().join("p"), &format!("{WHITE}{RAW_AUDIO}"), "");
     let folder = dirs.path().join("c");
     prefund(&folder);
     let picture = dirs.path().join("picture");
@@ -90,7 +88,7 @@ fn gst_play_with_playbin3() {
 fn gst_discoverer_finds_the_slate() {
     run(|| {
         let dirs = tempfile::tempdir().unwrap();
-        let provider = PaidProvider::start(&dirs.path().join("p"), &format!("{WHITE} {RAW_AUDIO}"), "");
+        let provider = PaidProvider::start(&dirs.path().join("p"), &format!("{WHITE}{RAW_AUDIO}"), "");
         let mut discoverer = gstreamer("gst-discoverer-1.0");
         with_settings(&mut discoverer, &dirs.path().join("c"));
         let output = discoverer

@@ -6,11 +6,11 @@ use std::net::TcpStream;
 
 use gst::prelude::*;
 
-use crate::common::paid::{PaidConsumer, PaidProvider, pipeline};
+use crate::common::paid::{PaidConsumer, PaidProvider, pipeline, stats};
 use crate::common::wait::wait_until;
 use crate::common::webrtc::{Provider, RAW_VIDEO, free_port, run};
 use crate::pages::{page, table};
-use crate::statistics::{inner, number, stats};
+use crate::statistics::{inner, number};
 
 /// The host and port of a URL.
 fn authority(url: &str) -> &str {

@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use crate::common::child::{Launched, gstreamer};
-use crate::common::paid::{CAPACITY_SAT, PaidProvider, prefund};
-use crate::common::regtest::Regtest;
+use crate::common::paid::{PaidProvider, paid_viewer, prefund};
 use crate::common::webrtc::{RAW_VIDEO, run};
 use crate::pages::{files, page, root};
 
@@ -55,14 +54,7 @@ fn every_python_that_is_shown_is_run_here() {
 fn viewer(function: &str, dir: &Path, provider: &PaidProvider) -> Launched {
     let folder = dir.join(function);
     prefund(&folder);
-    let launch = format!(
-        "streamiumpaysrc name=pay uri=\"{}\" stun-server=none network=regtest electrum-url={} data-dir={} \
-         capacity={CAPACITY_SAT} max-rate=1000000 ! queue ! videoconvert ! fakesink sync=false",
-        provider.link(),
-        Regtest::shared().electrum_url(),
-        folder.display()
-    );
-    with_snippet(function, dir, &launch)
+    with_snippet(function, dir, &paid_viewer(&provider.link(), &folder))
 }
 
 /// The next that it prints: libraries may have words of their own.

@@ -4,17 +4,11 @@ use bitcoin::OutPoint;
 use gst::glib;
 use gst::prelude::*;
 
-use crate::common::paid::{CAPACITY_SAT, PaidConsumer, PaidProvider, RATE_SAT_PER_S};
+use crate::common::paid::{CAPACITY_SAT, PaidConsumer, PaidProvider, RATE_SAT_PER_S, stats};
 use crate::common::regtest::Regtest;
 use crate::common::wait::wait_until;
 use crate::common::webrtc::{H264, Provider, raw_both, run};
 use crate::pages::{page, table};
-
-/// What we add to an element's statistics.
-pub fn stats(element: &impl IsA<gst::Element>) -> gst::Structure {
-    let all = element.as_ref().property::<gst::Structure>("stats");
-    all.get("streamium-pay").unwrap()
-}
 
 pub fn number(stats: &gst::Structure, field: &str) -> u64 {
     stats

@@ -7,7 +7,7 @@ use bitcoin::{Address, Network};
 
 use crate::common::child::{Launched, gstreamer, said};
 use crate::common::coins::sat;
-use crate::common::paid::{CAPACITY_SAT, PaidProvider};
+use crate::common::paid::{CAPACITY_SAT, PaidProvider, paid_viewer};
 use crate::common::regtest::Regtest;
 use crate::common::webrtc::{RAW_VIDEO, run};
 use crate::pages::page;
@@ -41,13 +41,7 @@ fn the_documented_application_shows_what_to_pay_and_stops_when_it_has_seen_enoug
         let regtest = Regtest::shared();
         let program = compiled(dirs.path());
         let provider = PaidProvider::start(&dirs.path().join("p"), RAW_VIDEO, "");
-        let pipeline = format!(
-            "streamiumpaysrc name=pay uri=\"{}\" stun-server=none network=regtest electrum-url={} data-dir={} \
-             capacity={CAPACITY_SAT} max-rate=1000000 ! queue ! videoconvert ! fakesink sync=false",
-            provider.link(),
-            regtest.electrum_url(),
-            dirs.path().join("c").display()
-        );
+        let pipeline = paid_viewer(&provider.link(), &dirs.path().join("c"));
         let mut viewer = Launched::run(gstreamer(&program.display().to_string()).arg(pipeline));
         let uri = viewer.wait_for("pay bitcoin:");
         let (address, amount) = uri

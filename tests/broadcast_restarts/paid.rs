@@ -5,7 +5,7 @@ use gst::prelude::*;
 use gststreamiumpay::gate::TrackKind::Video;
 
 use crate::common::coins::wait_for_mempool;
-use crate::common::paid::{PaidConsumer, PaidProvider};
+use crate::common::paid::{PaidConsumer, PaidProvider, stats};
 use crate::common::regtest::Regtest;
 use crate::common::wait::wait_until;
 use crate::common::webrtc::{RAW_VIDEO, run};
@@ -48,9 +48,7 @@ fn a_paid_broadcast_goes_on_in_its_next_run() {
             paid += watch(&mut provider);
             let earned = || provider.sink.property::<u64>("earned");
             wait_until("the last payment", || earned() == paid);
-            let stats = provider.sink.property::<gst::Structure>("stats");
-            let stats = stats.get::<gst::Structure>("streamium-pay").unwrap();
-            assert_eq!(stats.get::<u64>("rate-msat-per-s"), Ok(rate));
+            assert_eq!(stats(&provider.sink).get::<u64>("rate-msat-per-s"), Ok(rate));
         }
         provider.notes.check();
     });

@@ -129,6 +129,24 @@ pub fn paid_provider(dir: &Path, port: u16, payout: &Address, settings: &str, so
     )
 }
 
+/// The pipeline of a viewer, for a process of its own; the source is called `pay`.
+pub fn paid_viewer(link: &str, dir: &Path) -> String {
+    format!(
+        "streamiumpaysrc name=pay uri=\"{link}\" stun-server=none network=regtest {} ! queue ! videoconvert \
+         ! fakesink sync=false",
+        payer_settings(dir)
+    )
+}
+
+/// What a source needs to pay these rates.
+pub fn payer_settings(dir: &Path) -> String {
+    let electrum = Regtest::shared().electrum_url();
+    let dir = dir.display();
+    format!(
+        "data-dir={dir} electrum-url={electrum} capacity={CAPACITY_SAT} max-rate=1000000 payment-interval=500"
+    )
+}
+
 fn described(dir: &Path, port: u16, payout: &Address, settings: &str, sources: &str) -> String {
     format!(
         "streamiumpaysink name=sink stun-server=none stream-name=\"the test\" link-address=127.0.0.1:{port} \
@@ -164,15 +182,7 @@ impl PaidConsumer {
 
     /// One with all that these rates need, not playing yet.
     pub fn prepare_paid(link: &str, dir: &Path, settings: &str) -> Self {
-        let electrum = Regtest::shared().electrum_url();
-        Self::prepare(
-            link,
-            &format!(
-                "data-dir={} electrum-url={electrum} capacity={CAPACITY_SAT} max-rate=1000000 \
-                 payment-interval=500 {settings}",
-                dir.display()
-            ),
-        )
+        Self::prepare(link, &format!("{} {settings}", payer_settings(dir)))
     }
 
     /// With these settings alone.
@@ -277,6 +287,12 @@ impl PaidConsumer {
     pub fn stop(&self) {
         self.running.0.set_state(gst::State::Null).unwrap();
     }
+}
+
+/// What we add to an element's statistics.
+pub fn stats(element: &impl IsA<gst::Element>) -> gst::Structure {
+    let all = element.as_ref().property::<gst::Structure>("stats");
+    all.get("streamium-pay").unwrap()
 }
 
 /// Gives a consumer's wallet confirmed money before it starts: twice the tests' capacity.

@@ -12,8 +12,7 @@ use rustix::process::Signal;
 
 use crate::audience::{Audience, Broadcast, SHARED_LIMIT, VIDEO, ours, plain};
 use crate::common::child::Launched;
-use crate::common::paid::{CAPACITY_SAT, PaidConsumer, PaidProvider, prefund};
-use crate::common::regtest::Regtest;
+use crate::common::paid::{PaidConsumer, PaidProvider, payer_settings, prefund};
 use crate::common::taps::Taps;
 use crate::common::wait::PATIENCE;
 use crate::common::webrtc::run;
@@ -94,14 +93,7 @@ fn a_frozen_and_a_killed_consumer_are_seen_by_no_other() {
 
 fn paid_child(provider: &PaidProvider, dir: &Path) -> Launched {
     prefund(dir);
-    let electrum = Regtest::shared().electrum_url();
-    child(
-        &provider.link(),
-        &format!(
-            "data-dir={} electrum-url={electrum} capacity={CAPACITY_SAT} max-rate=1000000 payment-interval=500",
-            dir.display()
-        ),
-    )
+    child(&provider.link(), &payer_settings(dir))
 }
 
 #[test]

@@ -10,7 +10,7 @@ use streamium_channel::liveness::{GONE_AFTER, SILENT_AFTER};
 
 use crate::common::child::Launched;
 use crate::common::coins::new_address;
-use crate::common::paid::{PaidConsumer, paid_provider};
+use crate::common::paid::{PaidConsumer, paid_provider, stats};
 use crate::common::regtest::Regtest;
 use crate::common::webrtc::{free_port, raw_both, run};
 
@@ -70,8 +70,7 @@ fn comes_back(
     assert_eq!(channels(&mut consumer).len(), 1);
     assert!(consumer.notes.said("resumed"));
     let outage = consumer.notes.last("reconnected").number("outage-ms");
-    let stats = consumer.source.property::<gst::Structure>("stats");
-    let stats = stats.get::<gst::Structure>("streamium-pay").unwrap();
+    let stats = stats(&consumer.source);
     assert_eq!(stats.get::<u64>("reconnects"), Ok(1));
     assert_eq!(stats.get::<u64>("outage-ms"), Ok(outage));
     consumer.stop();
