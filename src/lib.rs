@@ -32,6 +32,7 @@ pub mod refund;
 pub mod session;
 pub mod settings;
 pub mod settle;
+mod signalling_server;
 pub mod slate;
 mod stats;
 pub mod store;

@@ -42,6 +42,14 @@ pub enum SettingsError {
          chosen."
     )]
     BadMetricsAddress(String),
+    #[error("signalling-server-host is not set: give an address of this machine, or 0.0.0.0 for all.")]
+    NoSignallingHost,
+    #[error("signalling-server-cert and signalling-server-key go together: set both, or neither for ws://.")]
+    HalfOfTls,
+    #[error(
+        "signalling-server-headers: {0} is no name of an HTTP header, or has a value that none can have."
+    )]
+    BadHeader(String),
     #[error("electrum-url: {0}.")]
     BadElectrumUrl(ServerUrlError),
     #[error("electrum-proxy: {0}.")]

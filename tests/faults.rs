@@ -8,6 +8,8 @@ mod chain;
 mod common;
 #[path = "faults/failing.rs"]
 mod failing;
+#[path = "faults/flood.rs"]
+mod flood;
 #[path = "faults/hostile.rs"]
 mod hostile;
 #[path = "faults/signalling.rs"]

@@ -3,6 +3,8 @@
 mod common;
 #[path = "webrtc/reconnect.rs"]
 mod reconnect;
+#[path = "webrtc/tls.rs"]
+mod tls;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -35,7 +35,7 @@ until grep -q '^READY' "$scratch/chain.out"; do sleep 0.2; done
 electrum=$(sed -n 's/^ELECTRUM_URL=//p' "$scratch/chain.out")
 
 bench="${CARGO_TARGET_DIR:-target}/release/examples/unpaid_consumer"
-export WEBRTCSINK_SIGNALLING_SERVER_LOG=error GST_REGISTRY="$scratch/registry.bin"
+export GST_REGISTRY="$scratch/registry.bin"
 "$bench" provider "$electrum" "$scratch/data" >"$scratch/port" &
 provider=$!
 pids+=("$provider")

@@ -14,7 +14,7 @@ clip_s=30 has_sound=yes
 # folder is full of other libraries.
 use_gstreamer() {
   mkdir "$work/plugins"
-  export GST_PLUGIN_PATH="$work/plugins" GST_REGISTRY="$work/registry.bin" WEBRTCSINK_SIGNALLING_SERVER_LOG=error
+  export GST_PLUGIN_PATH="$work/plugins" GST_REGISTRY="$work/registry.bin"
 }
 
 use_plugin() { # library

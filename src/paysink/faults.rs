@@ -13,26 +13,22 @@ use crate::session::{Report, Severity};
 
 /// What an error of webrtcsink's is about. It has only words for it, in its debug string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault<'a> {
+enum Fault {
     /// The connection to the signalling server, or what came over it.
     Signaller,
     /// The signaller has stopped listening over an SDP.
     DeafSignaller,
-    /// The element's own signalling server did not start, for this reason.
-    OwnServer(&'a str),
     /// webrtcsink could not find out what it can encode to.
     Discovery,
     /// The broadcast can't go on.
     Ours,
 }
 
-fn classify(debug: &str) -> Fault<'_> {
+fn classify(debug: &str) -> Fault {
     if debug.contains("Signalling error: Error parsing SDP") {
         Fault::DeafSignaller
     } else if debug.contains("Signalling error: ") {
         Fault::Signaller
-    } else if let Some((_, reason)) = debug.split_once("Failed to start signalling server: ") {
-        Fault::OwnServer(reason)
     } else if debug.contains("Failed to look up output caps") {
         Fault::Discovery
     } else {
@@ -50,13 +46,6 @@ pub fn filter(element: &StreamiumPaySink, message: gst::Message) -> Option<gst::
     // Without a relay it is a signaller that we know nothing of.
     let is_ours = element.is_stopping() || element.signalling_server().is_some();
     match fault {
-        Fault::OwnServer(reason) => {
-            let text = format!(
-                "The signalling server could not be started ({reason}): \
-                 set signalling-server-host and signalling-server-port to an address that is free."
-            );
-            gst::element_error!(element, gst::ResourceError::OpenWrite, ("{text}"));
-        }
         // The relay says what there is to say of the server.
         Fault::Signaller if is_ours => gst::info!(CAT, obj = element, "signaller: {debug}"),
         Fault::DeafSignaller if is_ours => {
@@ -204,10 +193,6 @@ mod tests {
             (
                 "Signalling error: Error parsing SDP:  Err(..)",
                 Fault::DeafSignaller,
-            ),
-            (
-                "/sink:\nFailed to start signalling server: Address in use",
-                Fault::OwnServer("Address in use"),
             ),
             ("Failed to look up output caps: x", Fault::Discovery),
             ("Failed to prepare: x", Fault::Ours),

@@ -305,6 +305,8 @@ impl StreamiumPaySink {
         let Some(checked) = lock(&self.checked).clone() else {
             return Err("the settings were not checked".to_owned());
         };
+        self.signalling
+            .serve(checked.server.as_ref(), self.signaller().as_ref())?;
         let obj = self.obj();
         let seedling = Seedling::look(checked.options.network, &checked.options.data_dir);
         let provider = payments::start(&obj, &checked)
@@ -353,17 +355,12 @@ impl StreamiumPaySink {
         }
     }
 
-    /// Whether the signalling server speaks TLS, and its port: our own server's, or that of the signaller's uri.
+    /// Whether the signalling server speaks TLS, and its port: by the signaller's uri.
     fn signalling(&self) -> (bool, u16) {
         const DEFAULT_PORT: u16 = 8443;
-        let (Some(inner), Some(signaller)) = (self.inner(), self.signaller()) else {
+        let Some(signaller) = self.signaller() else {
             return (false, DEFAULT_PORT);
         };
-        if proxied::TABLE.read(&inner, "run-signalling-server") == Some(true) {
-            let port = proxied::TABLE.read::<u32>(&inner, "signalling-server-port");
-            let port = port.and_then(|port| u16::try_from(port).ok());
-            return (false, port.unwrap_or(DEFAULT_PORT));
-        }
         let uri = signaller
             .object()
             .property::<Option<String>>("uri")

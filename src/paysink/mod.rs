@@ -52,6 +52,7 @@ mod proxied_servers;
 mod pulse;
 mod renewal;
 mod repricing;
+mod server;
 mod session_bus;
 mod sessions;
 mod settings;

@@ -10,7 +10,7 @@ use gst::glib;
 use gst::prelude::*;
 
 use super::settings::*;
-use super::{channel_properties, proxied};
+use super::{channel_properties, proxied, server};
 use crate::param::{WRITABLE, optional, put, text, uint};
 use crate::settings::DEFAULT_NETWORK;
 
@@ -28,6 +28,7 @@ pub fn specs() -> &'static [glib::ParamSpec] {
         specs.extend(credit_specs());
         specs.extend(channel_properties::specs());
         specs.extend(status_specs());
+        specs.extend(server::specs());
         specs.extend(proxied::TABLE.param_specs());
         specs
     });
@@ -247,7 +248,7 @@ impl Settings {
             "funding-timeout" => put(&mut self.funding_timeout_ms, value),
             "metrics-address" => self.metrics_address = optional(value),
             "meta" => put(&mut self.meta, value),
-            _ => return false,
+            _ => return self.server.set(name, value),
         }
         true
     }
@@ -279,7 +280,7 @@ impl Settings {
             "funding-timeout" => self.funding_timeout_ms.to_value(),
             "metrics-address" => self.metrics_address.to_value(),
             "meta" => self.meta.to_value(),
-            _ => return None,
+            _ => return self.server.get(name),
         })
     }
 }

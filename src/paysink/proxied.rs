@@ -21,7 +21,21 @@ pub static LEFT_OUT: &[LeftOut] = &[
         name: "stats",
         why: "the sink has its own, with webrtcsink's beside",
     },
+    server("run-signalling-server"),
+    server("signalling-server-host"),
+    server("signalling-server-port"),
+    server("signalling-server-cert"),
+    server("signalling-server-key"),
+    server("signalling-server-headers"),
 ];
+
+const fn server(name: &'static str) -> LeftOut {
+    LeftOut {
+        part: Part::Property,
+        name,
+        why: "the sink has the same, for a signalling server that one client can't stop",
+    }
+}
 
 /// What is sent, and how.
 static MEDIA: &[Proxied] = &[

@@ -1,105 +1,12 @@
-//! The part of [`super::proxied`] that is about the servers that webrtcsink can run.
+//! The part of [`super::proxied`] that is about the web server that webrtcsink can run.
 
 // The doc blocks are for GStreamer's documentation, which takes them from expressions.
 #![allow(unused_doc_comments)]
 
 use crate::inner::{Kind, Proxied, When};
 
-/// The own signalling and web servers.
+/// The own web server.
 pub static SERVERS: &[Proxied] = &[
-    /**
-     * GstStreamiumPaySink:run-signalling-server:
-     *
-     * As of webrtcsink 0.14 and later: whether the element runs a signalling server of its own. Default false.
-     * Can be set in NULL and READY.
-     *
-     * Since: 0.1
-     */
-    Proxied::new(
-        "run-signalling-server",
-        "Run signalling server",
-        "Whether the element should run its own signalling server",
-        Kind::Bool(false),
-    ),
-    /**
-     * GstStreamiumPaySink:signalling-server-host:
-     *
-     * As of webrtcsink: the address that the own signalling server listens on. Default 0.0.0.0, which is all.
-     * Counts from the next start on.
-     *
-     * Since: 0.1
-     */
-    Proxied::new(
-        "signalling-server-host",
-        "Signalling server host",
-        "Address the element's own signalling server should listen on",
-        Kind::Text("0.0.0.0"),
-    )
-    .when(When::Unsaid),
-    /**
-     * GstStreamiumPaySink:signalling-server-port:
-     *
-     * As of webrtcsink: the port that the own signalling server listens on. 1 to 65,535; default 8443.
-     * Counts from the next start on.
-     *
-     * Since: 0.1
-     */
-    Proxied::new(
-        "signalling-server-port",
-        "Signalling server port",
-        "Port the element's own signalling server should listen on",
-        Kind::UInt {
-            min: 1,
-            max: 65_535,
-            default: 8443,
-        },
-    )
-    .when(When::Unsaid),
-    /**
-     * GstStreamiumPaySink:signalling-server-cert:
-     *
-     * As of webrtcsink: the file with the own signalling server's TLS certificate, as PEM. Not set by default.
-     * Counts from the next start on.
-     *
-     * Since: 0.1
-     */
-    Proxied::new(
-        "signalling-server-cert",
-        "Signalling server certificate",
-        "File with the TLS certificate, as PEM, of the element's own signalling server",
-        Kind::Str(None),
-    )
-    .when(When::Unsaid),
-    /**
-     * GstStreamiumPaySink:signalling-server-key:
-     *
-     * As of webrtcsink: the file with the own signalling server's private key, as PEM. Not set by default.
-     * Counts from the next start on.
-     *
-     * Since: 0.1
-     */
-    Proxied::new(
-        "signalling-server-key",
-        "Signalling server private key",
-        "File with the private key, as PEM, of the element's own signalling server",
-        Kind::Str(None),
-    )
-    .when(When::Unsaid),
-    /**
-     * GstStreamiumPaySink:signalling-server-headers:
-     *
-     * As of webrtcsink 0.15 and later: HTTP headers for the handshake, a field each. Not set by default.
-     * Counts from the next start on.
-     *
-     * Since: 0.1
-     */
-    Proxied::new(
-        "signalling-server-headers",
-        "Signalling server headers",
-        "HTTP headers of the handshake with the signalling server",
-        Kind::Structure,
-    )
-    .when(When::Unsaid),
     /**
      * GstStreamiumPaySink:run-web-server:
      *

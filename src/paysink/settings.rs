@@ -9,12 +9,14 @@ use streamium_channel::blocks::RefundDelay;
 use streamium_channel::link::StreamName;
 use streamium_channel::money::Rate;
 
+use super::server::ServerSettings;
 use crate::session::provider::{PaidOptions, ProviderOptions};
 use crate::settings::{
     DEFAULT_NETWORK, SettingsError, chain_config, default_data_dir, parse_host_port, parse_network,
     refund_delay,
 };
 use crate::settle::{DEFAULT_MAX_FEE_RATE_SAT_PER_VB, Payout, SettlePolicy};
+use crate::signalling_server::Options;
 
 pub const DEFAULT_STREAM_NAME: &str = "stream";
 /// A week: a consumer may ask for less, and should not lock its money for longer.
@@ -61,6 +63,7 @@ pub struct Settings {
     pub metrics_address: Option<String>,
     /// The user's metadata, without the stream's name.
     pub meta: Option<gst::Structure>,
+    pub server: ServerSettings,
 }
 
 impl Default for Settings {
@@ -90,6 +93,7 @@ impl Default for Settings {
             funding_timeout_ms: DEFAULT_FUNDING_TIMEOUT_MS,
             metrics_address: None,
             meta: None,
+            server: ServerSettings::default(),
         }
     }
 }
@@ -102,6 +106,8 @@ pub struct Checked {
     pub link_address: Option<(String, Option<u16>)>,
     /// Where metrics are served.
     pub metrics: Option<SocketAddr>,
+    /// The own signalling server.
+    pub server: Option<Options>,
 }
 
 /// Checks syntax and how the settings fit together. Asks no server.
@@ -127,6 +133,7 @@ pub fn validate(settings: &Settings) -> Result<Checked, SettingsError> {
         options,
         link_address: link_address.transpose()?,
         metrics: metrics.transpose()?,
+        server: settings.server.check()?,
     })
 }
 

@@ -48,7 +48,10 @@ pub fn gstreamer(program: &str) -> Command {
     command
         .env("GST_PLUGIN_PATH", &*PLUGIN)
         .env("GST_REGISTRY", registry())
-        .env("WEBRTCSINK_SIGNALLING_SERVER_LOG", "error")
+        .env(
+            "XDG_DATA_HOME",
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join("data"),
+        )
         .env("STREAMIUM_CONFIG", "");
     command
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
@@ -33,8 +34,14 @@ pub fn raw_both() -> String {
 pub fn init() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
+        // Free streams have a key too, and many here are not told where to keep it.
+        let data = Path::new(env!("CARGO_TARGET_TMPDIR")).join("data");
         // SAFETY: nothing else runs yet that reads the environment: every test comes through here first.
-        unsafe { std::env::set_var("WEBRTCSINK_SIGNALLING_SERVER_LOG", "error") };
+        unsafe {
+            std::env::set_var("XDG_DATA_HOME", data);
+            // That of a plain webrtcsink.
+            std::env::set_var("WEBRTCSINK_SIGNALLING_SERVER_LOG", "error");
+        }
         gst::init().unwrap();
         gststreamiumpay::plugin_register_static().unwrap();
     });

@@ -9,13 +9,14 @@ use crate::elements;
 use crate::pages::{Block, blocks};
 
 /// The words for the unit of a number.
-const UNITS: [&str; 6] = [
+const UNITS: [&str; 7] = [
     "satoshi",
     "millisatoshi",
     "milliseconds",
     "blocks",
     "how many",
     "index",
+    "port number",
 ];
 
 fn block(title: &str) -> Block {

@@ -150,9 +150,14 @@ impl Audience {
 
     /// Four seconds later: nobody has seen anything of it.
     pub fn saw_nothing_of(&mut self, what: &str, taps: &Taps) {
-        self.watch(AFTER);
+        self.saw_no_gap(what);
         let sent = largest_sent(taps);
         println!("{what}: largest gap {sent:?} of media time at the provider's gates");
+    }
+
+    /// The same of a broadcast in another process.
+    pub fn saw_no_gap(&mut self, what: &str) {
+        self.watch(AFTER);
         for (number, (consumer, seen)) in self.consumers.iter_mut().enumerate() {
             seen.extend(consumer.frames.try_iter().filter(|frame| frame.kind == Video));
             let gap = largest(seen, |one, next| {
