@@ -11,8 +11,6 @@ use common::regtest::Regtest;
 use common::wait::wait_until;
 use common::webrtc::{RAW_AUDIO, WHITE, run};
 
-/// So bright is nothing but the paid picture.
-
 /// The picture that the player shows, as grey values, a handful of bytes a frame.
 const WIDTH: usize = 16;
 const HEIGHT: usize = 8;
