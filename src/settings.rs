@@ -6,9 +6,8 @@ use bitcoin::Network;
 use streamium_channel::blocks::{RefundDelay, RefundDelayError};
 use streamium_channel::link::{LinkError, StreamNameError};
 
-use crate::chain::{ServerUrlError, parse_proxy, parse_servers};
+use crate::chain::{ChainConfig, ServerUrlError, parse_proxy, parse_servers};
 use crate::config::ConfigError;
-use crate::session::ChainConfig;
 use crate::session::provider::RateTooHigh;
 use crate::settle::PayoutError;
 

@@ -8,7 +8,8 @@ use gst::prelude::*;
 
 use crate::catalogue::Catalogue;
 use crate::data_channel::DataChannelEvent;
-use crate::session::{Field, PeerEvent, Report, Severity};
+use crate::report::{Field, Report, Severity};
+use crate::session::PeerEvent;
 
 pub use own_signal::OwnSignal;
 pub use teller::Teller;

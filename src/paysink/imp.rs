@@ -26,8 +26,8 @@ use crate::folder;
 use crate::inner::{Refused, Signaller, named_meta};
 use crate::messages::{Teller, post_report};
 use crate::metrics::Server;
+use crate::report::{Report, sats};
 use crate::session::provider::ProviderHandle;
-use crate::session::{Report, sats};
 use crate::settings::SettingsError;
 use streamium_channel::link::Link;
 

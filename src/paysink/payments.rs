@@ -13,8 +13,9 @@ use crate::boottime;
 use crate::data_channel::DataChannelEvent;
 use crate::gate;
 use crate::messages::{peer_event, post_report};
+use crate::report::{Field, Report};
 use crate::session::provider::{ProviderHandle, ProviderInputs, ProviderStartError};
-use crate::session::{Field, Peer, ProviderPeer, ProviderPeerFigures, Report};
+use crate::session::{Peer, ProviderPeer, ProviderPeerFigures};
 
 /// Starts the driver of an element. It reports on the element's bus for as long as there is an element.
 pub fn start(element: &StreamiumPaySink, checked: &Checked) -> Result<ProviderHandle, ProviderStartError> {

@@ -3,35 +3,19 @@
 //! One driver thread a side owns all of it: every input arrives as an event on one queue, every effect is carried
 //! out in order by that thread, and what must be durable is durable before what follows it happens. Nothing
 //! here knows GStreamer: the elements hand in a [`ProviderPeer`] or [`ConsumerPeer`] for each connection, and take
-//! [`Report`]s.
+//! [`Report`](crate::report::Report)s.
 
 pub mod consumer;
-pub(crate) mod keys;
 pub mod provider;
 mod published;
-mod report;
-pub mod servers;
-pub(crate) mod watched;
 
 pub use published::Published;
-pub use report::{Field, Report, Severity, sats, span};
-pub(crate) use report::{agreement, disagreement, reachable, unreachable};
 
 use std::time::Duration;
 
 use streamium_channel::consumer::Arrivals;
 use streamium_channel::handshake::{Bytes32, Certificates, Nonce};
 use streamium_channel::terms::Track;
-
-use crate::chain::{ElectrumUrl, Socks5Proxy};
-
-/// How the chain is reached.
-#[derive(Clone, Debug)]
-pub struct ChainConfig {
-    pub network: bitcoin::Network,
-    pub servers: Vec<ElectrumUrl>,
-    pub proxy: Option<Socks5Proxy>,
-}
 
 /// A connection with the other side, as far as both elements have the same.
 pub trait Peer: Send {
@@ -109,9 +93,6 @@ pub enum PeerEvent {
     NotText,
     Closed,
 }
-
-/// Takes the reports. Called from the driver thread.
-pub type ReportHandler = Box<dyn Fn(Report) + Send>;
 
 /// Gives the time on a clock that neither jumps nor stops ([`crate::boottime`]).
 pub type Clock = fn() -> Duration;

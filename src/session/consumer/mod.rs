@@ -19,8 +19,9 @@ use bitcoin::{Amount, Network};
 use streamium_channel::consumer::ConsumerPolicy;
 use streamium_channel::link::Link;
 
-use super::{ChainConfig, Clock, ConsumerPeer, PeerEvent, Published, ReportHandler};
-use crate::chain::{ChainEvent, ChainStartError};
+use super::{Clock, ConsumerPeer, PeerEvent, Published};
+use crate::chain::{ChainConfig, ChainEvent, ChainStartError};
+use crate::report::ReportHandler;
 use crate::store::{Lease, Role, Store, StoreError};
 use crate::wallet::{Wallet, WalletError};
 use authorizing::Asking;

@@ -7,8 +7,8 @@ use streamium_channel::consumer::{ChannelFigures, ConsumerSession, Figures};
 use streamium_channel::money::{Msat, Rate};
 
 use super::driver::Driver;
+use crate::chain::{ChainFigures, Servers};
 use crate::session::published::INTERVAL;
-use crate::session::servers::{ChainFigures, Servers};
 use crate::session::{Published, TrackFigures};
 use crate::wallet::Balance;
 

@@ -17,8 +17,9 @@ use super::money::Money;
 use super::stats::Counts;
 use super::{Event, ProviderOptions, ProviderStartError, notices};
 use crate::catalogue;
-use crate::session::servers::Servers;
-use crate::session::{Clock, GROUP_COMMIT, PeerEvent, ProviderPeer, Report, ReportHandler, nonce};
+use crate::chain::Servers;
+use crate::report::{Report, ReportHandler};
+use crate::session::{Clock, GROUP_COMMIT, PeerEvent, ProviderPeer, nonce};
 use crate::store::Store;
 use crate::wallet::Seed;
 

@@ -23,8 +23,10 @@ use streamium_channel::blocks::RefundDelay;
 use streamium_channel::link::StreamName;
 use streamium_channel::money::Rate;
 
-use super::{ChainConfig, Clock, PeerEvent, ProviderPeer, Published, ReportHandler, keys};
-use crate::chain::{ChainEvent, ChainStartError};
+use super::{Clock, PeerEvent, ProviderPeer, Published};
+use crate::chain::{ChainConfig, ChainEvent, ChainStartError};
+use crate::keys;
+use crate::report::ReportHandler;
 use crate::settle::{Payout, SettlePolicy};
 use crate::store::{Lease, Role, Store, StoreError};
 use crate::wallet::{Seed, SeedError};

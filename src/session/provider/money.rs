@@ -13,8 +13,7 @@ use streamium_channel::settlement::SINGLE_SETTLEMENT_VB;
 use streamium_channel::terms::Track;
 
 use super::{Event, PaidOptions, ProviderStartError};
-use crate::chain::{Chain, ElectrumChain, OutpointStatus, USUAL_TARGET_BLOCKS};
-use crate::session::watched::Watched;
+use crate::chain::{Chain, ElectrumChain, OutpointStatus, USUAL_TARGET_BLOCKS, Watched};
 use crate::settle::{Engine, Outside, settlement_fee_rate};
 use crate::store::Store;
 use crate::wallet::Seed;

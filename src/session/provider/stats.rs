@@ -12,8 +12,8 @@ use streamium_channel::provider::{Figures, ProviderNotice};
 use super::driver::Driver;
 use super::live::{Live, Phase};
 use super::notices::gate_name;
+use crate::chain::{ChainFigures, Servers};
 use crate::session::published::INTERVAL;
-use crate::session::servers::{ChainFigures, Servers};
 use crate::session::{ProviderPeerFigures, Published};
 use crate::store::ProviderTotals;
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bitcoin::{OutPoint, Script, ScriptBuf};
 
-use crate::chain::{Chain, OutpointStatus, ScriptTransaction};
+use super::{Chain, OutpointStatus, ScriptTransaction};
 
 /// Outputs by their script. Each channel has a script of its own, since its keys are fresh.
 #[derive(Default)]

@@ -1,4 +1,4 @@
-//! What the sessions tell people and programs. The elements turn each report into messages on the bus.
+//! What people and programs are told. The elements turn each report into messages on the bus, the command line into lines.
 
 use streamium_channel::money::Rate;
 
@@ -83,6 +83,9 @@ impl Report {
         self
     }
 }
+
+/// Takes the reports, in the thread that makes them.
+pub type ReportHandler = Box<dyn Fn(Report) + Send>;
 
 /// A server answers.
 pub fn reachable(server: &ElectrumUrl) -> Report {
