@@ -29,6 +29,8 @@ pub mod metrics;
 mod param;
 pub mod paysink;
 pub mod paysrc;
+pub mod peer;
+pub mod price;
 pub mod refund;
 pub mod report;
 pub mod session;

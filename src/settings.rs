@@ -8,7 +8,7 @@ use streamium_channel::link::{LinkError, StreamNameError};
 
 use crate::chain::{ChainConfig, ServerUrlError, parse_proxy, parse_servers};
 use crate::config::ConfigError;
-use crate::session::provider::RateTooHigh;
+use crate::price::RateTooHigh;
 use crate::settle::PayoutError;
 
 /// The default of `network` on both elements.

@@ -12,10 +12,10 @@ use super::{StreamiumPaySink, settings::Checked};
 use crate::boottime;
 use crate::data_channel::DataChannelEvent;
 use crate::gate;
-use crate::messages::{peer_event, post_report};
+use crate::messages::post_report;
+use crate::peer::{Peer, ProviderPeer, ProviderPeerFigures};
 use crate::report::{Field, Report};
 use crate::session::provider::{ProviderHandle, ProviderInputs, ProviderStartError};
-use crate::session::{Peer, ProviderPeer, ProviderPeerFigures};
 
 /// Starts the driver of an element. It reports on the element's bus for as long as there is an element.
 pub fn start(element: &StreamiumPaySink, checked: &Checked) -> Result<ProviderHandle, ProviderStartError> {
@@ -57,7 +57,7 @@ impl ProviderHooks for PaymentHooks {
     }
 
     fn channel_event(&self, id: &str, event: DataChannelEvent) {
-        self.0.peer_event(id, peer_event(event));
+        self.0.peer_event(id, event.into());
     }
 
     fn session_removed(&self, id: &str) {

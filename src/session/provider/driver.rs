@@ -18,8 +18,9 @@ use super::stats::Counts;
 use super::{Event, ProviderOptions, ProviderStartError, notices};
 use crate::catalogue;
 use crate::chain::Servers;
+use crate::peer::{PeerEvent, ProviderPeer};
 use crate::report::{Report, ReportHandler};
-use crate::session::{Clock, GROUP_COMMIT, PeerEvent, ProviderPeer, nonce};
+use crate::session::{Clock, GROUP_COMMIT, nonce};
 use crate::store::Store;
 use crate::wallet::Seed;
 

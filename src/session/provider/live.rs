@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use streamium_channel::provider::{EndReason, ProviderSession, Stake};
 
-use crate::session::ProviderPeer;
+use crate::peer::ProviderPeer;
 
 /// How long a connection may take until its data channel is open.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -95,7 +95,7 @@ mod tests {
     use streamium_channel::terms::Track;
 
     use super::*;
-    use crate::session::Peer;
+    use crate::peer::Peer;
 
     struct Gate(Arc<AtomicBool>);
 

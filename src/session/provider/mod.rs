@@ -23,16 +23,15 @@ use streamium_channel::blocks::RefundDelay;
 use streamium_channel::link::StreamName;
 use streamium_channel::money::Rate;
 
-use super::{Clock, PeerEvent, ProviderPeer, Published};
+use super::{Clock, Published};
 use crate::chain::{ChainConfig, ChainEvent, ChainStartError};
 use crate::keys;
+use crate::peer::{PeerEvent, ProviderPeer};
 use crate::report::ReportHandler;
 use crate::settle::{Payout, SettlePolicy};
 use crate::store::{Lease, Role, Store, StoreError};
 use crate::wallet::{Seed, SeedError};
 use driver::Driver;
-pub use repricing::RateTooHigh;
-
 pub use stats::{ProviderStats, SessionStats};
 
 /// What a broadcaster has set, checked.

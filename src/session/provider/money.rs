@@ -18,9 +18,6 @@ use crate::settle::{Engine, Outside, settlement_fee_rate};
 use crate::store::Store;
 use crate::wallet::Seed;
 
-/// How many seconds of the rate the first payment covers at least.
-pub const OPENING_TIME: Duration = Duration::from_secs(10);
-
 /// The fee rate at which a channel must still be worth its settlement: twice what is usual now, within bounds.
 const STRESS: u64 = 2;
 const STRESSED_MIN: FeeRate = FeeRate::from_sat_per_vb_u32(2);
@@ -118,7 +115,7 @@ impl Money {
             .minimal_non_dust()
             .checked_add(fee)
             .unwrap_or(Amount::MAX_MONEY);
-        paid.least_opening().max(settling)
+        paid.price().least_opening().max(settling)
     }
 
     /// The engine, with what it works with.
