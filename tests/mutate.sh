@@ -118,7 +118,7 @@ mutate "what no network takes uses up no limit" provider/confirming.rs 's/ && op
     hostile a_commitment_that_no_network_takes_takes_nothing_from_the_limit_of_others
 
 # Sessions.
-mutate "a message has 65,536 bytes at most" message.rs 's/if text\.len\(\) > MAX_MESSAGE \{/if false {/' \
+mutate "a message has 65,536 bytes at most" message/codec.rs 's/if text\.len\(\) > MAX_MESSAGE \{/if false {/' \
     hostile what_is_no_message_ends_a_session_in_every_state
 mutate "a flood ends a session" liveness.rs 's/None => return false,/None => (),/' hostile a_flood_of_any_message_ends_a_session
 mutate "resuming again and again is a flood" liveness.rs 's/None => return false,/None => (),/' \
