@@ -2,6 +2,7 @@
 
 mod chain_news;
 mod commits;
+mod connecting;
 mod driver;
 mod gone;
 mod lasting;
