@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use gst::glib;
 use gst::prelude::*;
 use streamium_channel::handshake::{Bytes32, Certificates};
 use streamium_channel::terms::{Track, TrackKind};
@@ -117,17 +116,4 @@ impl ProviderPeer for SessionHandle {
             })
             .collect()
     }
-}
-
-/// The host that a link names when nothing is set: this machine's address towards the world, which is asked of the
-/// routing table; no packet is sent.
-pub fn own_address() -> String {
-    let address = std::net::UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
-        socket.connect("192.0.2.1:9")?;
-        socket.local_addr()
-    });
-    address.map_or_else(
-        |_| glib::host_name().to_string(),
-        |address| address.ip().to_string(),
-    )
 }
