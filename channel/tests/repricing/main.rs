@@ -1,5 +1,6 @@
 //! New rates while a session runs, and the application's word on what it costs: both machines, in simulated time.
 
+#[path = "../common/mod.rs"]
 mod common;
 
 use common::pair::{Pair, consumer_identity};

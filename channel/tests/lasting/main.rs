@@ -1,5 +1,6 @@
 //! Channels that outlast a connection, and sessions that outlast a channel: resuming and rollover.
 
+#[path = "../common/mod.rs"]
 mod common;
 
 use common::pair::Pair;

@@ -1,5 +1,6 @@
 //! Both state machines against each other, in simulated time.
 
+#[path = "../common/mod.rs"]
 mod common;
 
 use common::pair::{Pair, consumer_identity};
