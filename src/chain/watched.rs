@@ -1,4 +1,4 @@
-//! The outputs a driver follows, and the last word on each.
+//! The outputs that somebody follows, and the last word on each.
 
 use std::collections::HashMap;
 
