@@ -26,7 +26,7 @@ pub struct RateTooHigh {
 
 /// A rate, and what has been set beside it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Price {
+pub struct Price {
     pub rate: Rate,
     /// `None`: it follows from the rate.
     pub opening: Option<Amount>,

@@ -9,7 +9,7 @@ use crate::price::Price;
 
 impl PaidOptions {
     /// What the rate asks of a channel.
-    pub(crate) fn price(&self) -> Price {
+    pub fn price(&self) -> Price {
         Price {
             rate: self.rate,
             opening: self.opening,
