@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use bitcoin::{Address, Amount, Transaction};
 use common::driver::*;
 use common::regtest::{Regtest, TxStatus};
-use gststreamiumpay::session::Report;
+use gststreamiumpay::report::Report;
 use gststreamiumpay::session::provider::ProviderHandle;
 use serde_json::json;
 use stranger::{Stranger, commitment, made};

@@ -9,7 +9,7 @@ use bitcoin::{OutPoint, Txid};
 use common::driver::*;
 use common::regtest::Regtest;
 
-fn outpoint_of(report: &gststreamiumpay::session::Report) -> OutPoint {
+fn outpoint_of(report: &gststreamiumpay::report::Report) -> OutPoint {
     text(report, "outpoint").parse().unwrap()
 }
 

@@ -9,12 +9,13 @@ use std::time::{Duration, Instant};
 use super::regtest::Regtest;
 use bitcoin::{Address, Amount, FeeRate, Network, OutPoint, Txid, XOnlyPublicKey};
 use gststreamiumpay::boottime;
-use gststreamiumpay::chain::parse_servers;
+use gststreamiumpay::chain::{ChainConfig, parse_servers};
+use gststreamiumpay::peer::{ConsumerPeer, Peer, PeerEvent, ProviderPeer};
+use gststreamiumpay::report::{Field, Report};
 use gststreamiumpay::session::consumer::{
     Authorizer, ConsumerHandle, ConsumerInputs, ConsumerOptions, ConsumerStatus,
 };
 use gststreamiumpay::session::provider::{PaidOptions, ProviderHandle, ProviderInputs, ProviderOptions};
-use gststreamiumpay::session::{ChainConfig, ConsumerPeer, Field, Peer, PeerEvent, ProviderPeer, Report};
 use gststreamiumpay::settle::{DEFAULT_BATCH_DELAY, DEFAULT_MAX_FEE_RATE_SAT_PER_VB, SettlePolicy};
 use streamium_channel::blocks::RefundDelay;
 use streamium_channel::consumer::{Arrivals, ConsumerPolicy};

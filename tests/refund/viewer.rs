@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use bitcoin::secp256k1::{Keypair, Secp256k1};
 use bitcoin::{Amount, FeeRate, Network, OutPoint, ScriptBuf, Transaction, Txid};
-use gststreamiumpay::chain::parse_servers;
+use gststreamiumpay::chain::{ChainConfig, parse_servers};
 use gststreamiumpay::refund::{OpeningError, Position, Runner};
-use gststreamiumpay::session::{ChainConfig, Report};
+use gststreamiumpay::report::Report;
 use gststreamiumpay::store::Role;
 use streamium_channel::blocks::RefundDelay;
 use streamium_channel::contract::{Channel, Contract};

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use bitcoin::{Address, Amount};
+use gststreamiumpay::report::{Report, Severity};
 use gststreamiumpay::session::consumer::ConsumerHandle;
 use gststreamiumpay::session::provider::ProviderHandle;
-use gststreamiumpay::session::{Report, Severity};
 use gststreamiumpay::store::{STORE_FILE, Store};
 use rusqlite::Connection;
 
