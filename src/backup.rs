@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use bitcoin::Network;
 
 use crate::messages::{Speaker, post_report};
-use crate::session::{Report, Severity};
+use crate::report::{Report, Severity};
 use crate::wallet::SEED_FILE;
 
 /// What starting an element may make in its data folder.

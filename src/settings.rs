@@ -6,10 +6,9 @@ use bitcoin::Network;
 use streamium_channel::blocks::{RefundDelay, RefundDelayError};
 use streamium_channel::link::{LinkError, StreamNameError};
 
-use crate::chain::{ServerUrlError, parse_proxy, parse_servers};
+use crate::chain::{ChainConfig, ServerUrlError, parse_proxy, parse_servers};
 use crate::config::ConfigError;
-use crate::session::ChainConfig;
-use crate::session::provider::RateTooHigh;
+use crate::price::RateTooHigh;
 use crate::settle::PayoutError;
 
 /// The default of `network` on both elements.

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use gst::glib;
 use gst::prelude::*;
 
-use crate::session::servers::ChainFigures;
+use crate::chain::ChainFigures;
 
 /// The field beside the inner element's own statistics.
 pub const FIELD: &str = "streamium-pay";

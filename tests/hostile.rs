@@ -16,7 +16,7 @@ use common::driver::*;
 use common::regtest::{Regtest, TxStatus};
 use common::reports::{Reports, number, text};
 use common::wait::{PATIENCE, wait_until};
-use gststreamiumpay::session::Report;
+use gststreamiumpay::report::Report;
 use gststreamiumpay::session::provider::ProviderHandle;
 use serde_json::json;
 use stranger::{Stranger, commitment, made};

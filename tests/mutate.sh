@@ -112,13 +112,13 @@ mutate "a commitment that vanished counts nothing" provider/state.rs 's/Commitme
     hostile a_commitment_that_is_replaced_or_spent_pays_for_nothing_more
 mutate "unconfirmed money counts up to its limit" provider/account.rs 's/self\.limit\.map_or\(self\.balance, \|limit\| self\.balance\.min\(limit\)\)/self.balance/' \
     hostile a_commitment_that_never_confirms_counts_up_to_its_limit_only
-mutate "the limit over all sessions is kept" provider/session.rs 's/open\.unconfirmed_limit = open\.unconfirmed_limit\.min\(limit\);/let _ = (open, limit);/' \
+mutate "the limit over all sessions is kept" provider/confirming.rs 's/open\.unconfirmed_limit = open\.unconfirmed_limit\.min\(limit\);/let _ = (open, limit);/' \
     hostile a_limit_that_others_have_used_up_opens_no_gate
-mutate "what no network takes uses up no limit" provider/session.rs 's/ && open\.status != CommitmentStatus::Missing\)/)/' \
+mutate "what no network takes uses up no limit" provider/confirming.rs 's/ && open\.status != CommitmentStatus::Missing\)/)/' \
     hostile a_commitment_that_no_network_takes_takes_nothing_from_the_limit_of_others
 
 # Sessions.
-mutate "a message has 65,536 bytes at most" message.rs 's/if text\.len\(\) > MAX_MESSAGE \{/if false {/' \
+mutate "a message has 65,536 bytes at most" message/codec.rs 's/if text\.len\(\) > MAX_MESSAGE \{/if false {/' \
     hostile what_is_no_message_ends_a_session_in_every_state
 mutate "a flood ends a session" liveness.rs 's/None => return false,/None => (),/' hostile a_flood_of_any_message_ends_a_session
 mutate "resuming again and again is a flood" liveness.rs 's/None => return false,/None => (),/' \

@@ -7,7 +7,7 @@ mod source;
 pub use sink::SINK;
 pub use source::SOURCE;
 
-use crate::session::{Field, Report};
+use crate::report::{Field, Report};
 
 /// The messages of one element, in the order in which they are documented.
 #[derive(Debug)]

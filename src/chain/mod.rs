@@ -18,6 +18,7 @@ mod broadcast;
 mod electrum;
 mod fee;
 mod header_file;
+mod health;
 mod involvement;
 mod outpoint;
 mod server;
@@ -26,6 +27,7 @@ pub mod spv;
 mod state;
 mod tip;
 mod url;
+mod watched;
 
 use std::sync::Arc;
 
@@ -35,12 +37,22 @@ use bitcoin::{BlockHash, FeeRate, Script, ScriptBuf, Transaction, Txid};
 
 pub use broadcast::BroadcastError;
 pub use electrum::{ChainStartError, ElectrumChain, Timing};
+pub use health::{ChainFigures, Servers};
 pub use outpoint::{OutpointStatus, Spend};
 pub use tip::Tip;
 pub use url::{ElectrumUrl, ServerUrlError, Socks5Proxy, Transport, parse_proxy, parse_servers};
+pub(crate) use watched::Watched;
 
 /// "Within an hour": the confirmation target where nothing presses.
 pub const USUAL_TARGET_BLOCKS: u16 = 6;
+
+/// How the chain is reached.
+#[derive(Clone, Debug)]
+pub struct ChainConfig {
+    pub network: bitcoin::Network,
+    pub servers: Vec<ElectrumUrl>,
+    pub proxy: Option<Socks5Proxy>,
+}
 
 /// The chain. No method blocks on the network, and each may be called from any thread.
 pub trait Chain: Send + Sync {

@@ -14,6 +14,8 @@ use gst_webrtc::{WebRTCDataChannel, WebRTCDataChannelState};
 
 pub use certificates::{CertificateError, Certificates, certificates};
 
+use crate::peer::PeerEvent;
+
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
         "streamiumpaychannel",
@@ -36,6 +38,17 @@ pub enum DataChannelEvent {
     /// The peer sent what is no message of ours; the channel goes on.
     Malformed(Malformed),
     Closed,
+}
+
+impl From<DataChannelEvent> for PeerEvent {
+    fn from(event: DataChannelEvent) -> Self {
+        match event {
+            DataChannelEvent::Open => Self::Open,
+            DataChannelEvent::Message(text) => Self::Text(text),
+            DataChannelEvent::Malformed(_) => Self::NotText,
+            DataChannelEvent::Closed => Self::Closed,
+        }
+    }
 }
 
 /// Why a message was not taken.

@@ -70,14 +70,6 @@ impl Table {
         self.rows().find(|row| row.name == name)
     }
 
-    /// The inner element's value of a property, or the row's default if it has none.
-    pub fn read<T>(&self, inner: &gst::Element, name: &str) -> Option<T>
-    where
-        T: for<'a> glib::value::FromValue<'a> + 'static,
-    {
-        self.find(name)?.get(Some(inner)).get_owned().ok()
-    }
-
     pub fn param_specs(&self) -> impl Iterator<Item = glib::ParamSpec> + use<> {
         self.rows().map(Proxied::param_spec)
     }

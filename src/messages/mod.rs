@@ -7,8 +7,7 @@ use gst::glib;
 use gst::prelude::*;
 
 use crate::catalogue::Catalogue;
-use crate::data_channel::DataChannelEvent;
-use crate::session::{Field, PeerEvent, Report, Severity};
+use crate::report::{Field, Report, Severity};
 
 pub use own_signal::OwnSignal;
 pub use teller::Teller;
@@ -76,15 +75,5 @@ fn send_value(field: &Field) -> glib::SendValue {
         Field::Text(text) => text.to_send_value(),
         Field::Number(number) => number.to_send_value(),
         Field::Flag(flag) => flag.to_send_value(),
-    }
-}
-
-/// What a driver is told of a data channel.
-pub fn peer_event(event: DataChannelEvent) -> PeerEvent {
-    match event {
-        DataChannelEvent::Open => PeerEvent::Open,
-        DataChannelEvent::Message(text) => PeerEvent::Text(text),
-        DataChannelEvent::Malformed(_) => PeerEvent::NotText,
-        DataChannelEvent::Closed => PeerEvent::Closed,
     }
 }

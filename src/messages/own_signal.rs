@@ -5,7 +5,7 @@ use gst::prelude::*;
 
 use super::send_value;
 use crate::catalogue::{Catalogue, Kind};
-use crate::session::Report;
+use crate::report::Report;
 
 /// A signal, and the report that it is emitted for.
 #[derive(Debug)]

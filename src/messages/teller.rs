@@ -8,7 +8,7 @@ use gst::glib;
 use gst::prelude::*;
 
 use super::{OwnSignal, Speaker, post_words};
-use crate::session::{Report, Severity};
+use crate::report::{Report, Severity};
 
 /// So many signals wait for handlers that are slow; more are lost, the messages on the bus never.
 pub const MAX_WAITING: usize = 1_024;

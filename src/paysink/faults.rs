@@ -9,7 +9,7 @@ use super::sessions::Sessions;
 use super::{CAT, StreamiumPaySink};
 use crate::inner::RelayEvent;
 use crate::messages::post_report;
-use crate::session::{Report, Severity};
+use crate::report::{Report, Severity};
 
 /// What an error of webrtcsink's is about. It has only words for it, in its debug string.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use super::sessions::{ClosedHooks, ProviderHooks, Sessions};
 use super::settings::{Checked, Settings, validate};
 use super::signalling::Signalling;
 use super::stats::Stats;
-use super::{CAT, metrics, pads, proxied, repricing, signals, templates};
+use super::{CAT, link, metrics, pads, proxied, repricing, signals, templates};
 use crate::backup::Seedling;
 use crate::config::{self, ConfigError};
 use crate::folder;
@@ -27,9 +27,7 @@ use crate::inner::{Refused, Signaller, named_meta};
 use crate::messages::{Teller, post_report};
 use crate::metrics::Server;
 use crate::session::provider::ProviderHandle;
-use crate::session::{Report, sats};
 use crate::settings::SettingsError;
-use streamium_channel::link::Link;
 
 /// How long stopping may wait for settlements to be handed out. The only time that a state change waits for the
 /// network: what takes longer is settled at the next start.
@@ -314,7 +312,7 @@ impl StreamiumPaySink {
         self.stats.follow(provider.stats());
         seedling.tell(&*obj);
         let earned = provider.earned_before().to_sat();
-        let link = self.link(&checked, provider.public_key());
+        let link = link::make(&self.inner, &checked, provider.public_key());
         self.update_status(|status| {
             status.link = Some(link.to_string());
             status.public_key = Some(link.key.to_string());
@@ -326,55 +324,8 @@ impl StreamiumPaySink {
         self.sessions.set_hooks(hooks);
         *lock(&self.metrics) = metrics::start(&obj, &checked, provider.stats());
         *lock(&self.provider) = Some(provider);
-        let price = match &checked.options.paid {
-            None => "is free".to_owned(),
-            Some(paid) => format!("costs {} an hour", sats(paid.rate.per_hour())),
-        };
-        post_report(
-            &*obj,
-            &Report::new("link")
-                .text_field("link", &link)
-                .text_field("public-key", link.key)
-                .say(format!("\"{}\" {price}. Viewers open {link}", link.stream)),
-        );
+        post_report(&*obj, &link::report(&link, checked.options.paid.as_ref()));
         Ok(())
-    }
-
-    fn link(&self, checked: &Checked, key: bitcoin::XOnlyPublicKey) -> Link {
-        let (host, port) = match &checked.link_address {
-            Some((host, port)) => (host.trim_matches(['[', ']']).to_owned(), *port),
-            None => (payments::own_address(), None),
-        };
-        let (tls, signalling_port) = self.signalling();
-        Link {
-            tls,
-            host,
-            port: port.unwrap_or(signalling_port),
-            stream: checked.options.stream.clone(),
-            key,
-        }
-    }
-
-    /// Whether the signalling server speaks TLS, and its port: by the signaller's uri.
-    fn signalling(&self) -> (bool, u16) {
-        const DEFAULT_PORT: u16 = 8443;
-        let Some(signaller) = self.signaller() else {
-            return (false, DEFAULT_PORT);
-        };
-        let uri = signaller
-            .object()
-            .property::<Option<String>>("uri")
-            .unwrap_or_default();
-        let tls = uri.starts_with("wss://");
-        let default = if tls { 443 } else { 80 };
-        let authority = uri
-            .split_once("://")
-            .map_or("", |(_, rest)| rest)
-            .split('/')
-            .next()
-            .unwrap_or_default();
-        let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
-        (tls, port.unwrap_or(default))
     }
 
     /// Takes back a start that failed on the way to PAUSED: no way down to READY leads past `stop` then.

@@ -6,8 +6,9 @@ use super::StreamiumPaySink;
 use super::settings::Checked;
 use crate::messages::post_report;
 use crate::metrics::{About, PATH, Server, page};
+use crate::report::{Report, Severity};
+use crate::session::Published;
 use crate::session::provider::ProviderStats;
-use crate::session::{Published, Report, Severity};
 
 /// Serves them where an address is set, and says where. That it can't be done keeps nobody from watching.
 pub fn start(

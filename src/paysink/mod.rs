@@ -41,6 +41,7 @@ mod children;
 mod discovery;
 mod faults;
 mod imp;
+mod link;
 mod metrics;
 mod navigation;
 pub mod own_signals;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use gst::glib;
 use gst::prelude::*;
 use streamium_channel::handshake::{Bytes32, Certificates};
 use streamium_channel::terms::{Track, TrackKind};
@@ -12,9 +11,10 @@ use super::{StreamiumPaySink, settings::Checked};
 use crate::boottime;
 use crate::data_channel::DataChannelEvent;
 use crate::gate;
-use crate::messages::{peer_event, post_report};
+use crate::messages::post_report;
+use crate::peer::{Peer, ProviderPeer, ProviderPeerFigures};
+use crate::report::{Field, Report};
 use crate::session::provider::{ProviderHandle, ProviderInputs, ProviderStartError};
-use crate::session::{Field, Peer, ProviderPeer, ProviderPeerFigures, Report};
 
 /// Starts the driver of an element. It reports on the element's bus for as long as there is an element.
 pub fn start(element: &StreamiumPaySink, checked: &Checked) -> Result<ProviderHandle, ProviderStartError> {
@@ -56,7 +56,7 @@ impl ProviderHooks for PaymentHooks {
     }
 
     fn channel_event(&self, id: &str, event: DataChannelEvent) {
-        self.0.peer_event(id, peer_event(event));
+        self.0.peer_event(id, event.into());
     }
 
     fn session_removed(&self, id: &str) {
@@ -116,17 +116,4 @@ impl ProviderPeer for SessionHandle {
             })
             .collect()
     }
-}
-
-/// The host that a link names when nothing is set: this machine's address towards the world, which is asked of the
-/// routing table; no packet is sent.
-pub fn own_address() -> String {
-    let address = std::net::UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
-        socket.connect("192.0.2.1:9")?;
-        socket.local_addr()
-    });
-    address.map_or_else(
-        |_| glib::host_name().to_string(),
-        |address| address.ip().to_string(),
-    )
 }

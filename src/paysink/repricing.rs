@@ -48,7 +48,8 @@ fn change(options: &mut ProviderOptions, wanted: u64) -> Result<Option<Rate>, (R
     };
     let changed = PaidOptions { rate, ..paid.clone() };
     changed
-        .check_rate()
+        .price()
+        .check()
         .map_err(|error| (old, SettingsError::RateTooHigh(error)))?;
     *paid = changed;
     Ok(Some(rate))

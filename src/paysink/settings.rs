@@ -183,7 +183,7 @@ fn paid(settings: &Settings, network: Network) -> Result<Option<PaidOptions>, Se
         max_unpaid_consumers: usize::try_from(settings.max_unpaid_consumers).unwrap_or(usize::MAX),
         funding_timeout: millis(settings.funding_timeout_ms),
     };
-    paid.check_rate().map_err(SettingsError::RateTooHigh)?;
+    paid.price().check().map_err(SettingsError::RateTooHigh)?;
     Ok(Some(paid))
 }
 

@@ -8,7 +8,7 @@ use gst::prelude::*;
 
 use super::StreamiumPaySrc;
 use crate::messages::structure;
-use crate::session::Report;
+use crate::report::Report;
 use crate::session::consumer::Authorizer;
 
 const NAME: &str = "authorize-terms";

@@ -10,7 +10,7 @@ use super::worker::Worker;
 use super::{CAT, pads};
 use crate::boottime;
 use crate::messages::post_report;
-use crate::session::Report;
+use crate::report::Report;
 
 /// A session that lasted this long was a good one: should it be lost, the pauses begin with the shortest again.
 const STABLE: Duration = Duration::from_secs(30);

@@ -14,11 +14,11 @@ use super::session::{Arrival, ConsumerHooks, ConsumerSession};
 use crate::boottime;
 use crate::data_channel::DataChannelEvent;
 use crate::gate::TrackKind;
-use crate::messages::{peer_event, post_report};
+use crate::messages::post_report;
+use crate::peer::{ConsumerPeer, Peer, TrackFigures};
 use crate::session::consumer::{
     ConsumerHandle, ConsumerInputs, ConsumerOptions, ConsumerStartError, ConsumerStatus,
 };
-use crate::session::{ConsumerPeer, Peer, TrackFigures};
 
 /// Starts the driver of an element. It reports on the element's bus for as long as there is an element.
 pub fn start(
@@ -69,7 +69,7 @@ impl ConsumerHooks for PaymentHooks {
     }
 
     fn channel_event(&self, id: &str, event: DataChannelEvent) {
-        self.0.peer_event(id, peer_event(event));
+        self.0.peer_event(id, event.into());
     }
 
     fn disconnected(&self, id: &str) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use streamium_channel::link::Link;
 use streamium_channel::money::Rate;
 
-use crate::session::{Field, Report, sats, span};
+use crate::report::{Field, Report, sats, span};
 use crate::slate::{Code, Slate, Tone};
 
 /// What is known up to now.

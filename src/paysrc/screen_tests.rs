@@ -1,5 +1,5 @@
 use super::*;
-use crate::session::Severity;
+use crate::report::Severity;
 
 const KEY: &str = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
 

@@ -10,7 +10,7 @@ use streamium_channel::link::Link;
 use super::screen::{Media, Screen};
 use super::{Status, StreamiumPaySrc, imp, templates};
 use crate::gate::TrackKind;
-use crate::session::{Report, Severity};
+use crate::report::{Report, Severity};
 use crate::slate::{Identity, Track, TrackSettings};
 
 const TRACKS: [(TrackKind, &str); 2] = [(TrackKind::Video, "video_0"), (TrackKind::Audio, "audio_0")];

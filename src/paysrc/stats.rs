@@ -8,8 +8,9 @@ use gst::glib;
 use streamium_channel::consumer::ChannelFigures;
 
 use crate::boottime;
+use crate::peer::TrackFigures;
+use crate::session::Published;
 use crate::session::consumer::ConsumerStats;
-use crate::session::{Published, TrackFigures};
 use crate::stats::Fields;
 use crate::wallet::Balance;
 

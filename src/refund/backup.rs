@@ -20,7 +20,7 @@ use streamium_channel::money::{Msat, Rate};
 use streamium_channel::record::ConsumerRecord;
 use streamium_channel::script::ChangeScript;
 
-use crate::session::keys;
+use crate::keys;
 use crate::store::Role;
 
 /// The folder in the data folder.

@@ -4,7 +4,7 @@ use bitcoin::{Network, PrivateKey};
 use miniscript::descriptor::checksum::desc_checksum;
 use streamium_channel::record::ConsumerRecord;
 
-use crate::session::keys;
+use crate::keys;
 use crate::store::Role;
 use crate::wallet::{Seed, SeedError};
 

@@ -10,9 +10,10 @@ use bitcoin::{BlockHash, FeeRate, Network, OutPoint, Script, Transaction, Txid};
 use super::fees::Market;
 use super::held::{held, position};
 use super::{HeldChannel, Position, Step, notices};
-use crate::chain::{BroadcastError, Chain, OutpointStatus, ScriptTransaction, Tip, USUAL_TARGET_BLOCKS};
-use crate::session::Report;
-use crate::session::watched::Watched;
+use crate::chain::{
+    BroadcastError, Chain, OutpointStatus, ScriptTransaction, Tip, USUAL_TARGET_BLOCKS, Watched,
+};
+use crate::report::Report;
 use crate::store::{ConsumerChannelState, Store};
 use crate::wallet::Wallet;
 

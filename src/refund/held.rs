@@ -5,7 +5,7 @@ use streamium_channel::contract::Channel;
 
 use super::{CLOSED_CONFIRMATIONS, HeldChannel, Step};
 use crate::chain::{OutpointStatus, Tip};
-use crate::session::keys;
+use crate::keys;
 use crate::store::{Role, StoredConsumerChannel};
 use crate::wallet::{Seed, Wallet};
 

@@ -4,7 +4,7 @@ use bitcoin::{Amount, OutPoint, Txid};
 use streamium_channel::blocks::BURIED_CONFIRMATIONS;
 
 use crate::chain::BroadcastError;
-use crate::session::{Report, Severity, sats};
+use crate::report::{Report, Severity, sats};
 
 pub fn refunding(outpoint: OutPoint, txid: Txid, value: Amount, fee: Amount, replaces: bool) -> Report {
     let report = Report::new("refund")

@@ -13,7 +13,7 @@ use super::backup::{self, BackupError};
 use super::engine::{Engine, Means};
 use super::held::held;
 use super::notices;
-use crate::session::{Report, Severity};
+use crate::report::{Report, Severity};
 use crate::store::{ConsumerChannelState, StoreError, StoredConsumerChannel};
 use crate::wallet::WalletError;
 

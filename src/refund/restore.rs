@@ -8,7 +8,7 @@ use bitcoin::{Network, OutPoint, secp256k1};
 use streamium_channel::record::ConsumerRecord;
 
 use super::backup::{self, BackupError};
-use crate::session::keys;
+use crate::keys;
 use crate::store::{Lease, Role, Store, StoreError};
 use crate::wallet::{Seed, SeedError, Wallet, WalletError};
 

@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use bitcoin::{BlockHash, FeeRate, Transaction};
 
 use super::engine::{Engine, Means};
-use crate::chain::{BroadcastError, Chain, ChainEvent, ChainStartError, ElectrumChain, SyncError};
-use crate::session::{ChainConfig, Report, Severity};
+use crate::chain::{
+    BroadcastError, Chain, ChainConfig, ChainEvent, ChainStartError, ElectrumChain, SyncError,
+};
+use crate::report::{Report, Severity};
 use crate::store::{Lease, Role, Store, StoreError};
 use crate::wallet::{Syncs, Wallet, WalletError};
 
@@ -170,17 +172,17 @@ impl Runner {
             ChainEvent::WalletSyncFailed(SyncError::Server { .. }) => self.sync_done(),
             ChainEvent::FeeRate(_) => self.look(),
             ChainEvent::Reachable { server } => {
-                reports.push(crate::session::reachable(&server));
+                reports.push(crate::report::reachable(&server));
                 self.sync();
                 self.look();
             }
             ChainEvent::Unreachable { server, why } => {
-                reports.push(crate::session::unreachable(&server, &why));
+                reports.push(crate::report::unreachable(&server, &why));
             }
             ChainEvent::Disagreement { server, words } => {
-                reports.push(crate::session::disagreement(&server, &words));
+                reports.push(crate::report::disagreement(&server, &words));
             }
-            ChainEvent::Agreement { server } => reports.push(crate::session::agreement(&server)),
+            ChainEvent::Agreement { server } => reports.push(crate::report::agreement(&server)),
         }
     }
 

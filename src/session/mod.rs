@@ -2,116 +2,18 @@
 //!
 //! One driver thread a side owns all of it: every input arrives as an event on one queue, every effect is carried
 //! out in order by that thread, and what must be durable is durable before what follows it happens. Nothing
-//! here knows GStreamer: the elements hand in a [`ProviderPeer`] or [`ConsumerPeer`] for each connection, and take
-//! [`Report`]s.
+//! here knows GStreamer: the elements hand in a [peer](crate::peer) for each connection, and take
+//! [`Report`](crate::report::Report)s.
 
 pub mod consumer;
-pub(crate) mod keys;
 pub mod provider;
 mod published;
-mod report;
-pub mod servers;
-pub(crate) mod watched;
 
 pub use published::Published;
-pub use report::{Field, Report, Severity, sats, span};
-pub(crate) use report::{agreement, disagreement, reachable, unreachable};
 
 use std::time::Duration;
 
-use streamium_channel::consumer::Arrivals;
-use streamium_channel::handshake::{Bytes32, Certificates, Nonce};
-use streamium_channel::terms::Track;
-
-use crate::chain::{ElectrumUrl, Socks5Proxy};
-
-/// How the chain is reached.
-#[derive(Clone, Debug)]
-pub struct ChainConfig {
-    pub network: bitcoin::Network,
-    pub servers: Vec<ElectrumUrl>,
-    pub proxy: Option<Socks5Proxy>,
-}
-
-/// A connection with the other side, as far as both elements have the same.
-pub trait Peer: Send {
-    /// Sends a message; the words say why it could not be.
-    fn send(&self, message: &str) -> Result<(), String>;
-    /// The certificates of the transport, once the data channel is open.
-    fn certificates(&self) -> Result<Certificates, String>;
-    /// Ends the connection.
-    fn end(&self);
-}
-
-/// A consumer's connection, for the provider.
-pub trait ProviderPeer: Peer {
-    /// Opens or closes the gate; takes effect for the next buffer.
-    fn set_gate(&self, open: bool);
-    /// What was negotiated.
-    fn tracks(&self) -> Vec<Track>;
-    /// Asked from time to time where nobody is pinged: true once the consumer's machine has gone without a word.
-    fn is_gone(&self) -> bool {
-        false
-    }
-
-    /// Who it is and what it got, for statistics.
-    fn figures(&self) -> ProviderPeerFigures {
-        ProviderPeerFigures::default()
-    }
-}
-
-/// What a connection is in a provider's statistics.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ProviderPeerFigures {
-    /// The consumer's id at the signalling server.
-    pub peer: String,
-    /// Buffers that its gate has let through.
-    pub passed: u64,
-    /// Buffers that it has not.
-    pub dropped: u64,
-}
-
-/// What has arrived of one track, in a consumer's statistics.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrackFigures {
-    /// The pad's name.
-    pub name: String,
-    pub buffers: u64,
-    /// When the last one came, on the driver's clock.
-    pub last: Option<Duration>,
-}
-
-/// The connection to a provider, for the consumer.
-pub trait ConsumerPeer: Peer {
-    /// When media last arrived.
-    fn arrivals(&self) -> Arrivals;
-    /// The same of each track, for statistics.
-    fn track_figures(&self) -> Vec<TrackFigures> {
-        Vec::new()
-    }
-    /// This is the link's provider: what it sends may be shown.
-    fn show(&self);
-    /// This was not the link's provider: look for another of the same name.
-    fn try_next(&self);
-    /// The connection was lost, and the session is over without a word of the provider's: connect again, where that
-    /// can be done.
-    fn lost(&self) {
-        self.end();
-    }
-}
-
-/// What happens on a data channel.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PeerEvent {
-    Open,
-    Text(String),
-    /// Something that is no text message.
-    NotText,
-    Closed,
-}
-
-/// Takes the reports. Called from the driver thread.
-pub type ReportHandler = Box<dyn Fn(Report) + Send>;
+use streamium_channel::handshake::{Bytes32, Nonce};
 
 /// Gives the time on a clock that neither jumps nor stops ([`crate::boottime`]).
 pub type Clock = fn() -> Duration;

@@ -11,7 +11,7 @@ use streamium_channel::settlement::Claim;
 
 use super::{Heights, fees};
 use crate::chain::{OutpointStatus, ScriptTransaction};
-use crate::session::keys;
+use crate::keys;
 use crate::store::{Role, SettlementKind, StoredProviderChannel, StoredSettlement};
 use crate::wallet::Seed;
 

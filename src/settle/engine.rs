@@ -8,7 +8,7 @@ use bitcoin::{Amount, Network, OutPoint, ScriptBuf, Transaction, Txid};
 use super::due::{Due, Made, Phase};
 use super::{NotResumable, Outside, Payout, Release, Said, SettlePolicy, notices};
 use crate::chain::OutpointStatus;
-use crate::session::Report;
+use crate::report::Report;
 use crate::store::{NewSettlement, ProviderChannelState, SettlementKind, StoreError, StoredProviderChannel};
 use crate::wallet::Seed;
 

@@ -37,7 +37,7 @@ use std::time::{Duration, SystemTime};
 use bitcoin::{FeeRate, OutPoint, Txid};
 
 use crate::chain::{Chain, Tip};
-use crate::session::Report;
+use crate::report::Report;
 use crate::store::{ProviderChannelState, Store, StoreError};
 
 pub use engine::Engine;

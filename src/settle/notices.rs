@@ -8,7 +8,7 @@ use streamium_channel::settlement::Settlement;
 
 use super::make::{Unmade, Wish};
 use crate::chain::{BroadcastError, Spend};
-use crate::session::{Report, Severity, sats, span};
+use crate::report::{Report, Severity, sats, span};
 use crate::store::StoreError;
 
 /// As people read it: `12.5 sat/vB`.

@@ -8,7 +8,7 @@ use streamium_channel::blocks::{BURIED_CONFIRMATIONS, RefundDelay};
 
 use super::due::{Phase, Topic};
 use super::{Engine, Heights, Outside};
-use crate::session::{sats, span};
+use crate::report::{sats, span};
 
 /// One channel that is not closed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::{Engine, Outlook, Outside, Payout, Said, SettlePolicy};
 use crate::boottime;
-use crate::chain::{Chain, ChainEvent, ChainStartError, ElectrumChain};
-use crate::session::{ChainConfig, Report, ReportHandler, reachable, unreachable};
+use crate::chain::{Chain, ChainConfig, ChainEvent, ChainStartError, ElectrumChain};
+use crate::report::{Report, ReportHandler, reachable, unreachable};
 use crate::store::{Lease, Role, Store, StoreError};
 use crate::wallet::{Seed, SeedError};
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bitcoin::{Address, FeeRate, Network, OutPoint, Txid, XOnlyPublicKey};
 use gststreamiumpay::boottime;
+use gststreamiumpay::chain::ChainConfig;
 use gststreamiumpay::chain::parse_servers;
-use gststreamiumpay::session::ChainConfig;
 use gststreamiumpay::session::consumer::{Authorizer, ConsumerHandle, ConsumerOptions, ConsumerStatus};
 use gststreamiumpay::session::provider::{PaidOptions, ProviderHandle, ProviderOptions};
 use gststreamiumpay::settle::{DEFAULT_BATCH_DELAY, DEFAULT_MAX_FEE_RATE_SAT_PER_VB, SettlePolicy};

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use bitcoin::OutPoint;
-use gststreamiumpay::session::{Field, Report};
+use gststreamiumpay::report::{Field, Report};
 
 use super::wait::PATIENCE;
 

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use gststreamiumpay::boottime;
+use gststreamiumpay::peer::{ConsumerPeer, Peer, PeerEvent, ProviderPeer};
 use gststreamiumpay::session::consumer::ConsumerInputs;
 use gststreamiumpay::session::provider::ProviderInputs;
-use gststreamiumpay::session::{ConsumerPeer, Peer, PeerEvent, ProviderPeer};
 use streamium_channel::consumer::Arrivals;
 use streamium_channel::handshake::{Bytes32, Certificates};
 use streamium_channel::terms::{Track, TrackKind};

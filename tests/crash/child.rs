@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bitcoin::{Address, Network, XOnlyPublicKey};
+use gststreamiumpay::chain::ChainConfig;
+use gststreamiumpay::report::Report;
 use gststreamiumpay::session::consumer::ConsumerHandle;
 use gststreamiumpay::session::provider::ProviderHandle;
-use gststreamiumpay::session::{ChainConfig, Report};
 use gststreamiumpay::store::Store;
 use rustix::process::{Signal, getpid, kill_process};
 use serde::{Deserialize, Serialize};

@@ -73,7 +73,7 @@ fn default_of(property: &glib::ParamSpec) -> Option<String> {
     property
         .flags()
         .contains(glib::ParamFlags::WRITABLE)
-        .then(|| gststreamiumpay::session::sats(bitcoin::Amount::from_sat(number)).replace(" sat", ""))
+        .then(|| gststreamiumpay::report::sats(bitcoin::Amount::from_sat(number)).replace(" sat", ""))
 }
 
 #[test]

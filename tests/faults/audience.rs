@@ -49,7 +49,14 @@ impl Broadcast {
         Self::start(dir, port, &format!("signaller::uri=ws://127.0.0.1:{signaller}"))
     }
 
-    pub fn start(dir: &Path, port: u16, server: &str) -> Self {
+    fn start(dir: &Path, port: u16, server: &str) -> Self {
+        let broadcast = Self::prepare(dir, port, server);
+        broadcast.running.0.set_state(gst::State::Playing).unwrap();
+        broadcast
+    }
+
+    /// Not running yet.
+    pub fn prepare(dir: &Path, port: u16, server: &str) -> Self {
         let pipeline = pipeline(&format!(
             "streamiumpaysink name=sink stun-server=none stream-name=\"the test\" network=regtest \
              link-address=127.0.0.1:{port} data-dir={} {server} {VIDEO}",
@@ -59,7 +66,6 @@ impl Broadcast {
         let sink: StreamiumPaySink = sink;
         let notes = Notes::take(&pipeline, "provider");
         let taps = Taps::install(&sink.children()[0]);
-        pipeline.set_state(gst::State::Playing).unwrap();
         Self {
             running: Running(pipeline),
             sink,

@@ -121,8 +121,9 @@ fn a_port_that_is_taken_is_said() {
         let dir = tempfile::tempdir().unwrap();
         let port = free_port();
         let _taken = TcpListener::bind(("127.0.0.1", port)).unwrap();
-        let mut broadcast = Broadcast::start(dir.path(), port, &own_server(port));
-        let error = broadcast.notes.wait("error").words;
+        let mut broadcast = Broadcast::prepare(dir.path(), port, &own_server(port));
+        assert!(broadcast.running.0.set_state(gst::State::Playing).is_err());
+        let error = broadcast.notes.last("error").words;
         println!("{error}");
         assert!(error.contains("signalling-server-port"), "{error}");
     });

@@ -46,7 +46,7 @@ fn a_process_that_plays() {
     }
 }
 
-fn paid_twice(provided: &mut Reports) -> gststreamiumpay::session::Report {
+fn paid_twice(provided: &mut Reports) -> gststreamiumpay::report::Report {
     provided.wait("payment");
     provided.wait("payment")
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bitcoin::secp256k1::{Keypair, Secp256k1};
 use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf, Transaction, Txid};
 use gststreamiumpay::refund::{OpeningError, Position, Runner};
-use gststreamiumpay::session::Report;
+use gststreamiumpay::report::Report;
 use gststreamiumpay::store::Role;
 use streamium_channel::blocks::RefundDelay;
 use streamium_channel::contract::{Channel, Contract};

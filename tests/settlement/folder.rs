@@ -7,7 +7,7 @@ use std::time::Duration;
 use bitcoin::bip32::DerivationPath;
 use bitcoin::key::{Keypair, Secp256k1};
 use bitcoin::{Address, Amount, Denomination, FeeRate, Network, OutPoint, ScriptBuf, Transaction};
-use gststreamiumpay::session::Report;
+use gststreamiumpay::report::Report;
 use gststreamiumpay::settle::standalone::{Standalone, Stopper};
 use gststreamiumpay::settle::{Payout, SettlePolicy};
 use gststreamiumpay::store::{ProviderChannelState, Role, Store};

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use bitcoin::{Address, Amount};
+use gststreamiumpay::report::{Report, Severity};
 use gststreamiumpay::session::provider::ProviderHandle;
-use gststreamiumpay::session::{Report, Severity};
 use gststreamiumpay::store::{STORE_FILE, Store};
 use rusqlite::Connection;
 

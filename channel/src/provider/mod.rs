@@ -4,7 +4,9 @@
 //! the [`ProviderEffect`]s it returns, in order. If one of them fails, the rest must not be carried out.
 
 mod account;
+mod confirming;
 mod figures;
+mod gating;
 mod messages;
 mod opening;
 mod paying;

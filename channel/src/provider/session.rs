@@ -2,15 +2,11 @@
 
 use super::repricing::Repricing;
 use super::state::{Next, OpenChannel, State};
-use super::{
-    Account, AccountRecord, CommitmentStatus, EndReason, ProviderConfig, ProviderEffect as Effect,
-    ProviderIdentity, ProviderNotice,
-};
+use super::{Account, EndReason, ProviderConfig, ProviderEffect as Effect, ProviderIdentity, ProviderNotice};
 use crate::fault::{Fault, Reaction};
 use crate::handshake::Nonce;
 use crate::liveness::Liveness;
-use crate::message::{ChannelState, GateState, ProviderMessage, decode, words};
-use crate::record::PaymentRecord;
+use crate::message::{GateState, ProviderMessage, decode, words};
 use bitcoin::{Amount, OutPoint};
 use std::time::Duration;
 
@@ -36,9 +32,9 @@ pub struct ProviderSession {
     /// When the next channel got as far as it is.
     pub(super) next_since: Duration,
     pub(super) account: Account,
-    liveness: Liveness,
+    pub(super) liveness: Liveness,
     pub(super) repricing: Repricing,
-    credit_sent: Duration,
+    pub(super) credit_sent: Duration,
     /// When the credit ran out.
     pub(super) starved_since: Option<Duration>,
     pub(super) tip_height: Option<u32>,
@@ -109,45 +105,6 @@ impl ProviderSession {
         present.into_iter().chain(next)
     }
 
-    fn channel_mut(&mut self, outpoint: OutPoint) -> Option<&mut OpenChannel> {
-        let State::Open(open) = &mut self.state else {
-            return None;
-        };
-        if open.channel.outpoint() == outpoint {
-            return Some(open);
-        }
-        match &mut open.next {
-            Next::Ready(next) if next.channel.outpoint() == outpoint => Some(next),
-            _ => None,
-        }
-    }
-
-    /// What of the balances may count although the commitments are not confirmed yet.
-    pub fn unconfirmed_limit(&self) -> Amount {
-        let least = self.config.min_confirmations;
-        self.open_channels()
-            .filter(|open| !open.is_confirmed(least) && open.status != CommitmentStatus::Missing)
-            .map(|open| open.unconfirmed_limit)
-            .try_fold(Amount::ZERO, Amount::checked_add)
-            .unwrap_or(Amount::MAX_MONEY)
-    }
-
-    /// Lowers that limit for a channel, when other sessions have taken what may be unconfirmed over all of them.
-    pub fn lower_unconfirmed_limit(&mut self, outpoint: OutPoint, limit: Amount) {
-        let Some(open) = self.channel_mut(outpoint) else {
-            return;
-        };
-        open.unconfirmed_limit = open.unconfirmed_limit.min(limit);
-        self.apply_limit();
-    }
-
-    /// What counts of the present channel follows from its depth.
-    fn apply_limit(&mut self) {
-        if let State::Open(open) = &self.state {
-            self.account.set_limit(open.limit(self.config.min_confirmations));
-        }
-    }
-
     /// True once the session is over.
     pub const fn has_ended(&self) -> bool {
         matches!(self.state, State::Ended)
@@ -178,62 +135,6 @@ impl ProviderSession {
         let mut effects = Vec::new();
         if !self.has_ended() {
             self.fault(Fault::NotText, now, &mut effects);
-        }
-        effects
-    }
-
-    /// The chain has a new tip.
-    pub const fn tip(&mut self, height: u32) {
-        self.tip_height = Some(height);
-    }
-
-    /// The chain has news of a commitment of this session's.
-    pub fn commitment_status(
-        &mut self,
-        outpoint: OutPoint,
-        status: CommitmentStatus,
-        now: Duration,
-    ) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        let least = self.config.min_confirmations;
-        let Some(open) = self.channel_mut(outpoint) else {
-            return effects;
-        };
-        let (before, waited) = (open.confirmations(), !open.is_confirmed(least));
-        open.status = status;
-        let confirmations = open.confirmations();
-        if waited && open.is_confirmed(least) {
-            // The wait for the block is over: from now on it is the consumer's.
-            self.starved_since = self.starved_since.map(|_| now);
-        }
-        self.apply_limit();
-        if confirmations != before {
-            if before == 0 {
-                effects.push(Effect::Notice(ProviderNotice::Confirmed {
-                    outpoint,
-                    confirmations,
-                }));
-            }
-            let state = match confirmations {
-                0 => ChannelState::Seen,
-                confirmations => ChannelState::Confirmed { confirmations },
-            };
-            effects.push(Effect::Send(ProviderMessage::Channel { outpoint, state }));
-        }
-        effects.extend(self.age(outpoint, confirmations, now));
-        self.decide(now, &mut effects);
-        effects
-    }
-
-    /// How deep the present channel's commitment must be taken to be where the deadline is concerned: by the clock, while
-    /// the chain can't be seen. Ends the session when it has to be settled.
-    pub fn age(&mut self, outpoint: OutPoint, confirmations: u32, now: Duration) -> Vec<Effect> {
-        let mut effects = Vec::new();
-        if let State::Open(open) = &self.state
-            && open.channel.outpoint() == outpoint
-            && open.is_at_deadline(confirmations)
-        {
-            self.end(EndReason::Deadline, now, &mut effects);
         }
         effects
     }
@@ -309,72 +210,6 @@ impl ProviderSession {
         if reaction == Reaction::Close {
             self.end(EndReason::Fault(fault), now, out);
         }
-    }
-
-    /// Decides about the gate once the state may have changed.
-    fn decide(&mut self, now: Duration, out: &mut Vec<Effect>) {
-        if self.decide_gate(now, out) && !self.has_ended() {
-            self.send_credit(now, out);
-        }
-    }
-
-    pub(super) fn decide_gate(&mut self, now: Duration, out: &mut Vec<Effect>) -> bool {
-        if self.config.rate.is_free() || !matches!(self.state, State::Open(_)) {
-            return false;
-        }
-        self.account.heard(self.liveness.alive_until(), now);
-        let changed = self.account.decide(self.liveness.is_alive(now), now);
-        self.starved_since = match self.account.gate() {
-            GateState::Open => None,
-            _ => self.starved_since.or(Some(now)),
-        };
-        if changed {
-            self.tell_gate(now, out);
-            self.save_account(now, out);
-        }
-        changed
-    }
-
-    fn tell_gate(&self, now: Duration, out: &mut Vec<Effect>) {
-        let state = self.account.gate();
-        out.push(Effect::Gate(state));
-        if !matches!(self.state, State::Open(_)) {
-            return;
-        }
-        let (balance, consumed) = (self.account.total(), self.account.consumed(now));
-        out.push(Effect::Notice(ProviderNotice::Gate {
-            state,
-            balance,
-            consumed,
-        }));
-    }
-
-    pub(super) fn save_account(&self, now: Duration, out: &mut Vec<Effect>) {
-        out.extend(self.account_record(now).map(Effect::SaveAccount));
-    }
-
-    /// The account as it stands, with the present channel.
-    pub(super) fn account_record(&self, now: Duration) -> Option<AccountRecord> {
-        let State::Open(open) = &self.state else {
-            return None;
-        };
-        Some(AccountRecord {
-            outpoint: open.channel.outpoint(),
-            best: open.best.map(PaymentRecord::from),
-            carried: self.account.carried(),
-            consumed: self.account.consumed(now),
-        })
-    }
-
-    pub(super) fn send_credit(&mut self, now: Duration, out: &mut Vec<Effect>) {
-        let State::Open(open) = &self.state else { return };
-        self.credit_sent = now;
-        out.push(Effect::Send(ProviderMessage::Credit {
-            outpoint: open.channel.outpoint(),
-            balance: self.account.balance(),
-            consumed_msat: self.account.consumed(now).to_msat(),
-            gate: self.account.gate(),
-        }));
     }
 
     fn state_deadline(&self) -> Option<(Duration, EndReason)> {

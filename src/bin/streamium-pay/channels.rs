@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 use gststreamiumpay::refund::{Position, Runner};
-use gststreamiumpay::session::sats;
+use gststreamiumpay::report::sats;
 use gststreamiumpay::settings::chain_config;
 use gststreamiumpay::store::{Lease, Listed, Role, Store};
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bitcoin::Network;
 use clap::Args;
-use gststreamiumpay::session::ChainConfig;
+use gststreamiumpay::chain::ChainConfig;
 use gststreamiumpay::settings::{DEFAULT_NETWORK, chain_config, default_data_dir, parse_network};
 
 /// Why a subcommand failed: one sentence for the person who called it.

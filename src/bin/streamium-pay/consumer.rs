@@ -5,7 +5,7 @@ use std::time::Duration;
 use bitcoin::FeeRate;
 use clap::Args;
 use gststreamiumpay::refund::Runner;
-use gststreamiumpay::session::{Report, Severity};
+use gststreamiumpay::report::{Report, Severity};
 
 use crate::common::{Failure, Place, Servers};
 

@@ -6,7 +6,7 @@ use bitcoin::address::NetworkUnchecked;
 use bitcoin::{Address, Amount, FeeRate};
 use clap::Args;
 use gststreamiumpay::chain::USUAL_TARGET_BLOCKS;
-use gststreamiumpay::session::sats;
+use gststreamiumpay::report::sats;
 use gststreamiumpay::store::{Lease, Role};
 use gststreamiumpay::wallet::{Wallet, WithdrawalAmount};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use gststreamiumpay::refund::{HeldChannel, Position, Runner};
-use gststreamiumpay::session::{sats, span};
+use gststreamiumpay::report::{sats, span};
 
 use crate::common::Failure;
 use crate::consumer::{Consumer, say};

@@ -9,7 +9,7 @@ use streamium_channel::terms::Terms;
 use super::Event;
 use super::driver::Driver;
 use super::notices;
-use crate::session::Report;
+use crate::report::Report;
 
 /// Is asked with what the `terms` report says; a new rate has the old one beside it. False refuses. Called from a
 /// thread of its own.

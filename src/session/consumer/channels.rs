@@ -46,15 +46,15 @@ impl Driver {
                 }
             }
             ChainEvent::Reachable { server } => {
-                self.say(crate::session::reachable(&server));
+                self.say(crate::report::reachable(&server));
                 self.sync();
                 self.refunds(|engine, means, _| engine.look(means));
             }
-            ChainEvent::Unreachable { server, why } => self.say(crate::session::unreachable(&server, &why)),
+            ChainEvent::Unreachable { server, why } => self.say(crate::report::unreachable(&server, &why)),
             ChainEvent::Disagreement { server, words } => {
-                self.say(crate::session::disagreement(&server, &words));
+                self.say(crate::report::disagreement(&server, &words));
             }
-            ChainEvent::Agreement { server } => self.say(crate::session::agreement(&server)),
+            ChainEvent::Agreement { server } => self.say(crate::report::agreement(&server)),
             ChainEvent::Broadcast { txid, result } => {
                 self.refunds(|engine, _, _| engine.broadcast_answer(txid, result));
             }

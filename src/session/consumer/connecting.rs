@@ -6,7 +6,8 @@ use streamium_channel::handshake::Bytes32;
 use super::ConsumerStatus;
 use super::driver::{Driver, Live};
 use super::money::{Money, throw_away_keys};
-use crate::session::{ConsumerPeer, PeerEvent, nonce};
+use crate::peer::{ConsumerPeer, PeerEvent};
+use crate::session::nonce;
 
 impl Driver {
     pub(super) fn connected(&mut self, id: String, peer: Box<dyn ConsumerPeer>) {

@@ -16,8 +16,10 @@ use super::notices;
 use super::stats::Looks;
 use super::{ConsumerOptions, ConsumerStatus, Event, StatusHandler};
 use crate::catalogue;
-use crate::session::servers::Servers;
-use crate::session::{Clock, ConsumerPeer, Report, ReportHandler};
+use crate::chain::Servers;
+use crate::peer::ConsumerPeer;
+use crate::report::{Report, ReportHandler};
+use crate::session::Clock;
 
 /// While a session runs, arriving media is looked at this often.
 const MEDIA_INTERVAL: Duration = Duration::from_millis(200);

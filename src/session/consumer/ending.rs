@@ -6,7 +6,7 @@ use streamium_channel::consumer::ConsumerEnd;
 
 use super::driver::Driver;
 use super::{ConsumerStatus, notices};
-use crate::session::{Report, Severity};
+use crate::report::{Report, Severity};
 
 /// How long the last words may take to get out.
 const PARTING: Duration = Duration::from_millis(500);

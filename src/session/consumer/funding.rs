@@ -7,7 +7,7 @@ use streamium_channel::money::Msat;
 use super::driver::Driver;
 use super::money::{Awaiting, Money};
 use super::{ConsumerStatus, notices};
-use crate::session::{Report, Severity, sats};
+use crate::report::{Report, Severity, sats};
 use crate::wallet::bip21;
 
 impl Driver {

@@ -8,7 +8,8 @@ use streamium_channel::record::ConsumerRecord;
 
 use super::driver::Driver;
 use super::money::Money;
-use crate::session::{Report, Severity, keys};
+use crate::keys;
+use crate::report::{Report, Severity};
 use crate::store::Role;
 
 impl Driver {

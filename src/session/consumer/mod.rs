@@ -19,8 +19,10 @@ use bitcoin::{Amount, Network};
 use streamium_channel::consumer::ConsumerPolicy;
 use streamium_channel::link::Link;
 
-use super::{ChainConfig, Clock, ConsumerPeer, PeerEvent, Published, ReportHandler};
-use crate::chain::{ChainEvent, ChainStartError};
+use super::{Clock, Published};
+use crate::chain::{ChainConfig, ChainEvent, ChainStartError};
+use crate::peer::{ConsumerPeer, PeerEvent};
+use crate::report::ReportHandler;
 use crate::store::{Lease, Role, Store, StoreError};
 use crate::wallet::{Wallet, WalletError};
 use authorizing::Asking;

@@ -12,9 +12,10 @@ use streamium_channel::money::Msat;
 use streamium_channel::script::ChangeScript;
 
 use super::{ConsumerStartError, Event};
-use crate::chain::{Chain, ElectrumChain, OutpointStatus, USUAL_TARGET_BLOCKS};
+use crate::chain::{Chain, ChainConfig, ElectrumChain, OutpointStatus, USUAL_TARGET_BLOCKS};
+use crate::keys;
 use crate::refund::{Engine, Means};
-use crate::session::{ChainConfig, keys, nonce};
+use crate::session::nonce;
 use crate::store::{Role, Store};
 use crate::wallet::{Syncs, Wallet};
 

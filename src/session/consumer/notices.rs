@@ -9,7 +9,7 @@ use streamium_channel::message::GateState;
 use streamium_channel::money::Rate;
 use streamium_channel::terms::{Terms, TrackKind};
 
-use crate::session::{Report, Severity, sats, span};
+use crate::report::{Report, Severity, sats, span};
 
 pub fn report(link: &Link, notice: &ConsumerNotice, rate: Rate, budget: Amount, say_paid: bool) -> Report {
     match notice {

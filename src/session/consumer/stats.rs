@@ -7,9 +7,10 @@ use streamium_channel::consumer::{ChannelFigures, ConsumerSession, Figures};
 use streamium_channel::money::{Msat, Rate};
 
 use super::driver::Driver;
+use crate::chain::{ChainFigures, Servers};
+use crate::peer::TrackFigures;
+use crate::session::Published;
 use crate::session::published::INTERVAL;
-use crate::session::servers::{ChainFigures, Servers};
-use crate::session::{Published, TrackFigures};
 use crate::wallet::Balance;
 
 /// A consumer at one moment.

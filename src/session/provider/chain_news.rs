@@ -8,7 +8,7 @@ use super::lasting::commitment_status;
 use super::live::{Live, Phase};
 use super::stats::UNTAKEN;
 use crate::chain::{BroadcastError, ChainEvent, OutpointStatus};
-use crate::session::{Report, Severity};
+use crate::report::{Report, Severity};
 
 impl Driver {
     pub(super) fn chain_event(&mut self, event: ChainEvent) {
@@ -30,12 +30,12 @@ impl Driver {
                 result: Err(error),
             } => self.commitment_refused(txid, &error),
             ChainEvent::Broadcast { result: Ok(()), .. } => (),
-            ChainEvent::Reachable { server } => self.say(crate::session::reachable(&server)),
-            ChainEvent::Unreachable { server, why } => self.say(crate::session::unreachable(&server, &why)),
+            ChainEvent::Reachable { server } => self.say(crate::report::reachable(&server)),
+            ChainEvent::Unreachable { server, why } => self.say(crate::report::unreachable(&server, &why)),
             ChainEvent::Disagreement { server, words } => {
-                self.say(crate::session::disagreement(&server, &words));
+                self.say(crate::report::disagreement(&server, &words));
             }
-            ChainEvent::Agreement { server } => self.say(crate::session::agreement(&server)),
+            ChainEvent::Agreement { server } => self.say(crate::report::agreement(&server)),
             ChainEvent::FeeRate(_) | ChainEvent::WalletSynced(_) | ChainEvent::WalletSyncFailed(_) => (),
         }
     }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use streamium_channel::provider::{AccountRecord, EndReason};
 
 use super::driver::Driver;
-use crate::session::{Report, Severity};
+use crate::report::{Report, Severity};
 
 impl Driver {
     /// Writes what waits. If that fails media stops: rather no stream than lost money.

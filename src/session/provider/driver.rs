@@ -5,20 +5,17 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use bitcoin::secp256k1::Keypair;
-use streamium_channel::handshake::Bytes32;
 use streamium_channel::message::{GateState, encode};
-use streamium_channel::provider::{
-    AccountRecord, EndReason, ProviderConfig, ProviderEffect as Effect, ProviderIdentity, ProviderNotice,
-    ProviderSession,
-};
+use streamium_channel::provider::{AccountRecord, EndReason, ProviderEffect as Effect, ProviderNotice};
 
-use super::live::{CONNECT_TIMEOUT, LINGER, Live, MAX_EARLY, Phase};
+use super::live::{CONNECT_TIMEOUT, LINGER, Live, Phase};
 use super::money::Money;
 use super::stats::Counts;
 use super::{Event, ProviderOptions, ProviderStartError, notices};
 use crate::catalogue;
-use crate::session::servers::Servers;
-use crate::session::{Clock, GROUP_COMMIT, PeerEvent, ProviderPeer, Report, ReportHandler, nonce};
+use crate::chain::Servers;
+use crate::report::{Report, ReportHandler};
+use crate::session::{Clock, GROUP_COMMIT};
 use crate::store::Store;
 use crate::wallet::Seed;
 
@@ -30,7 +27,7 @@ const IDLE: Duration = Duration::from_secs(1);
 
 pub struct Driver {
     pub(super) options: ProviderOptions,
-    identity: Keypair,
+    pub(super) identity: Keypair,
     pub(super) seed: Seed,
     pub(super) store: Store,
     /// Chain and settlements; `None` for a free stream.
@@ -42,7 +39,7 @@ pub struct Driver {
     clock: Clock,
     report: ReportHandler,
     /// Who waits for the end, and until when at most.
-    stopping: Option<(Sender<()>, Duration)>,
+    pub(super) stopping: Option<(Sender<()>, Duration)>,
     pub(super) counts: Counts,
 }
 
@@ -188,122 +185,6 @@ impl Driver {
         }
     }
 
-    fn added(&mut self, id: String, peer: Box<dyn ProviderPeer>) {
-        if self.stopping.is_some() {
-            peer.end();
-            return;
-        }
-        let free = self.options.paid.is_none();
-        if !self.has_room() && !self.evict_idle() {
-            peer.end();
-            return;
-        }
-        peer.set_gate(free);
-        self.sessions.insert(id, Live::new(peer, self.now()));
-    }
-
-    fn peer_event(&mut self, id: &str, event: PeerEvent) {
-        let now = self.now();
-        let Some(live) = self.sessions.get_mut(id) else {
-            return;
-        };
-        match (event, &mut live.phase) {
-            (PeerEvent::Open, Phase::Connecting) => {
-                live.phase = Phase::Waiting(Vec::new());
-                self.begin(id);
-            }
-            (PeerEvent::Text(text), Phase::Waiting(early)) if early.len() < MAX_EARLY => early.push(text),
-            (PeerEvent::Text(text), Phase::Running(session)) => {
-                let effects = session.text(&text, now);
-                self.carry_out(id, effects);
-            }
-            (PeerEvent::NotText, Phase::Running(session)) => {
-                let effects = session.not_text(now);
-                self.carry_out(id, effects);
-            }
-            (PeerEvent::Closed, Phase::Running(session)) => {
-                let effects = session.disconnected(now);
-                self.carry_out(id, effects);
-            }
-            _ => (),
-        }
-    }
-
-    pub(super) fn removed(&mut self, id: &str) {
-        let now = self.now();
-        if let Some(session) = self.sessions.get_mut(id).and_then(Live::session) {
-            let effects = session.disconnected(now);
-            self.carry_out(id, effects);
-        }
-        self.sessions.remove(id);
-    }
-
-    /// Starts the state machine of an open data channel, as soon as the chain has been heard of.
-    pub(super) fn begin(&mut self, id: &str) {
-        let ready = self
-            .money
-            .as_ref()
-            .is_none_or(|money| money.chain.tip().is_some());
-        let Some(live) = self.sessions.get_mut(id) else {
-            return;
-        };
-        let Phase::Waiting(early) = &mut live.phase else {
-            return;
-        };
-        if !ready {
-            return;
-        }
-        let early = std::mem::take(early);
-        match self.make_session(id) {
-            Ok(session) => {
-                let effects = session.start();
-                if let Some(live) = self.sessions.get_mut(id) {
-                    live.phase = Phase::Running(Box::new(session));
-                }
-                self.carry_out(id, effects);
-                for text in early {
-                    self.peer_event(id, PeerEvent::Text(text));
-                }
-            }
-            Err(words) => {
-                self.say(notices::failed(id, &words));
-                if let Some(live) = self.sessions.remove(id) {
-                    live.peer.end();
-                }
-            }
-        }
-    }
-
-    fn make_session(&mut self, id: &str) -> Result<ProviderSession, String> {
-        let live = self.sessions.get(id).ok_or("the connection is gone")?;
-        let (certificates, tracks) = (live.peer.certificates()?, live.peer.tracks());
-        // A free stream opens no channels, so its terms name a key that is never used.
-        let channel_key = match self.options.paid {
-            Some(_) => self.fresh_channel_key()?,
-            None => self.channel_key(0)?,
-        };
-        let identity = ProviderIdentity {
-            identity: self.identity,
-            channel_key,
-            nonce: nonce()?,
-            certificates,
-        };
-        let mut session = ProviderSession::new(self.config(tracks), identity, self.now());
-        if let Some(tip) = self.money.as_ref().and_then(|money| money.chain.tip()) {
-            session.tip(tip.height);
-        }
-        Ok(session)
-    }
-
-    pub(super) fn config(&self, tracks: Vec<streamium_channel::terms::Track>) -> ProviderConfig {
-        let chain = Bytes32::genesis(self.options.network);
-        let stream = self.options.stream.clone();
-        match (&self.options.paid, &self.money) {
-            (Some(paid), Some(money)) => money.config(paid, chain, stream, tracks),
-            _ => notices::free_config(chain, stream, tracks),
-        }
-    }
-
     /// Carries effects out in order; the first that fails ends the session, and none after it happens.
     pub(super) fn carry_out(&mut self, id: &str, effects: Vec<Effect>) {
         for effect in effects {
@@ -405,19 +286,5 @@ impl Driver {
         }
         self.commit_accounts();
         self.settle_all();
-    }
-}
-
-impl Live {
-    fn may_say_paid(&mut self, notice: &ProviderNotice, now: Duration) -> bool {
-        if !matches!(notice, ProviderNotice::Paid { .. }) {
-            return true;
-        }
-        let last = self.paid_said;
-        let due = last.is_none_or(|last| now >= last.saturating_add(super::live::PAID_TEXT_INTERVAL));
-        if due {
-            self.paid_said = Some(now);
-        }
-        due
     }
 }

@@ -7,7 +7,7 @@ use streamium_channel::record::ProviderRecord;
 use super::driver::Driver;
 use super::live::Live;
 use crate::chain::OutpointStatus;
-use crate::session::keys;
+use crate::keys;
 use crate::store::Role;
 
 impl Driver {

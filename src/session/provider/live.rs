@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use streamium_channel::provider::{EndReason, ProviderSession, Stake};
+use streamium_channel::provider::{EndReason, ProviderNotice, ProviderSession, Stake};
 
-use crate::session::ProviderPeer;
+use crate::peer::ProviderPeer;
 
 /// How long a connection may take until its data channel is open.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -16,7 +16,7 @@ pub const LINGER: Duration = Duration::from_secs(2);
 pub const MAX_EARLY: usize = 8;
 
 /// A consumer's payments are said to people no more often than this; programs get each.
-pub const PAID_TEXT_INTERVAL: Duration = Duration::from_secs(5);
+const PAID_TEXT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A connection and its session.
 pub struct Live {
@@ -72,6 +72,19 @@ impl Live {
             Phase::Lingering { .. } => None,
         }
     }
+
+    /// A payment is put in words now and then only.
+    pub fn may_say_paid(&mut self, notice: &ProviderNotice, now: Duration) -> bool {
+        if !matches!(notice, ProviderNotice::Paid { .. }) {
+            return true;
+        }
+        let last = self.paid_said;
+        let due = last.is_none_or(|last| now >= last.saturating_add(PAID_TEXT_INTERVAL));
+        if due {
+            self.paid_said = Some(now);
+        }
+        due
+    }
 }
 
 impl Drop for Live {
@@ -95,7 +108,7 @@ mod tests {
     use streamium_channel::terms::Track;
 
     use super::*;
-    use crate::session::Peer;
+    use crate::peer::Peer;
 
     struct Gate(Arc<AtomicBool>);
 

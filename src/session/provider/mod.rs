@@ -2,6 +2,7 @@
 
 mod chain_news;
 mod commits;
+mod connecting;
 mod driver;
 mod gone;
 mod lasting;
@@ -23,14 +24,15 @@ use streamium_channel::blocks::RefundDelay;
 use streamium_channel::link::StreamName;
 use streamium_channel::money::Rate;
 
-use super::{ChainConfig, Clock, PeerEvent, ProviderPeer, Published, ReportHandler, keys};
-use crate::chain::{ChainEvent, ChainStartError};
+use super::{Clock, Published};
+use crate::chain::{ChainConfig, ChainEvent, ChainStartError};
+use crate::keys;
+use crate::peer::{PeerEvent, ProviderPeer};
+use crate::report::ReportHandler;
 use crate::settle::{Payout, SettlePolicy};
 use crate::store::{Lease, Role, Store, StoreError};
 use crate::wallet::{Seed, SeedError};
 use driver::Driver;
-pub use repricing::RateTooHigh;
-
 pub use stats::{ProviderStats, SessionStats};
 
 /// What a broadcaster has set, checked.

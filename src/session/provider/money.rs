@@ -13,14 +13,10 @@ use streamium_channel::settlement::SINGLE_SETTLEMENT_VB;
 use streamium_channel::terms::Track;
 
 use super::{Event, PaidOptions, ProviderStartError};
-use crate::chain::{Chain, ElectrumChain, OutpointStatus, USUAL_TARGET_BLOCKS};
-use crate::session::watched::Watched;
+use crate::chain::{Chain, ElectrumChain, OutpointStatus, USUAL_TARGET_BLOCKS, Watched};
 use crate::settle::{Engine, Outside, settlement_fee_rate};
 use crate::store::Store;
 use crate::wallet::Seed;
-
-/// How many seconds of the rate the first payment covers at least.
-pub const OPENING_TIME: Duration = Duration::from_secs(10);
 
 /// The fee rate at which a channel must still be worth its settlement: twice what is usual now, within bounds.
 const STRESS: u64 = 2;
@@ -119,7 +115,7 @@ impl Money {
             .minimal_non_dust()
             .checked_add(fee)
             .unwrap_or(Amount::MAX_MONEY);
-        paid.least_opening().max(settling)
+        paid.price().least_opening().max(settling)
     }
 
     /// The engine, with what it works with.

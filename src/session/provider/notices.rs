@@ -12,7 +12,7 @@ use streamium_channel::provider::{EndReason, ProviderConfig, ProviderNotice};
 use streamium_channel::terms::Track;
 
 use super::live::is_quiet;
-use crate::session::{Report, Severity, sats, span};
+use crate::report::{Report, Severity, sats, span};
 
 /// The first digits are enough to tell viewers apart.
 fn short(id: &str) -> &str {

@@ -1,61 +1,26 @@
 //! A new rate while the stream runs: who comes now gets it in the terms, who is there is offered it.
 
-use bitcoin::Amount;
-use streamium_channel::money::{Msat, Rate};
+use streamium_channel::money::Rate;
 
 use super::driver::Driver;
 use super::live::Live;
-use super::money::OPENING_TIME;
 use super::{Event, PaidOptions, ProviderInputs};
-
-/// The part of a channel that its first payment may take, as consumers see it (protocol.md section 4).
-const OPENING_PART: u64 = 4;
-
-/// Why no channel could be paid at a rate.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "rate {} msat/s is too high for max-capacity ({} sat): {what} costs {} sat. Lower the rate or set a higher max-capacity",
-    .rate.msat_per_s(), .max_capacity.to_sat(), .cost.to_sat()
-)]
-pub struct RateTooHigh {
-    rate: Rate,
-    what: &'static str,
-    cost: Amount,
-    max_capacity: Amount,
-}
+use crate::price::Price;
 
 impl PaidOptions {
-    /// The first payment as far as it follows from the settings: a settlement may cost more.
-    pub fn least_opening(&self) -> Amount {
-        let of_rate = self.rate.cost(OPENING_TIME).ceil_sat();
-        self.opening.unwrap_or(of_rate)
-    }
-
-    /// Whether the largest channel can be paid at the rate.
-    pub fn check_rate(&self) -> Result<(), RateTooHigh> {
-        let error = |what, cost| {
-            Err(RateTooHigh {
-                rate: self.rate,
-                what,
-                cost,
-                max_capacity: self.max_capacity,
-            })
-        };
-        let part = Amount::from_sat(self.max_capacity.to_sat() / OPENING_PART);
-        let window: Msat = self.rate.cost(self.window);
-        match () {
-            () if self.opening.is_none() && self.least_opening() > part => error(
-                "the first payment may take a quarter of a channel, and",
-                self.least_opening(),
-            ),
-            () if window.ceil_sat() > self.max_capacity => error("the window", window.ceil_sat()),
-            () => Ok(()),
+    /// What the rate asks of a channel.
+    pub fn price(&self) -> Price {
+        Price {
+            rate: self.rate,
+            opening: self.opening,
+            window: self.window,
+            max_capacity: self.max_capacity,
         }
     }
 }
 
 impl ProviderInputs {
-    /// The rate has been changed; see [`PaidOptions::check_rate`]. A free stream stays free, and a paid one paid.
+    /// The rate has been changed; checked before ([`Price::check`]). A free stream stays free, and a paid one paid.
     pub fn rate(&self, rate: Rate) {
         self.send(Event::Rate(rate));
     }

@@ -12,9 +12,10 @@ use streamium_channel::provider::{Figures, ProviderNotice};
 use super::driver::Driver;
 use super::live::{Live, Phase};
 use super::notices::gate_name;
+use crate::chain::{ChainFigures, Servers};
+use crate::peer::ProviderPeerFigures;
+use crate::session::Published;
 use crate::session::published::INTERVAL;
-use crate::session::servers::{ChainFigures, Servers};
-use crate::session::{ProviderPeerFigures, Published};
 use crate::store::ProviderTotals;
 
 /// All states that an open gate may come to.

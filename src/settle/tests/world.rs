@@ -22,7 +22,8 @@ use streamium_channel::script::ChangeScript;
 
 pub use super::super::*;
 use crate::chain::{BroadcastError, ChainEvent, ScriptTransaction, WalletRequest};
-use crate::session::{Field, keys};
+use crate::keys;
+use crate::report::Field;
 use crate::store::Role;
 use crate::wallet::Seed;
 

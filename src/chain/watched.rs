@@ -1,10 +1,10 @@
-//! The outputs a driver follows, and the last word on each.
+//! The outputs that somebody follows, and the last word on each.
 
 use std::collections::HashMap;
 
 use bitcoin::{OutPoint, Script, ScriptBuf};
 
-use crate::chain::{Chain, OutpointStatus, ScriptTransaction};
+use super::{Chain, OutpointStatus, ScriptTransaction};
 
 /// Outputs by their script. Each channel has a script of its own, since its keys are fresh.
 #[derive(Default)]

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::chain::{ChainEvent, ElectrumUrl, Tip};
+use super::{ChainEvent, ElectrumUrl, Tip};
 
 /// The chain as a side sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,8 +59,8 @@ impl Servers {
 
 #[cfg(test)]
 mod tests {
+    use super::super::{UnreachableReason, parse_servers};
     use super::*;
-    use crate::chain::{UnreachableReason, parse_servers};
 
     #[test]
     fn a_server_is_up_while_it_answers_and_is_believed() {
