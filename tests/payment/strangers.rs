@@ -74,8 +74,9 @@ fn who_does_not_pay_gets_nothing_and_disturbs_nobody() {
 fn refuses(link: &str, words: &str) {
     let regtest = Regtest::shared();
     let dir = tempfile::tempdir().unwrap();
+    prefund(dir.path());
     let before = regtest.cli(&["getrawmempool"]);
-    let mut victim = PaidConsumer::funded(link, dir.path(), "");
+    let mut victim = PaidConsumer::start(link, dir.path(), "");
     let refused = victim.notes.wait("refused");
     assert!(refused.text("reason").contains(words), "{refused:?}");
     let said = victim
