@@ -49,8 +49,8 @@ impl Film {
         Self(frames)
     }
 
-    /// Watches the film for up to eight seconds, from this time on: decoders keep a picture back. Answers the frames, and how
-    /// much later than it should a beep comes than its flash, in milliseconds.
+    /// Watches the film for up to eight seconds, from this time on: decoders keep a picture back. Answers the frames,
+    /// and how much later than it should a beep comes than its flash, in milliseconds.
     pub fn watched(&self, consumer: &mut PaidConsumer, since: gst::ClockTime) -> (Vec<Frame>, i64) {
         let (mut got, mut lags) = (Vec::new(), Vec::new());
         let until = Instant::now() + PATIENCE;
