@@ -280,7 +280,7 @@ fn a_track_whose_name_is_taken_leaves_none_behind() {
         let taken = taken.build().unwrap();
         source.add(&taken).unwrap();
         assert!(source.set_state(gst::State::Paused).is_err());
-        assert_eq!(source.children(), [taken.clone()]);
+        assert_eq!(source.children(), std::slice::from_ref(&taken));
         assert!(source.src_pads().is_empty());
         source.set_state(gst::State::Null).unwrap();
         source.remove(&taken).unwrap();
