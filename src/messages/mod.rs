@@ -36,7 +36,7 @@ pub fn post_info(element: &impl IsA<gst::Element>, text: &str) {
 /// Tells what happened: as element message, in words where it has some, and as signal where it is one.
 pub fn post_report<E: Speaker>(element: &E, report: &Report) {
     debug_assert_eq!(
-        E::CATALOGUE.check(report),
+        report.check(E::CATALOGUE),
         Ok(()),
         "docs/elements.md says otherwise"
     );

@@ -28,24 +28,33 @@ impl Slated {
     /// Adds the tracks and their pads.
     pub fn start(element: &StreamiumPaySrc, link: &Link, size: (i32, i32)) -> Result<Arc<Self>, String> {
         let identities = Identity::new(link.stream.as_str(), &TRACKS.map(|(kind, _)| kind));
-        let mut tracks = Vec::new();
-        for ((kind, name), identity) in TRACKS.into_iter().zip(identities) {
-            let settings = TrackSettings { kind, size, identity };
-            let track = Track::new(&format!("slate_{name}"), settings);
-            element.add(&track).map_err(|error| error.to_string())?;
-            tracks.push(track);
-        }
+        let tracks = TRACKS
+            .into_iter()
+            .zip(identities)
+            .map(|((kind, name), identity)| {
+                let settings = TrackSettings { kind, size, identity };
+                Track::new(&format!("slate_{name}"), settings)
+            });
         let slated = Arc::new(Self {
             screen: Mutex::new(Screen::new(link)),
-            tracks,
+            tracks: tracks.collect(),
             last_words: Mutex::default(),
         });
         slated.change(|_| None);
-        for ((kind, name), track) in TRACKS.into_iter().zip(&slated.tracks) {
-            show(element, kind, name, track).map_err(|error| error.to_string())?;
+        if let Err(error) = slated.join(element) {
+            slated.stop(element);
+            return Err(error.to_string());
         }
         element.no_more_pads();
         Ok(slated)
+    }
+
+    fn join(&self, element: &StreamiumPaySrc) -> Result<(), gst::glib::BoolError> {
+        for ((kind, name), track) in TRACKS.into_iter().zip(&self.tracks) {
+            element.add(track)?;
+            show(element, kind, name, track)?;
+        }
+        Ok(())
     }
 
     /// Takes the tracks out. Their pads are gone, and they have stopped.

@@ -1,5 +1,6 @@
 //! What people and programs are told. The elements turn each report into messages on the bus, the command line into lines.
 
+mod documented;
 mod servers;
 mod words;
 

@@ -264,3 +264,26 @@ fn a_refusal_can_be_read_before_the_error_comes() {
         assert!(error.at - ended.at > std::time::Duration::from_secs(3));
     });
 }
+
+#[test]
+fn a_track_whose_name_is_taken_leaves_none_behind() {
+    run(|| {
+        let key = "79be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798";
+        let source = gst::ElementFactory::make("streamiumpaysrc")
+            .property("uri", format!("streamium://127.0.0.1:1/x?key={key}"))
+            .build()
+            .unwrap();
+        let source = source.downcast::<gst::Bin>().unwrap();
+        let taken = gst::ElementFactory::make("identity").name("slate_audio_0");
+        let taken = taken.build().unwrap();
+        source.add(&taken).unwrap();
+        assert!(source.set_state(gst::State::Paused).is_err());
+        assert_eq!(source.children(), std::slice::from_ref(&taken));
+        assert!(source.src_pads().is_empty());
+        source.set_state(gst::State::Null).unwrap();
+        source.remove(&taken).unwrap();
+        source.set_state(gst::State::Paused).unwrap();
+        assert_eq!(source.src_pads().len(), 2);
+        source.set_state(gst::State::Null).unwrap();
+    });
+}

@@ -110,7 +110,7 @@ impl Driver {
     }
 
     pub fn say(&self, report: Report) {
-        debug_assert_eq!(catalogue::SOURCE.check(&report), Ok(()));
+        debug_assert_eq!(report.check(&catalogue::SOURCE), Ok(()));
         (self.report)(report);
     }
 

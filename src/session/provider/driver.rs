@@ -88,7 +88,7 @@ impl Driver {
     }
 
     pub fn say(&self, report: Report) {
-        debug_assert_eq!(catalogue::SINK.check(&report), Ok(()));
+        debug_assert_eq!(report.check(&catalogue::SINK), Ok(()));
         (self.report)(report);
     }
 

@@ -227,7 +227,7 @@ impl World {
         for said in self.engine.drain() {
             match said {
                 Said::Report(report) => {
-                    assert_eq!(crate::catalogue::SINK.check(&report), Ok(()));
+                    assert_eq!(report.check(&crate::catalogue::SINK), Ok(()));
                     self.reports.push(report);
                 }
                 Said::Settling { outpoint, txid } => self.told.push((outpoint, txid)),
