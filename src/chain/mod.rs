@@ -132,6 +132,8 @@ pub struct ScriptTransaction {
     pub tx: Arc<Transaction>,
     /// The block it is proven to be in; `None` while unconfirmed, or not proven yet.
     pub height: Option<u32>,
+    /// A server says that it is in a block, and that is not proven: most often, not yet.
+    pub is_claimed: bool,
 }
 
 impl ScriptTransaction {

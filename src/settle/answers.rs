@@ -30,7 +30,9 @@ impl Engine {
                 let Some(due) = self.channels.get_mut(&outpoint) else {
                     return;
                 };
-                if due.news.replace(transactions.clone()).is_none() {
+                let was_awaited = due.awaits_answer();
+                due.news = Some(transactions.clone());
+                if was_awaited {
                     self.expect_answers(out.now);
                 }
                 let at_most = self.tip_at.saturating_add(MAX_QUIET);
@@ -85,6 +87,6 @@ impl Engine {
             && self
                 .channels
                 .values()
-                .any(|due| due.is_due() && due.news.is_none())
+                .any(|due| due.is_due() && due.awaits_answer())
     }
 }

@@ -116,6 +116,14 @@ impl Due {
         ))
     }
 
+    /// Whether servers have yet to say where its commitment is, or to prove it: they do it for each channel by itself.
+    pub fn awaits_answer(&self) -> bool {
+        let commitment = self.channel.outpoint().txid;
+        self.news
+            .as_ref()
+            .is_none_or(|news| news.iter().any(|tx| tx.txid == commitment && tx.is_claimed))
+    }
+
     /// The confirmations of its commitment by the clock, 0 while unknown: what deadlines take.
     pub fn age(&self, heights: Heights) -> u32 {
         let made = self.status(heights).and_then(|status| status.made);

@@ -23,6 +23,7 @@ use super::{ChainEvent, ElectrumUrl, SyncError, Tip, USUAL_TARGET_BLOCKS, Unreac
 use broadcasts::Pending;
 use disputes::Dispute;
 pub(super) use proofs::Claim;
+use scripts::Listed;
 
 /// Which server: its place in the list given at the start.
 pub(super) type ServerIndex = usize;
@@ -67,7 +68,7 @@ pub(super) struct State {
     events: Sender<Outgoing>,
     headers: HeaderTree,
     /// Each watched script, with what was last told of it.
-    watched: BTreeMap<ScriptBuf, Option<View>>,
+    watched: BTreeMap<ScriptBuf, Option<Vec<Listed>>>,
     transactions: HashMap<Txid, Arc<Transaction>>,
     /// The blocks that each transaction is proven to be in. More than one, after a reorganisation.
     proofs: HashMap<Txid, BTreeSet<BlockHash>>,

@@ -1,12 +1,22 @@
 //! Watched scripts: what the servers list for them together, at the heights that are proven.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use bitcoin::{Script, ScriptBuf, Transaction, Txid};
 
 use super::{Command, ServerIndex, State, View};
 use crate::chain::{ChainEvent, ScriptTransaction};
+
+/// A transaction of a script, as all servers have it together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Listed {
+    txid: Txid,
+    /// That is proven.
+    height: Option<u32>,
+    /// See [`ScriptTransaction::is_claimed`].
+    is_claimed: bool,
+}
 
 impl State {
     pub(in crate::chain) fn watch(&mut self, script: &Script) {
@@ -82,28 +92,43 @@ impl State {
     }
 
     /// The union of what the servers list, at the heights that are proven. `None` while no server has answered.
-    fn merged(&self, script: &Script) -> Option<View> {
-        let mut seen = HashSet::new();
-        let mut merged = View::new();
+    fn merged(&self, script: &Script) -> Option<Vec<Listed>> {
+        let mut claims: HashMap<Txid, bool> = HashMap::new();
+        let mut order = Vec::new();
         let mut answered = false;
         for view in self.servers.iter().filter_map(|server| server.views.get(script)) {
             answered = true;
-            for &(txid, _) in view {
-                if seen.insert(txid) {
-                    merged.push((txid, self.proven_height(&txid)));
-                }
+            for &(txid, height) in view {
+                let is_new = !claims.contains_key(&txid);
+                *claims.entry(txid).or_default() |= height.is_some();
+                order.extend(is_new.then_some(txid));
             }
         }
-        merged.sort_by_key(|(_, height)| height.unwrap_or(u32::MAX));
+        let listed = order.into_iter().map(|txid| {
+            let height = self.proven_height(&txid);
+            let is_claimed = height.is_none() && claims.get(&txid) == Some(&true);
+            Listed {
+                txid,
+                height,
+                is_claimed,
+            }
+        });
+        let mut merged: Vec<_> = listed.collect();
+        merged.sort_by_key(|listed| listed.height.unwrap_or(u32::MAX));
         answered.then_some(merged)
     }
 
-    fn tell_script(&self, script: ScriptBuf, view: View) {
-        let transactions = view
+    fn tell_script(&self, script: ScriptBuf, listed: Vec<Listed>) {
+        let transactions = listed
             .into_iter()
-            .filter_map(|(txid, height)| {
-                let tx = self.transactions.get(&txid).cloned()?;
-                Some(ScriptTransaction { txid, tx, height })
+            .filter_map(|listed| {
+                let tx = self.transactions.get(&listed.txid).cloned()?;
+                Some(ScriptTransaction {
+                    txid: listed.txid,
+                    tx,
+                    height: listed.height,
+                    is_claimed: listed.is_claimed,
+                })
             })
             .collect();
         self.tell(ChainEvent::Script { script, transactions });

@@ -193,6 +193,27 @@ fn a_height_counts_only_when_it_is_proven() {
 }
 
 #[test]
+fn a_claim_that_is_not_proven_yet_is_told_as_such() {
+    let mut f = Fixture::reachable(&[10, 10]);
+    let (script, txid) = f.watch_one();
+    let claimed = |f: &Fixture| {
+        let told = f.told().into_iter().filter_map(|event| match event {
+            ChainEvent::Script { transactions, .. } => Some(transactions[0].is_claimed),
+            _ => None,
+        });
+        told.collect::<Vec<_>>()
+    };
+    f.state.set_view(0, script.clone(), vec![(txid, None)]);
+    assert_eq!(claimed(&f), [false], "in the mempool");
+    f.state.set_view(1, script.clone(), vec![(txid, Some(5))]);
+    assert_eq!(claimed(&f), [true], "one of two says so");
+    f.prove(txid, 5);
+    assert_eq!(claimed(&f), [false], "proven");
+    f.state.set_view(1, script, vec![(txid, None)]);
+    assert_eq!(claimed(&f), [false; 0], "nothing new");
+}
+
+#[test]
 fn a_proof_counts_while_its_block_is_in_the_best_chain() {
     let mut f = Fixture::reachable(&[10]);
     let (script, txid) = f.watch_one();

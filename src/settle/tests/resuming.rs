@@ -129,3 +129,38 @@ fn a_stop_waits_for_answers_but_not_for_ever() {
     world.pass(Duration::from_secs(2));
     assert!(world.engine.is_idle(world.now));
 }
+
+#[test]
+fn a_stop_waits_for_proofs_so_that_channels_share_a_settlement() {
+    let mut world = World::new();
+    let channels = [world.open(10_000, 10), world.open(10_000, 10)];
+    for outpoint in channels {
+        let release =
+            |engine: &mut Engine, out: &mut Outside<'_>| engine.release(outpoint, Release::Now, out);
+        world.with(release).unwrap();
+    }
+    world.with(|engine, out| engine.stop(out));
+    channels.iter().for_each(|outpoint| world.claim(*outpoint));
+    world.news(channels[0]);
+    assert!(world.mempool().is_empty(), "the other is about to be proven");
+    assert!(!world.engine.is_idle(world.now));
+    world.news(channels[1]);
+    assert_eq!(inputs(&world.only()), sorted(channels));
+    assert!(world.engine.is_idle(world.now));
+}
+
+#[test]
+fn a_stop_waits_for_proofs_but_not_for_ever() {
+    let mut world = World::new();
+    let channels = [world.open(10_000, 10), world.open(10_000, 10)];
+    for outpoint in channels {
+        let release =
+            |engine: &mut Engine, out: &mut Outside<'_>| engine.release(outpoint, Release::Now, out);
+        world.with(release).unwrap();
+    }
+    world.with(|engine, out| engine.stop(out));
+    channels.iter().for_each(|outpoint| world.claim(*outpoint));
+    world.news(channels[0]);
+    world.pass(Duration::from_secs(2));
+    assert_eq!(inputs(&world.only()), [channels[0]]);
+}

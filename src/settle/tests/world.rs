@@ -261,6 +261,16 @@ impl World {
         self.event(&ChainEvent::Script { script, transactions });
     }
 
+    /// A server says that the commitment is in a block, and has not proven it.
+    pub fn claim(&mut self, outpoint: OutPoint) {
+        let mut transactions = self.known_of(outpoint);
+        for tx in &mut transactions {
+            tx.is_claimed = tx.height.take().is_some();
+        }
+        let script = self.scripts[&outpoint].clone();
+        self.event(&ChainEvent::Script { script, transactions });
+    }
+
     pub fn all_news(&mut self) {
         let mut outpoints: Vec<_> = self.scripts.keys().copied().collect();
         outpoints.sort_unstable();
@@ -316,6 +326,7 @@ impl World {
                     txid: *txid,
                     tx: Arc::new(tx.clone()),
                     height: *height,
+                    is_claimed: false,
                 })
                 .collect()
         })
