@@ -11,7 +11,7 @@ use gst::prelude::*;
 use crate::inner::Signaller;
 use crate::param::{flag, optional, put};
 use crate::settings::SettingsError;
-use crate::signalling_server::{Options, SignallingServer};
+use crate::signalling_server::{Options, SignallingServer, StartError};
 
 const DEFAULT_HOST: &str = "0.0.0.0";
 const DEFAULT_PORT: u32 = 8443;
@@ -204,11 +204,17 @@ fn headers(
 pub fn start(options: &Options, signaller: &Signaller) -> Result<SignallingServer, String> {
     let Options { host, port, .. } = options;
     let server = SignallingServer::start(options).map_err(|reason| {
-        format!(
-            "The signalling server could not be started at {host}:{port} ({reason}): set signalling-server-host and \
-             signalling-server-port to an address that is free, and signalling-server-cert and \
-             signalling-server-key, if any, to files in PEM format."
-        )
+        let what_to_do = match reason {
+            StartError::Address(_) => {
+                "set signalling-server-host and signalling-server-port to an address of this machine that is free"
+            }
+            StartError::Tls(_) => {
+                "set signalling-server-cert to a certificate and signalling-server-key to its private key, both in \
+                 PEM format"
+            }
+            StartError::System(_) => "try again",
+        };
+        format!("The signalling server could not be started at {host}:{port} ({reason}): {what_to_do}.")
     })?;
     signaller.set_uri(&uri(options));
     Ok(server)

@@ -54,6 +54,20 @@ pub struct Options {
     pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
+/// Why it does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Nothing can listen there.
+    #[error("{0}")]
+    Address(std::io::Error),
+    /// The files are not what they should be.
+    #[error("{0}")]
+    Tls(String),
+    /// The system gives no thread, or the like.
+    #[error("{0}")]
+    System(std::io::Error),
+}
+
 /// A running server. Dropping it closes all its sockets.
 pub struct SignallingServer {
     stop: Option<oneshot::Sender<()>>,
@@ -61,15 +75,18 @@ pub struct SignallingServer {
 }
 
 impl SignallingServer {
-    /// Listens; fails where the address is taken or the TLS files are no good.
-    pub fn start(options: &Options) -> Result<Self, String> {
-        let words = |error: std::io::Error| error.to_string();
-        let listener = TcpListener::bind((options.host.as_str(), options.port)).map_err(words)?;
-        listener.set_nonblocking(true).map_err(words)?;
+    /// Listens, when this returns.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn start(options: &Options) -> Result<Self, StartError> {
+        let address = (options.host.as_str(), options.port);
+        let listener = TcpListener::bind(address).map_err(StartError::Address)?;
+        listener.set_nonblocking(true).map_err(StartError::System)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .map_err(words)?;
+            .map_err(StartError::System)?;
         let hall = Hall {
             headers: Arc::new(options.headers.clone()),
             places: Arc::new(Semaphore::new(most_connections())),
@@ -90,12 +107,13 @@ impl SignallingServer {
                 // With it go all connections.
                 drop(runtime);
             })
-            .map_err(words)?;
+            .map_err(StartError::System)?;
         let server = Self {
             stop: Some(stop),
             thread: Some(thread),
         };
-        result.recv().map_err(|_| "its thread has ended".to_owned())??;
+        let ended = |_| StartError::System(std::io::ErrorKind::BrokenPipe.into());
+        result.recv().map_err(ended)??;
         Ok(server)
     }
 }
@@ -131,18 +149,21 @@ impl Hall {
         mut self,
         listener: TcpListener,
         tls: Option<(String, String)>,
-        ready: impl FnOnce(Result<(), String>),
+        ready: impl FnOnce(Result<(), StartError>),
     ) {
         let listener = match tokio::net::TcpListener::from_std(listener) {
             Ok(listener) => listener,
-            Err(error) => return ready(Err(error.to_string())),
+            Err(error) => return ready(Err(StartError::System(error))),
         };
         let acceptor = match tls {
             None => None,
             Some((certificate, key)) => {
                 match gstrswebrtc::utils::create_tls_acceptor(&certificate, &key).await {
                     Ok(acceptor) => Some(acceptor),
-                    Err(error) => return ready(Err(format!("{certificate} and {key}: {error}"))),
+                    Err(error) => {
+                        let words = format!("{certificate} and {key}: {error}");
+                        return ready(Err(StartError::Tls(words)));
+                    }
                 }
             }
         };
@@ -180,10 +201,15 @@ impl Hall {
     /// Who came long ago and has said nothing goes for who comes now.
     fn make_room(&mut self) {
         self.greeted.retain(|guest| !guest.is_finished());
-        if self.places.available_permits() == 0
-            && let Some(oldest) = self.greeted.pop_front()
-        {
-            oldest.abort();
+        if self.places.available_permits() > 0 {
+            return;
+        }
+        match self.greeted.pop_front() {
+            Some(oldest) => oldest.abort(),
+            None => gst::warning!(
+                CAT,
+                "own signalling server: all places are taken, whoever comes waits"
+            ),
         }
     }
 

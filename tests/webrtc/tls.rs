@@ -74,7 +74,7 @@ fn files_that_are_no_certificates_are_said() {
         };
         let words = error.error().to_string();
         println!("{words}");
-        assert!(words.contains("Cargo.toml"), "{words}");
+        assert!(words.contains("Cargo.toml") && words.contains("PEM"), "{words}");
         sink.set_state(gst::State::Null).unwrap();
     });
 }
