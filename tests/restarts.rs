@@ -7,11 +7,12 @@ use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
+use common::child::broadcaster;
 use common::footprint::Footprint;
 use common::frames;
 use common::paid::pipeline;
 use common::wait::PATIENCE;
-use common::webrtc::{Provider, RAW_AUDIO, Running, WHITE, init};
+use common::webrtc::{RAW_AUDIO, Running, WHITE, free_port, init};
 use gst::prelude::*;
 use gststreamiumpay::gate::TrackKind;
 
@@ -73,10 +74,12 @@ fn twenty_restarts_leave_nothing_behind() {
 #[ignore = "run by the other, in a process of its own"]
 fn rounds() {
     init();
-    let provider = Provider::free(&format!("{WHITE}{RAW_AUDIO}"));
-    let uri = provider.uri();
+    let dir = tempfile::tempdir().unwrap();
+    // What that keeps of its consumers is another matter: tests/broadcast_leaks.rs.
+    let mut provider = broadcaster(&[], dir.path(), free_port(), &format!("{WHITE}{RAW_AUDIO}"));
+    let uri = provider.link();
     let running = Running(pipeline(&format!(
-        "streamiumpaysrc name=s uri=\"{uri}\" stun-server=none queue name=video_0 ! videoconvert \
+        "streamiumpaysrc name=s uri=\"{uri}\" network=regtest stun-server=none queue name=video_0 ! videoconvert \
          ! fakesink name=end queue name=audio_0 ! audioconvert ! fakesink"
     )));
     link_when_added(&running.0);

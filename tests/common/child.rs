@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::wait::PATIENCE;
+use super::webrtc::own_server;
 
 /// A folder with nothing but this build's plugin.
 pub static PLUGIN: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -161,6 +162,21 @@ impl Launched {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// A free stream called "the test" with a signalling server of its own, in a process of its own; `prefix` as for
+/// [`Launched::prefixed`].
+pub fn broadcaster(prefix: &[&str], dir: &Path, port: u16, sources: &str) -> Launched {
+    Launched::prefixed(
+        prefix,
+        &["-e"],
+        &format!(
+            "streamiumpaysink name=sink stun-server=none stream-name=\"the test\" network=regtest data-dir={} \
+             link-address=127.0.0.1:{port} {} {sources}",
+            dir.display(),
+            own_server(port)
+        ),
+    )
 }
 
 /// At blanks that are not within quotes, which stay.

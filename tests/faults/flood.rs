@@ -8,8 +8,8 @@ use async_tungstenite::tungstenite::Message;
 use gststreamiumpay::gate::TrackKind::Video;
 
 use crate::audience::{AFTER, Audience, Broadcast, VIDEO, ours, plain};
-use crate::common::child::Launched;
-use crate::common::webrtc::{free_port, own_server, producer_of, run};
+use crate::common::child::broadcaster;
+use crate::common::webrtc::{free_port, producer_of, run};
 
 /// So many files may the broadcaster's process have open.
 const MAX_FILES: usize = 300;
@@ -17,27 +17,13 @@ const MAX_FILES: usize = 300;
 /// A server that can be kept busy by asking is, by then.
 const LONG_ENOUGH: Duration = Duration::from_secs(30);
 
-/// A sink with a signalling server of its own, in a process that may not open many files.
-fn frugal(dir: &std::path::Path, port: u16) -> Launched {
-    let limited = format!("ulimit -n {MAX_FILES}; exec \"$0\" \"$@\"");
-    Launched::prefixed(
-        &["sh", "-c", &limited],
-        &["-e"],
-        &format!(
-            "streamiumpaysink name=sink stun-server=none stream-name=\"the test\" network=regtest data-dir={} \
-             link-address=127.0.0.1:{port} {} {VIDEO}",
-            dir.display(),
-            own_server(port)
-        ),
-    )
-}
-
 #[test]
 fn who_takes_every_connection_keeps_nobody_out() {
     run(|| {
         let dir = tempfile::tempdir().unwrap();
         let port = free_port();
-        let mut sink = frugal(dir.path(), port);
+        let limited = format!("ulimit -n {MAX_FILES}; exec \"$0\" \"$@\"");
+        let mut sink = broadcaster(&["sh", "-c", &limited], dir.path(), port, VIDEO);
         let link = sink.link();
         let mut audience = Audience::seated(vec![ours(&link), plain(port)]);
         let flood: Vec<_> = (0..MAX_FILES + 100)
