@@ -130,9 +130,8 @@ fn a_stop_waits_for_answers_but_not_for_ever() {
     assert!(world.engine.is_idle(world.now));
 }
 
-#[test]
-fn a_stop_waits_for_proofs_so_that_channels_share_a_settlement() {
-    let mut world = World::new();
+/// Two channels at a stop, of which servers say that they are in blocks.
+fn two_to_be_proven(world: &mut World) -> [bitcoin::OutPoint; 2] {
     let channels = [world.open(10_000, 10), world.open(10_000, 10)];
     for outpoint in channels {
         let release =
@@ -141,6 +140,13 @@ fn a_stop_waits_for_proofs_so_that_channels_share_a_settlement() {
     }
     world.with(|engine, out| engine.stop(out));
     channels.iter().for_each(|outpoint| world.claim(*outpoint));
+    channels
+}
+
+#[test]
+fn a_stop_waits_for_proofs_so_that_channels_share_a_settlement() {
+    let mut world = World::new();
+    let channels = two_to_be_proven(&mut world);
     world.news(channels[0]);
     assert!(world.mempool().is_empty(), "the other is about to be proven");
     assert!(!world.engine.is_idle(world.now));
@@ -152,14 +158,7 @@ fn a_stop_waits_for_proofs_so_that_channels_share_a_settlement() {
 #[test]
 fn a_stop_waits_for_proofs_but_not_for_ever() {
     let mut world = World::new();
-    let channels = [world.open(10_000, 10), world.open(10_000, 10)];
-    for outpoint in channels {
-        let release =
-            |engine: &mut Engine, out: &mut Outside<'_>| engine.release(outpoint, Release::Now, out);
-        world.with(release).unwrap();
-    }
-    world.with(|engine, out| engine.stop(out));
-    channels.iter().for_each(|outpoint| world.claim(*outpoint));
+    let channels = two_to_be_proven(&mut world);
     world.news(channels[0]);
     world.pass(Duration::from_secs(2));
     assert_eq!(inputs(&world.only()), [channels[0]]);
