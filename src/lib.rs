@@ -33,6 +33,7 @@ pub mod peer;
 pub mod price;
 pub mod refund;
 pub mod report;
+mod serving;
 pub mod session;
 pub mod settings;
 pub mod settle;

@@ -58,6 +58,11 @@ pub fn optional(value: &glib::Value) -> Option<String> {
         .filter(|text| !text.is_empty())
 }
 
+/// A field of a structure as text, whatever its type is; `None` for what has no words.
+pub fn text_of(field: &glib::Value) -> Option<String> {
+    field.transform::<String>().ok()?.get().ok()
+}
+
 /// Takes a property's value. GObject has checked the type; what is of another is left as it was.
 pub fn put<'v, T: glib::value::FromValue<'v>>(field: &mut T, value: &'v glib::Value) {
     if let Ok(value) = value.get() {

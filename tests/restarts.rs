@@ -76,7 +76,13 @@ fn rounds() {
     init();
     let dir = tempfile::tempdir().unwrap();
     // What that keeps of its consumers is another matter: tests/broadcast_leaks.rs.
-    let mut provider = broadcaster(&[], dir.path(), free_port(), &format!("{WHITE}{RAW_AUDIO}"));
+    let mut provider = broadcaster(
+        &[],
+        "the test",
+        dir.path(),
+        free_port(),
+        &format!("{WHITE}{RAW_AUDIO}"),
+    );
     let uri = provider.link();
     let running = Running(pipeline(&format!(
         "streamiumpaysrc name=s uri=\"{uri}\" network=regtest stun-server=none queue name=video_0 ! videoconvert \

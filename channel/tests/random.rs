@@ -8,7 +8,6 @@ use common::*;
 use proptest::prelude::*;
 use streamium_channel::blocks::RefundDelay;
 use streamium_channel::consumer::{Arrivals, ConsumerEffect, ConsumerEnd};
-use streamium_channel::handshake::Bytes32;
 use streamium_channel::message::{
     ChannelState, ConsumerMessage, ErrorCode, GateState, ProviderMessage, encode,
 };
@@ -96,11 +95,7 @@ fn sequence() -> impl Strategy<Value = Vec<Happening>> {
 fn apply(pair: &mut Pair, happening: &Happening) -> Vec<ProviderEffect> {
     let now = pair.now;
     let text = match happening {
-        Happening::Hello { version } => ConsumerMessage::Hello {
-            versions: vec![*version],
-            chain: config().chain,
-            nonce: Bytes32::new([2; 32]),
-        },
+        Happening::Hello { version } => hello(vec![*version], config().chain),
         Happening::Open {
             capacity,
             delay,

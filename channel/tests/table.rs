@@ -10,7 +10,6 @@ use streamium_channel::bitcoin::ScriptBuf;
 use streamium_channel::bitcoin::hashes::Hash;
 use streamium_channel::consumer::{ConsumerEffect, ConsumerEnd};
 use streamium_channel::contract::Contract;
-use streamium_channel::handshake::Bytes32;
 use streamium_channel::keys::ChannelKeys;
 use streamium_channel::message::{
     ChannelState, ConsumerMessage, ErrorCode, GateState, ProviderMessage, decode, encode,
@@ -53,11 +52,7 @@ fn documented(side: &str) -> Table {
 }
 
 fn hello() -> ConsumerMessage {
-    ConsumerMessage::Hello {
-        versions: vec![1],
-        chain: config().chain,
-        nonce: Bytes32::new([2; 32]),
-    }
+    common::hello(vec![1], config().chain)
 }
 
 fn open() -> ConsumerMessage {

@@ -8,6 +8,7 @@ use gst::glib::translate::IntoGlib;
 use gst::prelude::*;
 
 use super::lookup_signal;
+use crate::param::text_of;
 
 /// A signaller: what connects a webrtcsink or webrtcsrc to the signalling server.
 #[derive(Clone, Debug)]
@@ -78,10 +79,9 @@ impl Signaller {
             .find_property("headers")
             .and_then(|_| self.0.property::<Option<gst::Structure>>("headers"))
             .map_or_else(Vec::new, |headers| {
-                let text = |value: &glib::SendValue| value.transform::<String>().ok()?.get().ok();
                 headers
                     .iter()
-                    .filter_map(|(name, value)| Some((name.to_string(), text(value)?)))
+                    .filter_map(|(name, value)| Some((name.to_string(), text_of(value)?)))
                     .collect()
             })
     }

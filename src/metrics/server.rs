@@ -4,16 +4,14 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use futures::channel::oneshot;
-use futures::future::select;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
 use super::http::{MAX_HEAD, Step, answer};
+use crate::serving::{ServerThread, accept};
 
 /// More wait until one is done.
 const MAX_CONNECTIONS: usize = 32;
@@ -21,43 +19,24 @@ const MAX_CONNECTIONS: usize = 32;
 /// A connection may take so long in all.
 const MAX_TIME: Duration = Duration::from_secs(5);
 
-/// After a failure to accept, such as too many open files.
-const PAUSE: Duration = Duration::from_millis(100);
-
 /// Gives the page as it is now; must not block.
 pub type Page = Arc<dyn Fn() -> String + Send + Sync>;
 
 /// A running server. Dropping it closes all its sockets.
 pub struct Server {
     address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _thread: ServerThread,
 }
 
 impl Server {
     /// Listens at `address`; at port 0 the system chooses one.
     pub fn start(address: SocketAddr, page: Page) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let (stop, stopped) = oneshot::channel();
-        let thread = std::thread::Builder::new()
-            .name("streamium-metrics".to_owned())
-            .spawn(move || {
-                runtime.block_on(async {
-                    let serving = std::pin::pin!(serve(listener, page));
-                    select(serving, stopped).await;
-                });
-                // With it go all connections.
-                drop(runtime);
-            })?;
+        let thread = ServerThread::start("streamium-metrics", listener, |listener| serve(listener, page))?;
         Ok(Self {
             address,
-            stop: Some(stop),
-            thread: Some(thread),
+            _thread: thread,
         })
     }
 
@@ -67,28 +46,13 @@ impl Server {
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-async fn serve(listener: TcpListener, page: Page) {
-    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
-        return;
-    };
+async fn serve(listener: tokio::net::TcpListener, page: Page) {
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let Ok(place) = places.clone().acquire_owned().await else {
             return;
         };
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(PAUSE).await;
-            continue;
-        };
+        let stream = accept(&listener, drop).await;
         let page = page.clone();
         tokio::spawn(async move {
             // Who is too slow, or goes, gets no answer.

@@ -2,7 +2,6 @@
 
 use bitcoin::XOnlyPublicKey;
 use gst::glib;
-use gst::prelude::*;
 use streamium_channel::link::Link;
 
 use super::renewal::Inner;
@@ -44,10 +43,7 @@ fn server(inner: &Inner) -> (bool, u16) {
     let Some(signaller) = inner.signaller() else {
         return (false, DEFAULT_PORT);
     };
-    let uri = signaller
-        .object()
-        .property::<Option<String>>("uri")
-        .unwrap_or_default();
+    let uri = signaller.uri().unwrap_or_default();
     let tls = uri.starts_with("wss://");
     let default = if tls { 443 } else { 80 };
     let authority = uri

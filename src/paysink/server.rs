@@ -9,7 +9,7 @@ use gst::glib;
 use gst::prelude::*;
 
 use crate::inner::Signaller;
-use crate::param::{flag, optional, put};
+use crate::param::{flag, optional, put, text_of};
 use crate::settings::SettingsError;
 use crate::signalling_server::{Options, SignallingServer, StartError};
 
@@ -190,10 +190,8 @@ fn headers(
     headers: &gst::Structure,
 ) -> impl Iterator<Item = Result<(HeaderName, HeaderValue), SettingsError>> {
     headers.iter().map(|(name, value)| {
-        let text = value.transform::<String>().ok();
-        let text = text.and_then(|value| value.get::<String>().ok());
         let header = HeaderName::from_bytes(name.as_bytes()).ok();
-        let value = text.and_then(|text| HeaderValue::from_str(&text).ok());
+        let value = text_of(value).and_then(|text| HeaderValue::from_str(&text).ok());
         header
             .zip(value)
             .ok_or_else(|| SettingsError::BadHeader(name.to_string()))

@@ -10,7 +10,7 @@ use super::engine::{Engine, Means};
 use crate::chain::{
     BroadcastError, Chain, ChainConfig, ChainEvent, ChainStartError, ElectrumChain, SyncError,
 };
-use crate::report::{Report, Severity};
+use crate::report::{Report, Severity, of_server};
 use crate::store::{Lease, Role, Store, StoreError};
 use crate::wallet::{Syncs, Wallet, WalletError};
 
@@ -145,6 +145,7 @@ impl Runner {
     }
 
     fn event(&mut self, event: ChainEvent, reports: &mut Vec<Report>) {
+        reports.extend(of_server(&event));
         match event {
             ChainEvent::Tip(tip) => {
                 self.seen = Some(tip.hash);
@@ -171,18 +172,13 @@ impl Runner {
             ChainEvent::WalletSyncFailed(SyncError::NoServer) => self.syncs.failed(),
             ChainEvent::WalletSyncFailed(SyncError::Server { .. }) => self.sync_done(),
             ChainEvent::FeeRate(_) => self.look(),
-            ChainEvent::Reachable { server } => {
-                reports.push(crate::report::reachable(&server));
+            ChainEvent::Reachable { .. } => {
                 self.sync();
                 self.look();
             }
-            ChainEvent::Unreachable { server, why } => {
-                reports.push(crate::report::unreachable(&server, &why));
-            }
-            ChainEvent::Disagreement { server, words } => {
-                reports.push(crate::report::disagreement(&server, &words));
-            }
-            ChainEvent::Agreement { server } => reports.push(crate::report::agreement(&server)),
+            ChainEvent::Unreachable { .. }
+            | ChainEvent::Disagreement { .. }
+            | ChainEvent::Agreement { .. } => (),
         }
     }
 

@@ -6,7 +6,7 @@ mod words;
 
 use streamium_channel::money::Rate;
 
-pub(crate) use servers::{agreement, disagreement, reachable, unreachable};
+pub(crate) use servers::of_server;
 pub use words::{sats, span};
 
 /// One thing that happened.

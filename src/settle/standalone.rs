@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::{Engine, Outlook, Outside, Payout, Said, SettlePolicy};
 use crate::boottime;
 use crate::chain::{Chain, ChainConfig, ChainEvent, ChainStartError, ElectrumChain};
-use crate::report::{Report, ReportHandler, reachable, unreachable};
+use crate::report::{Report, ReportHandler, of_server};
 use crate::store::{Lease, Role, Store, StoreError};
 use crate::wallet::{Seed, SeedError};
 
@@ -149,10 +149,12 @@ impl Standalone {
         let next = self.engine.next().map_or(IDLE, |at| at.saturating_sub(now));
         match self.events.recv_timeout(next.min(IDLE).min(at_most)) {
             Ok(Event::Chain(event)) => {
-                match &event {
-                    ChainEvent::Reachable { server } => (self.report)(reachable(server)),
-                    ChainEvent::Unreachable { server, why } => (self.report)(unreachable(server, why)),
-                    _ => (),
+                let is_told = matches!(
+                    event,
+                    ChainEvent::Reachable { .. } | ChainEvent::Unreachable { .. }
+                );
+                if let Some(report) = of_server(&event).filter(|_| is_told) {
+                    (self.report)(report);
                 }
                 self.with(|engine, out| engine.chain_event(&event, out));
             }

@@ -10,19 +10,19 @@ mod guest;
 use std::collections::VecDeque;
 use std::net::TcpListener;
 use std::sync::{Arc, LazyLock};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use async_tungstenite::tungstenite::handshake::server::{Callback, Request, Response};
 use async_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
-use futures::channel::oneshot;
-use futures::future::select;
+use futures::FutureExt;
 use gst_plugin_webrtc_signalling::handlers::Handler;
 use gst_plugin_webrtc_signalling::server::{Server, ServerError};
 use rustix::process::{Resource, getrlimit};
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
+use tokio_rustls::TlsAcceptor;
 
+use crate::serving::{ServerThread, accept};
 use guest::Guest;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -39,8 +39,6 @@ const MIN_CONNECTIONS: usize = 16;
 const MAX_CONNECTIONS: usize = 4_096;
 /// From the connection to the end of the WebSocket's handshake.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
-/// After a failure to accept, such as too many open files.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Where and how it listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,8 +68,7 @@ pub enum StartError {
 
 /// A running server. Dropping it closes all its sockets.
 pub struct SignallingServer {
-    stop: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _thread: ServerThread,
 }
 
 impl SignallingServer {
@@ -82,49 +79,26 @@ impl SignallingServer {
     pub fn start(options: &Options) -> Result<Self, StartError> {
         let address = (options.host.as_str(), options.port);
         let listener = TcpListener::bind(address).map_err(StartError::Address)?;
-        listener.set_nonblocking(true).map_err(StartError::System)?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(StartError::System)?;
+        let acceptor = options.tls.as_ref().map(acceptor).transpose()?;
         let hall = Hall {
+            acceptor,
             headers: Arc::new(options.headers.clone()),
             places: Arc::new(Semaphore::new(most_connections())),
             greeted: VecDeque::new(),
         };
-        let tls = options.tls.clone();
-        let (stop, stopped) = oneshot::channel();
-        let (listening, result) = std::sync::mpsc::channel();
-        let thread = std::thread::Builder::new()
-            .name("streamium-sig".to_owned())
-            .spawn(move || {
-                runtime.block_on(async {
-                    let serving = std::pin::pin!(hall.open(listener, tls, |result| {
-                        let _ = listening.send(result);
-                    }));
-                    select(serving, stopped).await;
-                });
-                // With it go all connections.
-                drop(runtime);
-            })
-            .map_err(StartError::System)?;
-        let server = Self {
-            stop: Some(stop),
-            thread: Some(thread),
-        };
-        let ended = |_| StartError::System(std::io::ErrorKind::BrokenPipe.into());
-        result.recv().map_err(ended)??;
-        Ok(server)
+        let thread = ServerThread::start("streamium-sig", listener, |listener| hall.open(listener));
+        Ok(Self {
+            _thread: thread.map_err(StartError::System)?,
+        })
     }
 }
 
-impl Drop for SignallingServer {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
+/// What speaks TLS with this certificate and key.
+fn acceptor((certificate, key): &(String, String)) -> Result<TlsAcceptor, StartError> {
+    // It is asynchronous by name alone. Waiting for it would panic in an application's own executor.
+    let made = gstrswebrtc::utils::create_tls_acceptor(certificate, key).now_or_never();
+    let made = made.unwrap_or_else(|| Err("they can't be read at once".into()));
+    made.map_err(|error| StartError::Tls(format!("{certificate} and {key}: {error}")))
 }
 
 /// How many connections there may be at a time.
@@ -137,6 +111,7 @@ fn most_connections() -> usize {
 }
 
 struct Hall {
+    acceptor: Option<TlsAcceptor>,
     headers: Arc<Vec<(HeaderName, HeaderValue)>>,
     places: Arc<Semaphore>,
     /// Those who have not said what they want yet, the oldest first.
@@ -144,48 +119,20 @@ struct Hall {
 }
 
 impl Hall {
-    /// Lets everybody in, until it is dropped. `ready` hears how that begins.
-    async fn open(
-        mut self,
-        listener: TcpListener,
-        tls: Option<(String, String)>,
-        ready: impl FnOnce(Result<(), StartError>),
-    ) {
-        let listener = match tokio::net::TcpListener::from_std(listener) {
-            Ok(listener) => listener,
-            Err(error) => return ready(Err(StartError::System(error))),
-        };
-        let acceptor = match tls {
-            None => None,
-            Some((certificate, key)) => {
-                match gstrswebrtc::utils::create_tls_acceptor(&certificate, &key).await {
-                    Ok(acceptor) => Some(acceptor),
-                    Err(error) => {
-                        let words = format!("{certificate} and {key}: {error}");
-                        return ready(Err(StartError::Tls(words)));
-                    }
-                }
-            }
-        };
-        ready(Ok(()));
+    /// Lets everybody in, until it is dropped.
+    async fn open(mut self, listener: tokio::net::TcpListener) {
         let server = Server::spawn(Handler::new);
+        let failed = |error| gst::warning!(CAT, "own signalling server: {error}");
         loop {
-            let stream = match listener.accept().await {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    gst::warning!(CAT, "own signalling server: {error}");
-                    tokio::time::sleep(PAUSE).await;
-                    continue;
-                }
-            };
+            let stream = accept(&listener, failed).await;
             self.make_room();
             let Ok(place) = self.places.clone().acquire_owned().await else {
                 return;
             };
             let guest = Guest::new(stream, place);
-            let (mut server, acceptor) = (server.clone(), acceptor.clone());
+            let (mut server, acceptor) = (server.clone(), self.acceptor.clone());
             let greeting = greeting(self.headers.clone());
-            let welcome = async move {
+            self.welcome(async move {
                 match acceptor {
                     Some(acceptor) => {
                         let stream = acceptor.accept(guest).await?;
@@ -193,8 +140,7 @@ impl Hall {
                     }
                     None => server.accept_hdr_async(guest, greeting).await,
                 }
-            };
-            self.welcome(welcome);
+            });
         }
     }
 

@@ -164,14 +164,13 @@ impl Launched {
     }
 }
 
-/// A free stream called "the test" with a signalling server of its own, in a process of its own; `prefix` as for
-/// [`Launched::prefixed`].
-pub fn broadcaster(prefix: &[&str], dir: &Path, port: u16, sources: &str) -> Launched {
+/// A free stream with a signalling server of its own, in a process of its own; `prefix` as for [`Launched::prefixed`].
+pub fn broadcaster(prefix: &[&str], name: &str, dir: &Path, port: u16, sources: &str) -> Launched {
     Launched::prefixed(
         prefix,
         &["-e"],
         &format!(
-            "streamiumpaysink name=sink stun-server=none stream-name=\"the test\" network=regtest data-dir={} \
+            "streamiumpaysink name=sink stun-server=none stream-name=\"{name}\" network=regtest data-dir={} \
              link-address=127.0.0.1:{port} {} {sources}",
             dir.display(),
             own_server(port)

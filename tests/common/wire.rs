@@ -75,8 +75,11 @@ impl Wire {
 pub struct ProviderEnd(Wire);
 pub struct ConsumerEnd(Wire);
 
-pub const PROVIDER_CERTIFICATE: Bytes32 = Bytes32::new([0xaa; 32]);
-pub const CONSUMER_CERTIFICATE: Bytes32 = Bytes32::new([0xbb; 32]);
+/// As the provider sees them.
+pub const CERTIFICATES: Certificates = Certificates {
+    own: Bytes32::new([0xaa; 32]),
+    peer: Bytes32::new([0xbb; 32]),
+};
 
 impl Peer for ProviderEnd {
     fn send(&self, message: &str) -> Result<(), String> {
@@ -89,10 +92,7 @@ impl Peer for ProviderEnd {
     }
 
     fn certificates(&self) -> Result<Certificates, String> {
-        Ok(Certificates {
-            own: PROVIDER_CERTIFICATE,
-            peer: CONSUMER_CERTIFICATE,
-        })
+        Ok(CERTIFICATES)
     }
 
     fn end(&self) {
@@ -125,8 +125,8 @@ impl Peer for ConsumerEnd {
 
     fn certificates(&self) -> Result<Certificates, String> {
         Ok(Certificates {
-            own: CONSUMER_CERTIFICATE,
-            peer: PROVIDER_CERTIFICATE,
+            own: CERTIFICATES.peer,
+            peer: CERTIFICATES.own,
         })
     }
 

@@ -23,7 +23,7 @@ fn who_takes_every_connection_keeps_nobody_out() {
         let dir = tempfile::tempdir().unwrap();
         let port = free_port();
         let limited = format!("ulimit -n {MAX_FILES}; exec \"$0\" \"$@\"");
-        let mut sink = broadcaster(&["sh", "-c", &limited], dir.path(), port, VIDEO);
+        let mut sink = broadcaster(&["sh", "-c", &limited], "the test", dir.path(), port, VIDEO);
         let link = sink.link();
         let mut audience = Audience::seated(vec![ours(&link), plain(port)]);
         let flood: Vec<_> = (0..MAX_FILES + 100)

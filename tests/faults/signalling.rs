@@ -13,22 +13,15 @@ use gststreamiumpay::inner::Signaller;
 use serde_json::{Value, json};
 
 use crate::audience::{AFTER, Audience, Broadcast, ours, plain};
-use crate::common::child::Launched;
+use crate::common::child::{Launched, broadcaster};
 use crate::common::network::Cable;
 use crate::common::wait::wait_for_port;
 use crate::common::webrtc::{free_port, own_server, producer_of, run};
 
 /// A signalling server in a process of its own: that of another stream.
 pub fn server(dir: &Path, port: u16) -> Launched {
-    let mut server = Launched::start(
-        &["-e"],
-        &format!(
-            "streamiumpaysink name=sink stun-server=none stream-name=other network=regtest data-dir={} \
-             {} videotestsrc is-live=true ! video/x-raw,width=16,height=16,framerate=1/1 ! sink.",
-            dir.join("server").display(),
-            own_server(port)
-        ),
-    );
+    let video = "videotestsrc is-live=true ! video/x-raw,width=16,height=16,framerate=1/1 ! sink.";
+    let mut server = broadcaster(&[], "other", &dir.join("server"), port, video);
     server.link();
     wait_for_port(port);
     server

@@ -22,7 +22,7 @@ use streamium_channel::terms::{Track, TrackKind};
 use crate::common::coins::sat;
 use crate::common::regtest::Regtest;
 use crate::common::wait::PATIENCE;
-use crate::common::wire::{CONSUMER_CERTIFICATE, PROVIDER_CERTIFICATE};
+use crate::common::wire::CERTIFICATES;
 
 pub const CAPACITY: u64 = 20_000;
 
@@ -68,10 +68,7 @@ impl Peer for Line {
     }
 
     fn certificates(&self) -> Result<Certificates, String> {
-        Ok(Certificates {
-            own: PROVIDER_CERTIFICATE,
-            peer: CONSUMER_CERTIFICATE,
-        })
+        Ok(CERTIFICATES)
     }
 
     fn end(&self) {

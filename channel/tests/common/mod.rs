@@ -17,6 +17,7 @@ use streamium_channel::contract::{Channel, Contract};
 use streamium_channel::handshake::Bytes32;
 use streamium_channel::keys::ChannelKeys;
 use streamium_channel::link::StreamName;
+use streamium_channel::message::ConsumerMessage;
 use streamium_channel::money::Rate;
 use streamium_channel::provider::ProviderConfig;
 use streamium_channel::script::ChangeScript;
@@ -104,6 +105,15 @@ pub fn tracks() -> Vec<Track> {
             codecs: "OPUS".into(),
         },
     ]
+}
+
+/// What a consumer says first.
+pub fn hello(versions: Vec<u16>, chain: Bytes32) -> ConsumerMessage {
+    ConsumerMessage::Hello {
+        versions,
+        chain,
+        nonce: Bytes32::new([2; 32]),
+    }
 }
 
 /// 100 sat a second, an opening of 1,000 sat.

@@ -33,11 +33,7 @@ fn the_first_payment_covers_its_settlement() {
 fn a_wrong_commitment_opens_nothing() {
     let mut pair = Pair::new();
     pair.latency = seconds(50);
-    pair.inject(&ConsumerMessage::Hello {
-        versions: vec![1],
-        chain: config().chain,
-        nonce: Bytes32::new([2; 32]),
-    });
+    pair.inject(&hello(vec![1], config().chain));
     let agreed = contract(50_000);
     pair.inject(&ConsumerMessage::Open {
         capacity: agreed.capacity(),
@@ -62,11 +58,7 @@ fn an_open_outside_the_terms_is_refused() {
     let attempt = |capacity: u64, delay: u16| {
         let mut pair = Pair::new();
         pair.latency = seconds(50);
-        pair.inject(&ConsumerMessage::Hello {
-            versions: vec![7, 1],
-            chain: config().chain,
-            nonce: Bytes32::new([2; 32]),
-        });
+        pair.inject(&hello(vec![7, 1], config().chain));
         pair.inject(&ConsumerMessage::Open {
             capacity: sat(capacity),
             consumer_key: key(CONSUMER).x_only_public_key().0,
@@ -80,19 +72,11 @@ fn an_open_outside_the_terms_is_refused() {
         assert!(attempt(capacity, delay).is_some(), "{capacity} {delay}");
     }
     let mut pair = Pair::new();
-    pair.inject(&ConsumerMessage::Hello {
-        versions: vec![2],
-        chain: config().chain,
-        nonce: Bytes32::new([2; 32]),
-    });
+    pair.inject(&hello(vec![2], config().chain));
     assert_eq!(pair.provider_end, Some(EndReason::Fault(Fault::Version)));
     let mut pair = Pair::new();
     let chain = Bytes32::new([0; 32]);
-    pair.inject(&ConsumerMessage::Hello {
-        versions: vec![1],
-        chain,
-        nonce: Bytes32::new([2; 32]),
-    });
+    pair.inject(&hello(vec![1], chain));
     assert_eq!(pair.provider_end, Some(EndReason::Fault(Fault::Chain)));
 }
 
@@ -100,11 +84,7 @@ fn an_open_outside_the_terms_is_refused() {
 fn equal_keys_make_no_channel() {
     let mut pair = Pair::new();
     pair.latency = seconds(50);
-    pair.inject(&ConsumerMessage::Hello {
-        versions: vec![1],
-        chain: config().chain,
-        nonce: Bytes32::new([2; 32]),
-    });
+    pair.inject(&hello(vec![1], config().chain));
     pair.inject(&ConsumerMessage::Open {
         capacity: sat(50_000),
         consumer_key: key(PROVIDER).x_only_public_key().0,

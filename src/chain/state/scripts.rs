@@ -1,6 +1,6 @@
 //! Watched scripts: what the servers list for them together, at the heights that are proven.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use bitcoin::{Script, ScriptBuf, Transaction, Txid};
@@ -93,29 +93,33 @@ impl State {
 
     /// The union of what the servers list, at the heights that are proven. `None` while no server has answered.
     fn merged(&self, script: &Script) -> Option<Vec<Listed>> {
-        let mut claims: HashMap<Txid, bool> = HashMap::new();
-        let mut order = Vec::new();
-        let mut answered = false;
-        for view in self.servers.iter().filter_map(|server| server.views.get(script)) {
-            answered = true;
-            for &(txid, height) in view {
-                let is_new = !claims.contains_key(&txid);
-                *claims.entry(txid).or_default() |= height.is_some();
-                order.extend(is_new.then_some(txid));
-            }
+        let views: Vec<&View> = self
+            .servers
+            .iter()
+            .filter_map(|server| server.views.get(script))
+            .collect();
+        if views.is_empty() {
+            return None;
         }
-        let listed = order.into_iter().map(|txid| {
-            let height = self.proven_height(&txid);
-            let is_claimed = height.is_none() && claims.get(&txid) == Some(&true);
-            Listed {
-                txid,
-                height,
-                is_claimed,
-            }
-        });
-        let mut merged: Vec<_> = listed.collect();
+        let listed = || views.iter().copied().flatten();
+        let claimed: HashSet<Txid> = listed()
+            .filter(|(_, height)| height.is_some())
+            .map(|(txid, _)| *txid)
+            .collect();
+        let mut seen = HashSet::new();
+        let mut merged: Vec<Listed> = listed()
+            .filter(|(txid, _)| seen.insert(*txid))
+            .map(|(txid, _)| {
+                let height = self.proven_height(txid);
+                Listed {
+                    txid: *txid,
+                    height,
+                    is_claimed: height.is_none() && claimed.contains(txid),
+                }
+            })
+            .collect();
         merged.sort_by_key(|listed| listed.height.unwrap_or(u32::MAX));
-        answered.then_some(merged)
+        Some(merged)
     }
 
     fn tell_script(&self, script: ScriptBuf, listed: Vec<Listed>) {

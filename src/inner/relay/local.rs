@@ -14,13 +14,12 @@ use futures::channel::mpsc;
 use futures::future::pending;
 use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
 use super::MAX_MESSAGE_LEN;
 use crate::inner::CAT;
+use crate::serving::accept;
 
-/// Without descriptors left, say, accepting fails at once, again and again.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// A signaller that reads takes a message at once.
 const SEND_LIMIT: Duration = Duration::from_secs(10);
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);
@@ -58,15 +57,8 @@ impl Door {
             Err(error) => return gst::error!(CAT, "no relay: {error}"),
         };
         loop {
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    gstrswebrtc::RUNTIME.spawn(admit(stream, self.path.clone(), guests.clone()));
-                }
-                Err(error) => {
-                    gst::warning!(CAT, "relay: {error}");
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            }
+            let stream = accept(&listener, |error| gst::warning!(CAT, "relay: {error}")).await;
+            gstrswebrtc::RUNTIME.spawn(admit(stream, self.path.clone(), guests.clone()));
         }
     }
 }

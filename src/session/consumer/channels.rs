@@ -8,6 +8,7 @@ use streamium_channel::record::ConsumerRecord;
 use super::driver::Driver;
 use crate::chain::ChainEvent;
 use crate::refund::{Engine, Means};
+use crate::report::of_server;
 
 impl Driver {
     /// Takes up the channels of earlier runs: their change or their refund is still to come.
@@ -23,6 +24,9 @@ impl Driver {
 
     pub(super) fn chain_event(&mut self, event: ChainEvent) {
         self.looks.servers.heard(&event);
+        if let Some(report) = of_server(&event) {
+            self.say(report);
+        }
         match event {
             ChainEvent::Tip(_) => {
                 self.sync();
@@ -45,16 +49,13 @@ impl Driver {
                     money.syncs.failed();
                 }
             }
-            ChainEvent::Reachable { server } => {
-                self.say(crate::report::reachable(&server));
+            ChainEvent::Reachable { .. } => {
                 self.sync();
                 self.refunds(|engine, means, _| engine.look(means));
             }
-            ChainEvent::Unreachable { server, why } => self.say(crate::report::unreachable(&server, &why)),
-            ChainEvent::Disagreement { server, words } => {
-                self.say(crate::report::disagreement(&server, &words));
-            }
-            ChainEvent::Agreement { server } => self.say(crate::report::agreement(&server)),
+            ChainEvent::Unreachable { .. }
+            | ChainEvent::Disagreement { .. }
+            | ChainEvent::Agreement { .. } => (),
             ChainEvent::Broadcast { txid, result } => {
                 self.refunds(|engine, _, _| engine.broadcast_answer(txid, result));
             }

@@ -8,12 +8,15 @@ use super::lasting::commitment_status;
 use super::live::{Live, Phase};
 use super::stats::UNTAKEN;
 use crate::chain::{BroadcastError, ChainEvent, OutpointStatus};
-use crate::report::{Report, Severity};
+use crate::report::{Report, Severity, of_server};
 
 impl Driver {
     pub(super) fn chain_event(&mut self, event: ChainEvent) {
         self.counts.servers.heard(&event);
         self.engine(|engine, out| engine.chain_event(&event, out));
+        if let Some(report) = of_server(&event) {
+            self.say(report);
+        }
         match event {
             ChainEvent::Tip(tip) => self.new_tip(tip.height),
             ChainEvent::Script { script, transactions } => {
@@ -30,13 +33,13 @@ impl Driver {
                 result: Err(error),
             } => self.commitment_refused(txid, &error),
             ChainEvent::Broadcast { result: Ok(()), .. } => (),
-            ChainEvent::Reachable { server } => self.say(crate::report::reachable(&server)),
-            ChainEvent::Unreachable { server, why } => self.say(crate::report::unreachable(&server, &why)),
-            ChainEvent::Disagreement { server, words } => {
-                self.say(crate::report::disagreement(&server, &words));
-            }
-            ChainEvent::Agreement { server } => self.say(crate::report::agreement(&server)),
-            ChainEvent::FeeRate(_) | ChainEvent::WalletSynced(_) | ChainEvent::WalletSyncFailed(_) => (),
+            ChainEvent::Reachable { .. }
+            | ChainEvent::Unreachable { .. }
+            | ChainEvent::Disagreement { .. }
+            | ChainEvent::Agreement { .. }
+            | ChainEvent::FeeRate(_)
+            | ChainEvent::WalletSynced(_)
+            | ChainEvent::WalletSyncFailed(_) => (),
         }
     }
 
