@@ -85,8 +85,9 @@ impl Regtest {
         Path::new(&self.facts["DATA_DIR"])
     }
 
-    /// Asks the node as `bitcoin-cli` does, and answers as that does; panics with what the node said if it refuses. First
-    /// may be `-rpcwallet=NAME`. What is valid JSON is sent as that, all else as a string.
+    /// Asks the node what `bitcoin-cli` would with these arguments, and returns text as it is, all else as JSON without
+    /// spaces; panics with what the node said if it refuses. First may be `-rpcwallet=NAME`. What is valid JSON is sent as
+    /// that, all else as a string.
     pub fn cli(&self, args: &[&str]) -> String {
         self.try_cli(args)
             .unwrap_or_else(|error| panic!("{}: {error}", args.join(" ")))
