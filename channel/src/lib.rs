@@ -22,6 +22,7 @@
     )
 )]
 
+pub mod agreement;
 pub mod blocks;
 pub mod commitment;
 pub mod consumer;
