@@ -44,6 +44,7 @@ pub mod refund;
 pub mod resume;
 pub mod script;
 pub mod settlement;
+pub mod spender;
 pub mod terms;
 
 mod secp;

@@ -62,7 +62,6 @@ fn provider_record(byte: u8) -> ProviderRecord {
         key_index: 7,
         stream: "cats".into(),
         rate: Rate::new(1_000),
-        agreed: None,
         commitment: transaction(1),
         best: None,
         carried: Amount::ZERO,
@@ -394,7 +393,6 @@ fn a_consumers_channel_comes_back_until_its_spend_is_buried() {
         paid: Amount::from_sat(20),
         consumed: Msat::new(9),
         rate: Rate::new(7),
-        agreed: None,
         ..record
     };
     assert_eq!(

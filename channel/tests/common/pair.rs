@@ -2,11 +2,11 @@
 
 use super::*;
 use std::collections::{BTreeMap, VecDeque};
-use streamium_channel::consumer::{
-    Arrivals, ChannelKeys, ConsumerEffect, ConsumerEnd, ConsumerIdentity, ConsumerNotice,
-    ConsumerSession, Past, Resumable,
-};
 use streamium_channel::agreement::Agreement;
+use streamium_channel::consumer::{
+    Arrivals, ChannelKeys, ConsumerEffect, ConsumerEnd, ConsumerIdentity, ConsumerNotice, ConsumerSession,
+    Past, Resumable,
+};
 use streamium_channel::handshake::Certificates;
 use streamium_channel::link::Link;
 use streamium_channel::message::{ConsumerMessage, GateState, ProviderMessage, encode};

@@ -12,8 +12,8 @@ use std::time::Duration;
 use streamium_channel::agreement::Agreement;
 use streamium_channel::bitcoin::{Amount, OutPoint};
 use streamium_channel::consumer::{
-    Arrivals, ChannelKeys, ConsumerEffect as Effect, ConsumerEnd, ConsumerNotice, ConsumerSession,
-    Past, Resumable,
+    Arrivals, ChannelKeys, ConsumerEffect as Effect, ConsumerEnd, ConsumerNotice, ConsumerSession, Past,
+    Resumable,
 };
 use streamium_channel::contract::{Channel, Contract};
 use streamium_channel::fault::Fault;

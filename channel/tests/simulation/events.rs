@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::time::Duration;
-use streamium_channel::bitcoin::OutPoint;
 use streamium_channel::agreement::Agreement;
+use streamium_channel::bitcoin::OutPoint;
 use streamium_channel::contract::Contract;
 use streamium_channel::provider::CommitmentStatus;
 
