@@ -3,7 +3,8 @@
 use super::repricing::Repricing;
 use super::state::{Next, OpenChannel, State};
 use super::{
-    Account, EndReason, Keep, ProviderConfig, ProviderEffect as Effect, ProviderIdentity, ProviderNotice,
+    Account, CommitmentStatus, EndReason, Keep, ProviderConfig, ProviderEffect as Effect, ProviderIdentity,
+    ProviderNotice,
 };
 use crate::fault::{Fault, Reaction};
 use crate::handshake::Nonce;
@@ -267,6 +268,16 @@ impl ProviderSession {
             .or_else(|| self.repricing.overdue(now))
     }
 
+    /// Whether a channel waits for its consumer: none until its deadline whose consumer has used up what it paid, or whose
+    /// commitment the chain does not know.
+    fn keep(&self, reason: &EndReason, open: &OpenChannel, now: Duration) -> Keep {
+        let used_up = Msat::from(self.account.total()) <= self.account.consumed(now);
+        match reason.keep() {
+            Keep::UntilDeadline if used_up || open.status == CommitmentStatus::Missing => Keep::Due,
+            keep => keep,
+        }
+    }
+
     /// Ends the session: gate closed, account durable, what was paid due or kept for the consumer's return.
     pub(super) fn end(&mut self, reason: EndReason, now: Duration, out: &mut Vec<Effect>) {
         if self.account.end(now) {
@@ -283,18 +294,13 @@ impl ProviderSession {
             }));
         }
         // After the word of it: the consumer takes no settlement of a channel that it thinks open.
-        // Nothing waits for a consumer that has used up what it paid.
-        let keep = match reason.keep() {
-            Keep::UntilDeadline if Msat::from(self.account.total()) <= self.account.consumed(now) => {
-                Keep::Due
-            }
-            keep => keep,
-        };
         out.extend(
-            self.channels()
-                .into_iter()
-                .filter(|outpoint| Some(*outpoint) != self.taken)
-                .map(|outpoint| Effect::Release { outpoint, keep }),
+            self.open_channels()
+                .filter(|open| Some(open.channel.outpoint()) != self.taken)
+                .map(|open| Effect::Release {
+                    outpoint: open.channel.outpoint(),
+                    keep: self.keep(&reason, open, now),
+                }),
         );
         self.enter(State::Ended, now);
         out.push(Effect::End(reason));

@@ -159,3 +159,15 @@ fn a_pause_in_silence_is_silence() {
     let outpoint = pair.consumer_record.as_ref().unwrap().outpoint;
     assert_eq!(pair.released, [(outpoint, Keep::SettleDelay)]);
 }
+
+#[test]
+fn nothing_waits_for_a_commitment_that_is_not_known() {
+    let mut pair = Pair::with(config(), policy(), consumer_identity());
+    pair.until_playing();
+    let outpoint = pair.provider.channels()[0];
+    pair.chain_says(outpoint, CommitmentStatus::Missing);
+    while pair.provider_end.is_none() {
+        pair.run(seconds(60));
+    }
+    assert_eq!(pair.released, [(outpoint, Keep::Due)]);
+}
