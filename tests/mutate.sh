@@ -171,7 +171,7 @@ mutate "what a provider forgets stays spent" consumer/resuming.rs 's/candidate\.
     hostile forgetting_what_earlier_channels_paid_earns_no_second_budget
 mutate "an aging channel is used first" consumer/renewing.rs 's/ && self\.purse\.has_used_opening\(now\)//' \
     hostile a_depth_that_is_no_depth_earns_one_opening_payment_at_a_time
-mutate "the price stays for the next channel" consumer/renewing.rs 's/\(\) if terms\.rate != open\.terms\.rate => Some\("rate"\),//' \
+mutate "the price stays for the next channel" agreement.rs 's/\("rate", \*rate == self\.rate\)/("rate", true)/' \
     lasting a_price_raised_in_mid_stream_is_refused_and_said
 mutate "resumed is held against the own signature" consumer/resuming.rs 's/Some\(signature\) => Payment::check\(channel, resumed\.balance, signature\)\.map\(\|_\| \(\)\)\?,/Some(_) => (),/' \
     lasting a_provider_that_lies_about_the_account_is_left

@@ -164,7 +164,8 @@ pub(super) fn load_or_create(
 
 /// The seed has been made just now: nothing was ever paid to it.
 pub(super) fn note_new_seed(db: &Connection) -> rusqlite::Result<()> {
-    db.execute("INSERT INTO streamium_new_seed DEFAULT VALUES", []).map(|_| ())
+    db.execute("INSERT INTO streamium_new_seed DEFAULT VALUES", [])
+        .map(|_| ())
 }
 
 pub(super) fn is_new_seed(db: &Connection) -> rusqlite::Result<bool> {

@@ -51,7 +51,9 @@ fn channels_come_back_on_another_machine_from_seed_and_backups() {
             let kept = away
                 .path()
                 .with_extension(format!("{}.json", opened.outpoint().txid));
-            fs::copy(&path, &kept).unwrap();
+            // As the first version wrote it, which knew nothing of what was agreed.
+            let text = fs::read_to_string(&path).unwrap();
+            fs::write(&kept, text.replace("\"version\": 2", "\"version\": 1")).unwrap();
             kept
         })
         .collect();
@@ -166,5 +168,9 @@ fn the_seed_alone_finds_what_was_paid_beyond_five_hundred_unused_scripts() {
     assert_eq!(figure(&balance, "confirmed"), rest + 50_000 - 4_000);
     let mut wallet = Wallet::open(away.path(), bitcoin::Network::Regtest).unwrap();
     let script = wallet.fresh_change_script().unwrap();
-    assert_ne!(&script, opened.channel.contract().change().script(), "never given out again");
+    assert_ne!(
+        &script,
+        opened.channel.contract().change().script(),
+        "never given out again"
+    );
 }
