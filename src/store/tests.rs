@@ -583,6 +583,17 @@ fn what_is_no_store_is_refused_and_left_as_it_is() {
 }
 
 #[test]
+fn key_indices_that_may_have_been_used_elsewhere_are_passed_over() {
+    let mut store = Store::in_memory().unwrap();
+    store.pass_key_indices(Role::Consumer, 0).unwrap();
+    assert_eq!(store.next_key_index(Role::Consumer).unwrap(), 0);
+    store.pass_key_indices(Role::Consumer, 500).unwrap();
+    store.pass_key_indices(Role::Consumer, 7).unwrap();
+    assert_eq!(store.next_key_index(Role::Consumer).unwrap(), 500);
+    assert_eq!(store.next_key_index(Role::Provider).unwrap(), 0);
+}
+
+#[test]
 fn what_was_agreed_comes_back_and_keeps_no_channel_from_its_refund() {
     let mut store = Store::in_memory().unwrap();
     let agreed = Agreement {

@@ -119,6 +119,14 @@ impl Wallet {
         self.fresh_address()
     }
 
+    /// How many scripts on the change side a seed that was there before this wallet may have used, by the last scan; 0 for a
+    /// seed without a past.
+    pub fn scripts_of_the_past(&self) -> u32 {
+        let last = self.inner.derivation_index(KeychainKind::Internal);
+        last.filter(|_| self.has_past)
+            .map_or(0, |last| last.saturating_add(1))
+    }
+
     /// Makes a channel's change script known to this wallet, which another data folder of the same seed gave out;
     /// false if it is none of this seed's.
     pub fn adopt_change_script(&mut self, script: &Script) -> Result<bool, WalletError> {

@@ -167,6 +167,10 @@ fn the_seed_alone_finds_what_was_paid_beyond_five_hundred_unused_scripts() {
     println!("a scan from the seed alone: {} ms", begun.elapsed().as_millis());
     assert_eq!(figure(&balance, "confirmed"), rest + 50_000 - 4_000);
     let mut wallet = Wallet::open(away.path(), bitcoin::Network::Regtest).unwrap();
+    assert!(
+        wallet.scripts_of_the_past() > 500,
+        "no key of theirs is used again"
+    );
     let script = wallet.fresh_change_script().unwrap();
     assert_ne!(
         &script,
