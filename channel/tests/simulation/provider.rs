@@ -19,7 +19,7 @@ use streamium_channel::record::ProviderRecord;
 /// Payments and debits may wait this long for the disk.
 pub const GROUP_COMMIT: Duration = Duration::from_millis(250);
 
-/// What a settlement costs here.
+/// What a refund costs here.
 pub const FEE_RATE: FeeRate = FeeRate::from_sat_per_vb_u32(1);
 
 #[derive(Clone, Debug)]
@@ -167,6 +167,7 @@ impl World {
                 transaction,
                 payout,
             } => {
+                self.judge_close(outpoint);
                 let capacity = self.provider.disk[&outpoint].record.contract.capacity();
                 let change = transaction.output[0].value;
                 let spend = Spend::new(Kind::Cooperative, payout, change, capacity - change - payout);
@@ -216,6 +217,7 @@ impl World {
             self.commit_accounts();
         }
         self.provider.idle.remove(&outpoint);
+        self.provider.disk.get_mut(&outpoint).unwrap().due = false;
         self.provider.owner.insert(outpoint, conn);
     }
 
@@ -269,10 +271,10 @@ impl World {
         }
     }
 
+    /// What is due waits for its batch: until a settlement or a close has been made it may go on.
     fn recall(&self, outpoint: OutPoint) -> Result<Recalled, String> {
         let stored = self.provider.disk.get(&outpoint).ok_or("unknown")?;
-        let open = self.provider.idle.contains_key(&outpoint) || self.provider.owner.contains_key(&outpoint);
-        if stored.due || !open {
+        if stored.closing.is_some() || self.chain.spend(outpoint).is_some() {
             return Err("it is being settled".into());
         }
         let status = self.provider.views.get(&outpoint).copied();

@@ -4,7 +4,6 @@ use crate::chain::{Kind, Spend};
 use crate::common::p2tr;
 use crate::events::Side;
 use crate::keys;
-use crate::provider::FEE_RATE;
 use crate::world::World;
 use std::time::Duration;
 use streamium_channel::bitcoin::OutPoint;
@@ -110,7 +109,7 @@ impl World {
             payment: &payment,
             key: &key,
         };
-        let Ok(settlement) = Settlement::new(&[claim], &p2tr(0x77), FEE_RATE) else {
+        let Ok(settlement) = Settlement::new(&[claim], &p2tr(0x77), self.fee_rate()) else {
             return;
         };
         let change = settlement.transaction.output[0].value;
