@@ -24,7 +24,7 @@ impl ConsumerSession {
             (ProviderMessage::Ping, _) => out.push(Effect::Send(ConsumerMessage::Pong)),
             (ProviderMessage::Pong | ProviderMessage::Error { .. }, _) => (),
             (ProviderMessage::Unknown, _) => return Err(Fault::UnknownType),
-            (ProviderMessage::Busy { reason }, State::AwaitTerms) => {
+            (ProviderMessage::Busy { reason }, state) if state.is_before_channel() => {
                 self.finish(ConsumerEnd::Busy(words(&reason)), now, out);
             }
             (ProviderMessage::Refused { reason }, _) => {

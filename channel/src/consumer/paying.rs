@@ -86,7 +86,7 @@ impl Paying {
         let limit = self.limit(policy, spent);
         let cumulative = target.min(limit);
         // A first payment below the opening would be refused.
-        let too_little = paid == Amount::ZERO && cumulative < self.terms.opening;
+        let too_little = paid == Amount::ZERO && cumulative < self.purse.opening();
         if cumulative <= paid || too_little {
             return Ok(());
         }
@@ -154,7 +154,7 @@ impl Paying {
             return false;
         };
         let from = self.channel.outpoint();
-        self.purse.switch();
+        self.purse.switch(next.opening);
         self.former.push(from);
         self.channel = next;
         self.exhausted = false;

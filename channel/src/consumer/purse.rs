@@ -16,6 +16,9 @@ pub struct Purse {
     /// The highest rate that was counted at: both sides' counts may differ by a window of it.
     peak: Rate,
     window: Duration,
+    /// The longest window that was agreed about the account.
+    longest: Duration,
+    /// The least first payment of the present channel; nothing once that was made.
     opening: Amount,
     /// What earlier channels paid.
     carried: Amount,
@@ -43,6 +46,7 @@ impl Purse {
             rate,
             peak: rate,
             window,
+            longest: window,
             opening,
             carried: Amount::ZERO,
             paid: Amount::ZERO,
@@ -70,16 +74,27 @@ impl Purse {
         self.peak = self.peak.max(rate);
     }
 
+    /// A window that was agreed about the account.
+    pub fn has_kept_ahead(&mut self, window: Duration) {
+        self.longest = self.longest.max(window);
+    }
+
+    /// The least first payment of the present channel; nothing where it has been made on another connection.
+    pub const fn opening(&self) -> Amount {
+        self.opening
+    }
+
     /// The highest rate at which the account has been counted.
     pub const fn peak(&self) -> Rate {
         self.peak
     }
 
-    /// Goes on with the next channel, from which nothing has been paid.
-    pub fn switch(&mut self) {
+    /// Goes on with the next channel, from which nothing has been paid, and whose least first payment is `opening`.
+    pub fn switch(&mut self, opening: Amount) {
         // Neither sum can be more than there is money.
         self.carried = self.total();
         self.paid = Amount::ZERO;
+        self.opening = opening;
     }
 
     /// What the present channel has paid.
@@ -133,7 +148,7 @@ impl Purse {
     pub fn report(&mut self, consumed: Msat, now: Duration) -> Result<(), Fault> {
         let own = self.consumed(now);
         let begun = consumed.minus(own).min(self.begun);
-        let window = self.peak.cost(self.window);
+        let window = self.peak.cost(self.longest);
         if consumed > (Drift { window }).bound(own.plus(begun)) {
             return Err(Fault::Drift {
                 reported_msat: consumed.to_msat(),
@@ -205,7 +220,7 @@ mod tests {
         let mut purse = purse();
         purse.arriving(FOR_EVER, Duration::ZERO);
         purse.pay(Amount::from_sat(100));
-        purse.switch();
+        purse.switch(Amount::from_sat(10));
         assert_eq!(purse.total(), Amount::from_sat(100));
         assert_eq!(
             purse.target(SECOND * 90),

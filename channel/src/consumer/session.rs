@@ -28,6 +28,7 @@ pub struct ConsumerSession {
     pub(super) policy: ConsumerPolicy,
     pub(super) keys: ConsumerIdentity,
     pub(super) past: Past,
+    /// The chain's for now.
     pub(super) suggested_fee_rate: Option<FeeRate>,
     pub(super) state: State,
     /// When the present state began.
@@ -150,6 +151,11 @@ impl ConsumerSession {
         self.policy.budget = budget;
         self.pay(now, &mut effects);
         effects
+    }
+
+    /// The chain suggests another fee rate now; `None`: it suggests none.
+    pub const fn suggest_fee_rate(&mut self, fee_rate: Option<FeeRate>) {
+        self.suggested_fee_rate = fee_rate;
     }
 
     /// Time has passed; call it at [`ConsumerSession::next`], and about five times a second with
@@ -300,7 +306,7 @@ impl ConsumerSession {
                 };
                 return Some((offered_until(terms), end));
             }
-            State::Opening(Opening::AwaitFunds(terms)) => {
+            State::Opening(Opening::AwaitFunds(terms) | Opening::AwaitKeys(terms)) => {
                 let end = ConsumerEnd::TimedOut("funding: its offer ended");
                 return Some((offered_until(terms), end));
             }

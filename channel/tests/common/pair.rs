@@ -2,9 +2,10 @@
 
 use super::*;
 use std::collections::{BTreeMap, VecDeque};
+use streamium_channel::agreement::Agreement;
 use streamium_channel::consumer::{
-    Agreed, Arrivals, ChannelKeys, ConsumerEffect, ConsumerEnd, ConsumerIdentity, ConsumerNotice,
-    ConsumerSession, Past, Resumable,
+    Arrivals, ChannelKeys, ConsumerEffect, ConsumerEnd, ConsumerIdentity, ConsumerNotice, ConsumerSession,
+    Past, Resumable,
 };
 use streamium_channel::handshake::Certificates;
 use streamium_channel::link::Link;
@@ -50,8 +51,10 @@ pub struct Pair {
     /// What the chain said last.
     pub statuses: BTreeMap<OutPoint, CommitmentStatus>,
     fresh_keys: u8,
+    /// How often the consumer has asked for keys: each of them is used up.
+    pub keys_given: u32,
     tolerated: Msat,
-    agreed: Option<Agreed>,
+    agreed: Option<Agreement>,
     pub best: Option<PaymentRecord>,
     pub consumed: Msat,
     pub settle_due: bool,
@@ -95,11 +98,6 @@ pub fn consumer_identity() -> ConsumerIdentity {
     ConsumerIdentity {
         link: link(),
         chain: Bytes32::genesis(Network::Regtest),
-        channel: ChannelKeys {
-            key: key(CONSUMER),
-            index: 5,
-            change: ChangeScript::new(p2tr(0x55)).unwrap(),
-        },
         nonce: Bytes32::new([2; 32]),
         certificates: Certificates {
             own: Bytes32::new([0xbb; 32]),
@@ -168,6 +166,7 @@ impl Pair {
             used_up: Vec::new(),
             statuses: BTreeMap::new(),
             fresh_keys: 0,
+            keys_given: 0,
             tolerated: Msat::ZERO,
             agreed: None,
             best: None,
@@ -282,12 +281,25 @@ impl Pair {
         provider.channel_key = fresh_provider_key(self.fresh_keys);
         let mut consumer = consumer_identity();
         consumer.nonce = Bytes32::new([0xc0 + self.fresh_keys; 32]);
-        consumer.channel = fresh_consumer_keys(self.fresh_keys);
         (self.provider_end, self.consumer_end) = (None, None);
         self.provider = ProviderSession::new(config, provider, self.now);
         self.consumer = ConsumerSession::new(policy, consumer, past, None, self.now);
         let effects = self.consumer.start();
         self.consumer_effects(effects);
+    }
+
+    /// The first channel's keys are those of the other tests.
+    fn consumer_keys(&mut self) -> ChannelKeys {
+        self.keys_given += 1;
+        if self.keys_given > 1 {
+            self.fresh_keys += 1;
+            return fresh_consumer_keys(self.fresh_keys);
+        }
+        ChannelKeys {
+            key: key(CONSUMER),
+            index: 5,
+            change: ChangeScript::new(p2tr(0x55)).unwrap(),
+        }
     }
 
     /// What the consumer can go on with, newest first. `from_disk`: after a crash of its own.
@@ -320,7 +332,7 @@ impl Pair {
     pub fn authorize(&mut self, yes: bool) {
         let (question, terms) = self.questions.last().unwrap().clone();
         if yes {
-            self.agreed = Some(Agreed::to(&terms));
+            self.agreed = Some(Agreement::of(&terms));
         }
         let effects = self.consumer.authorized(question, yes, self.now);
         self.consumer_effects(effects);
@@ -538,8 +550,7 @@ impl Pair {
                     self.paid = paid;
                 }
                 ConsumerEffect::FreshKeys => {
-                    self.fresh_keys += 1;
-                    let keys = fresh_consumer_keys(self.fresh_keys);
+                    let keys = self.consumer_keys();
                     let effects = self.consumer.fresh_keys(keys, self.now);
                     self.consumer_effects(effects);
                 }
