@@ -32,6 +32,8 @@ pub struct Conditions {
     pub unconfirmed_limit_sat: u64,
     pub refund_delay: u16,
     pub settle_delay: Duration,
+    /// How long what is due waits for company.
+    pub batch: Duration,
     pub latency: Duration,
     pub jitter: Duration,
     /// Messages overtake each other and come twice, which the transport forbids.
@@ -117,6 +119,7 @@ impl Conditions {
             unconfirmed_limit_sat: dice.pick(&[0, 500, 1_000, 1_000, 20_000]),
             refund_delay: 144,
             settle_delay: dice.pick(&[3, 10, 60]) * SECOND,
+            batch: Duration::ZERO,
             latency: dice.pick(&[2, 40, 40, 150, 600]) * MS,
             jitter: dice.pick(&[0, 20, 100, 400]) * MS,
             unruly: dice.percent(10),
@@ -170,6 +173,7 @@ impl Conditions {
         self.toggle = maybe(20, length / 4);
         self.odd_close = maybe(15, length / 2);
         self.fickle = dice.pick(&[0, 0, 60]);
+        self.batch = dice.pick(&[0, 0, 20]) * SECOND;
         self.delays = dice.percent(30);
         self.greedy = dice.pick(&[0, 0, 0, 50]);
         self.unknown = dice.pick(&[0, 0, 0, 0, 30]);

@@ -26,6 +26,7 @@ pub const FEE_RATE: FeeRate = FeeRate::from_sat_per_vb_u32(1);
 pub struct Stored {
     pub record: ProviderRecord,
     pub due: bool,
+    pub due_since: Duration,
     pub closing: Option<Spend>,
 }
 
@@ -130,6 +131,7 @@ impl World {
                     Stored {
                         record,
                         due: false,
+                        due_since: Duration::ZERO,
                         closing: None,
                     },
                 );

@@ -27,7 +27,8 @@ impl World {
             return;
         }
         self.provider.idle.remove(&outpoint);
-        self.provider.disk.get_mut(&outpoint).unwrap().due = true;
+        let (now, stored) = (self.now, self.provider.disk.get_mut(&outpoint).unwrap());
+        (stored.due, stored.due_since) = (true, now);
         self.settle(outpoint);
     }
 
@@ -96,6 +97,10 @@ impl World {
         let stored = &self.provider.disk[&outpoint];
         if let Some(closing) = stored.closing {
             let _ = self.chain.offer(outpoint, closing);
+            return;
+        }
+        let waits = !self.ending && self.now < stored.due_since + self.conditions.batch;
+        if waits && !self.is_old(outpoint) {
             return;
         }
         if stored.record.best.is_none() || self.chain.confirmations(outpoint) == 0 {
