@@ -115,7 +115,10 @@ mod tests {
                 r#"{"a":1,"b":[true,null,"x"]}"#,
             ),
             (r#"{"a":1e400,"a":-1e999}"#, r#"{"a":{},"a":{}}"#),
-            (r#"{"a":{"b":["\ud800","\ud83d\ude00"]}}"#, r#"{"a":{"b":[{},"\ud83d\ude00"]}}"#),
+            (
+                r#"{"a":{"b":["\ud800","\ud83d\ude00"]}}"#,
+                r#"{"a":{"b":[{},"\ud83d\ude00"]}}"#,
+            ),
             (r#"{"\udfff":1,"b":2}"#, r#"{"b":2}"#),
             (&deep, "[[[[[[[[{}]]]]]]]]"),
         ] {
@@ -126,7 +129,15 @@ mod tests {
 
     #[test]
     fn what_is_not_json_stays_an_error() {
-        for text in ["", "{", "nul", r#"{"a":01}"#, r#"{"a":1}{}"#, r#"{"a":1e}"#, r#"{"a":NaN}"#] {
+        for text in [
+            "",
+            "{",
+            "nul",
+            r#"{"a":01}"#,
+            r#"{"a":1}{}"#,
+            r#"{"a":1e}"#,
+            r#"{"a":NaN}"#,
+        ] {
             assert!(readable(text).is_err(), "{text}");
         }
     }
