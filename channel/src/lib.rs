@@ -22,6 +22,7 @@
     )
 )]
 
+pub mod agreement;
 pub mod blocks;
 pub mod commitment;
 pub mod consumer;
@@ -43,6 +44,7 @@ pub mod refund;
 pub mod resume;
 pub mod script;
 pub mod settlement;
+pub mod spender;
 pub mod terms;
 
 mod secp;

@@ -343,6 +343,7 @@ fn a_consumers_channel_comes_back_until_its_spend_is_buried() {
         carried: Amount::ZERO,
         consumed: Msat::ZERO,
         rate: Rate::default(),
+        agreed: None,
     };
     store.insert_consumer_channel(&record, "tr(…)").unwrap();
     assert!(store.unspent().unwrap().0.is_empty(), "not before it is open");
@@ -435,6 +436,7 @@ fn channels_are_restored_all_or_none_and_their_keys_are_not_used_again() {
         carried: Amount::ZERO,
         consumed: Msat::ZERO,
         rate: Rate::default(),
+        agreed: None,
     };
     let (first, second) = ((record(1, 8), "tr(…)".into()), (record(2, 3), "tr(…)".into()));
     store
@@ -460,6 +462,7 @@ fn a_refund_of_the_first_version_is_still_one() {
         carried: Amount::ZERO,
         consumed: Msat::ZERO,
         rate: Rate::default(),
+        agreed: None,
     };
     store
         .restore_consumer_channels(&[(record, "tr(…)".into())])

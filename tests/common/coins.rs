@@ -39,12 +39,10 @@ pub fn block_at(regtest: &Regtest, height: u32) -> BlockHash {
     hash.parse().unwrap()
 }
 
-/// Blocks without any transaction of the mempool. Each pays to another address: two that are the same in all else would
-/// be one block, and that may be invalid already.
+/// Blocks without any transaction of the mempool.
 pub fn mine_empty(regtest: &Regtest, blocks: u32) {
     for _ in 0..blocks {
-        let miner = new_address(regtest).to_string();
-        regtest.cli(&["generateblock", &miner, "[]"]);
+        regtest.cli(&["generateblock", &regtest.nobody().to_string(), "[]"]);
     }
     regtest.wait_for_electrum();
 }

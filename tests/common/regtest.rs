@@ -5,21 +5,31 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
-use bitcoin::{Address, Amount, BlockHash, Denomination, Transaction, Txid};
+use bitcoin::{Address, Amount, BlockHash, Denomination, Network, ScriptBuf, Transaction, Txid};
+use jsonrpc::simple_http::SimpleHttpTransport;
 use serde_json::{Value, json};
 
+/// Of one request to the node. Mining hundreds of blocks is one.
+const NODE_TIMEOUT: Duration = Duration::from_secs(120);
+
 const ELECTRUM_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What `bitcoin-cli` calls it.
+const WALLET: &str = "-rpcwallet=";
 
 static SHARED: LazyLock<Regtest> = LazyLock::new(Regtest::start);
 
 /// A running node and Electrum server. They end when this is dropped or when this process ends.
 pub struct Regtest {
     script: Mutex<Script>,
-    bitcoin_cli: PathBuf,
+    /// One connection, whatever path the requests go to.
+    node: SimpleHttpTransport,
+    rewards: AtomicI64,
     electrum_url: String,
     facts: HashMap<String, String>,
 }
@@ -50,8 +60,15 @@ impl Regtest {
                 .cloned()
                 .unwrap_or_else(|| panic!("regtest.sh did not tell {key}"))
         };
+        let node = SimpleHttpTransport::builder()
+            .url(&fact("RPC_URL"))
+            .expect("the address of the node")
+            .auth(fact("RPC_USER"), Some(fact("RPC_PASS")))
+            .timeout(NODE_TIMEOUT)
+            .build();
         Regtest {
-            bitcoin_cli: fact("BITCOIN_CLI").into(),
+            node,
+            rewards: AtomicI64::new(0),
             electrum_url: fact("ELECTRUM_URL"),
             script: Mutex::new(script),
             facts,
@@ -68,27 +85,33 @@ impl Regtest {
         Path::new(&self.facts["DATA_DIR"])
     }
 
-    /// Runs `bitcoin-cli`; panics with what it said if it fails.
+    /// Asks the node what `bitcoin-cli` would with these arguments, and returns text as it is, all else as JSON without
+    /// spaces; panics with what the node said if it refuses. First may be `-rpcwallet=NAME`. What is valid JSON is sent as
+    /// that, all else as a string.
     pub fn cli(&self, args: &[&str]) -> String {
         self.try_cli(args)
-            .unwrap_or_else(|error| panic!("bitcoin-cli {}: {error}", args.join(" ")))
+            .unwrap_or_else(|error| panic!("{}: {error}", args.join(" ")))
     }
 
     pub fn try_cli(&self, args: &[&str]) -> Result<String, String> {
-        let output = Command::new(&self.bitcoin_cli)
-            .args(args)
-            .output()
-            .expect("bitcoin-cli starts");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-        if output.status.success() {
-            Ok(text(&output.stdout))
-        } else {
-            Err(text(&output.stderr))
-        }
+        let (path, args) = match args {
+            [option, args @ ..] if option.starts_with(WALLET) => {
+                (format!("/wallet/{}", &option[WALLET.len()..]), args)
+            }
+            args => ("/".to_owned(), args),
+        };
+        let mut node = self.node.clone();
+        node.set_url_path(path);
+        let answer = request(node, args)?;
+        Ok(match answer {
+            Value::Null => String::new(),
+            Value::String(text) => text,
+            other => other.to_string(),
+        })
     }
 
     fn cli_json(&self, args: &[&str]) -> Value {
-        serde_json::from_str(&self.cli(args)).expect("bitcoin-cli answers in JSON")
+        serde_json::from_str(&self.cli(args)).expect("the node answers in JSON")
     }
 
     pub fn height(&self) -> u32 {
@@ -97,9 +120,27 @@ impl Regtest {
 
     /// Mines `blocks` and returns when the Electrum server has them too.
     pub fn mine(&self, blocks: u32) -> Vec<BlockHash> {
-        let answer = self.cli_json(&["-rpcwallet=miner", "-generate", &blocks.to_string()]);
+        let hashes = self.mine_unseen(blocks);
         self.wait_for_electrum();
-        serde_json::from_value(answer["blocks"].clone()).expect("hashes of blocks")
+        hashes
+    }
+
+    /// Mines without waiting for the Electrum server.
+    pub fn mine_unseen(&self, blocks: u32) -> Vec<BlockHash> {
+        let answer = self.cli_json(&[
+            "generatetoaddress",
+            &blocks.to_string(),
+            &self.nobody().to_string(),
+        ]);
+        serde_json::from_value(answer).expect("hashes of blocks")
+    }
+
+    /// An address that nobody has, another each time: two blocks that are the same in all else would be one block, and
+    /// that may have been taken out of the chain. Not the miner's, whose wallet would take longer than all else.
+    pub fn nobody(&self) -> Address {
+        let serial = self.rewards.fetch_add(1, Ordering::Relaxed);
+        let script = ScriptBuf::builder().push_int(serial).into_script();
+        Address::p2wsh(&script, Network::Regtest)
     }
 
     /// Returns when the Electrum server is at the node's tip of now, or further: others may mine meanwhile.
@@ -188,7 +229,7 @@ impl Regtest {
         let Ok(answer) = self.try_cli(&["getrawtransaction", &txid.to_string(), "true"]) else {
             return TxStatus::Unknown;
         };
-        let answer: Value = serde_json::from_str(&answer).expect("bitcoin-cli answers in JSON");
+        let answer: Value = serde_json::from_str(&answer).expect("the node answers in JSON");
         match answer["confirmations"].as_u64() {
             None | Some(0) => TxStatus::InMempool,
             Some(confirmations) => TxStatus::Confirmed {
@@ -237,6 +278,23 @@ impl Regtest {
         let mut script = self.script.lock().unwrap_or_else(PoisonError::into_inner);
         script.command(command);
     }
+}
+
+fn request(node: SimpleHttpTransport, args: &[&str]) -> Result<Value, String> {
+    let (method, args) = args.split_first().expect("what to ask");
+    let args: Vec<Value> = args.iter().map(|arg| json_or_text(arg)).collect();
+    jsonrpc::Client::with_transport(node)
+        .call(method, Some(&jsonrpc::arg(args)))
+        .map_err(|error| match error {
+            jsonrpc::Error::Rpc(error) => {
+                format!("error code: {}\nerror message:\n{}", error.code, error.message)
+            }
+            other => other.to_string(),
+        })
+}
+
+fn json_or_text(arg: &str) -> Value {
+    serde_json::from_str(arg).unwrap_or_else(|_| Value::from(arg))
 }
 
 /// Upward from the crate under test: the crates of the workspace in folders below share this file.

@@ -13,7 +13,10 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/lib.sh"
 
-readonly wallet=miner spendable_height=101
+# A block's reward can be spent after 100 more. Every block to the wallet costs it time, so it gets these, of which
+# the first can be spent at once and another with every further block; the rest are nobody's.
+readonly wallet=miner wallet_blocks=20 spendable_height=101
+readonly nobody=bcrt1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqdku202
 readonly rpc_user=regtest
 rpc_password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
 bitcoind_pid='' electrum_pid='' temporary=''
@@ -40,18 +43,29 @@ stop_process() { # pid
   local tries=0
   running "$1" || return 0
   kill -TERM "$1" 2>/dev/null || true
-  while running "$1" && [ $((tries += 1)) -le 300 ]; do
-    sleep 0.1
+  while running "$1" && [ $((tries += 1)) -le 1500 ]; do
+    pause
   done
+  kill_process "$1"
+}
+
+kill_process() { # pid
+  running "$1" || return 0
   kill -KILL "$1" 2>/dev/null || true
   wait "$1" 2>/dev/null || true
 }
 
+# What is in a temporary folder nobody reads again, so nothing is written there in good order.
 clean_up() {
   trap '' INT TERM HUP
-  stop_process "$electrum_pid"
-  stop_process "$bitcoind_pid"
-  [ -z "$temporary" ] || rm -rf "$dir"
+  if [ -n "$temporary" ]; then
+    kill_process "$electrum_pid"
+    kill_process "$bitcoind_pid"
+    rm -rf "$dir"
+  else
+    stop_process "$electrum_pid"
+    stop_process "$bitcoind_pid"
+  fi
 }
 
 fail() { # log file, sentence
@@ -59,6 +73,9 @@ fail() { # log file, sentence
   tail -n 25 "$1" >&2 || true
   die "$2"
 }
+
+# Between two looks at what is waited for.
+pause() { sleep 0.02; }
 
 # In the background, and ended by the kernel should this script be killed without a chance to clean up.
 start_process() { # log file, command...
@@ -69,10 +86,9 @@ start_process() { # log file, command...
 
 # --- ports ---
 
-# A free port may be taken by another before it is used: whoever starts something on it tries again then.
-free_port() {
-  "$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
+# Any port below those that the kernel gives to outgoing connections, or one of these may have it while a server is
+# stopped. Where it is taken, the server says so and another is tried.
+any_port() { echo $((10000 + SRANDOM % 20000)); }
 
 readonly clash='[Aa]ddress already in use|Unable to bind|failed to listen'
 
@@ -80,12 +96,13 @@ readonly clash='[Aa]ddress already in use|Unable to bind|failed to listen'
 
 cli() { "$bitcoin_cli" -datadir="$dir/node" "$@"; }
 
-# Not grep -q: it ends at the first match, the node's write then fails, and with pipefail so does the condition.
-node_has_option() { "$bitcoind" -help-debug | grep -- "^  -$1" >/dev/null; }
-
 # Policy is that of a node on the real network, so that what is accepted here is accepted there. The wallet's
 # addresses are native segwit whatever the node's own default is (Debian's gives legacy ones): its transactions
-# serve as commitments, whose ids must be fixed.
+# serve as commitments, whose ids must be fixed. It derives few keys ahead: a thousand of each kind take half a second.
+#
+# A node that does not know an option ignores it. `mempooltruc` is the rules for version 3 transactions, which nodes
+# without the option enforce anyway; `rejectparasites` is of Knots, which refuses a lock time of 21, which the wallet
+# picks for one transaction in a thousand on so short a chain.
 write_node_config() { # rpc port
   cat >"$dir/node/bitcoin.conf" <<CONF
 regtest=1
@@ -96,6 +113,9 @@ fixedseeds=0
 listenonion=0
 fallbackfee=0.00002
 addresstype=bech32
+keypool=20
+mempooltruc=enforce
+rejectparasites=0
 rpcuser=$rpc_user
 rpcpassword=$rpc_password
 [regtest]
@@ -105,35 +125,27 @@ rpcbind=127.0.0.1
 rpcallowip=127.0.0.1
 rpcport=$1
 CONF
-  # The rules for version 3 transactions, which nodes without the option enforce anyway.
-  if node_has_option mempooltruc; then
-    sed -i '/^\[regtest\]/i mempooltruc=enforce' "$dir/node/bitcoin.conf"
-  fi
-  # Knots refuses a lock time of 21, which the wallet picks for one transaction in a thousand on so short a chain.
-  if node_has_option rejectparasites; then
-    sed -i '/^\[regtest\]/i rejectparasites=0' "$dir/node/bitcoin.conf"
-  fi
   chmod 600 "$dir/node/bitcoin.conf"
 }
 
-# Not for long: on a port that was taken, who listens there may never answer.
-node_answers() { cli -rpcclienttimeout=2 getblockchaininfo >/dev/null 2>&1; }
+# Asked of its own log: on a port that was taken, the one who answers is another.
+node_serves() { grep -q 'init message: Done loading' "$dir/node.log"; }
 
 # Fails when the node ended; what it said is in its log.
 launch_node() {
   : >"$dir/node.log"
   start_process "$dir/node.log" "$bitcoind" -datadir="$dir/node" -printtoconsole=1
   bitcoind_pid=$!
-  until node_answers; do
+  until node_serves; do
     running "$bitcoind_pid" || return
-    sleep 0.1
+    pause
   done
 }
 
 start_node() {
   local attempt
   for attempt in 1 2 3 4 5; do
-    rpc_port=$(free_port)
+    rpc_port=$(any_port)
     write_node_config "$rpc_port"
     launch_node && return
     grep -qE "$clash" "$dir/node.log" || break
@@ -158,12 +170,16 @@ make_wallet() {
   fi
 }
 
-# A block's reward can be spent after 100 more.
 mine_to_spendable() {
-  local height
+  local height address
   height=$(cli getblockcount)
+  if [ "$height" = 0 ]; then
+    address=$(cli -rpcwallet="$wallet" getnewaddress)
+    cli generatetoaddress "$wallet_blocks" "$address" >/dev/null
+    height=$wallet_blocks
+  fi
   if [ "$height" -lt "$spendable_height" ]; then
-    cli -rpcwallet="$wallet" -generate $((spendable_height - height)) >/dev/null
+    cli generatetoaddress $((spendable_height - height)) "$nobody" >/dev/null
   fi
 }
 
@@ -188,7 +204,7 @@ launch_electrum() {
       stop_process "$electrum_pid"
       return 1
     fi
-    sleep 0.1
+    pause
   done
 }
 
@@ -202,7 +218,7 @@ electrum_height() {
     printf '%s\n' '{"id":0,"method":"server.version","params":["regtest.sh",["1.4","1.6"]]}' \
       '{"id":1,"method":"blockchain.headers.subscribe","params":[]}' >&"$socket"
     while [ -z "$height" ] && IFS= read -r -t 5 line <&"$socket"; do
-      height=$(jq -r 'select(.id == 1) | .result.height // empty' <<<"$line")
+      [[ $line =~ \"height\":\ *([0-9]+) ]] && height=${BASH_REMATCH[1]}
     done
     exec {socket}>&-
   fi
@@ -212,7 +228,7 @@ electrum_height() {
 start_electrum() {
   local attempt
   for attempt in 1 2 3 4 5; do
-    electrum_port=$(free_port)
+    electrum_port=$(any_port)
     launch_electrum && return
     grep -qE "$clash" "$dir/electrumx.log" || break
   done
@@ -262,7 +278,6 @@ obey() { # command
 
 main() {
   local found line
-  python=$(system_python)
   found=$("$here/node.sh")
   bitcoind=$(sed -n 's/^BITCOIND=//p' <<<"$found")
   bitcoin_cli=$(sed -n 's/^BITCOIN_CLI=//p' <<<"$found")

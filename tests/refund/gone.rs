@@ -121,7 +121,7 @@ fn what_a_provider_that_is_gone_for_good_never_settled_comes_back_by_the_command
     command(regtest, &folder, &["balance"]);
     assert_eq!(
         regtest.cli(&["getrawmempool"]),
-        "[\n]",
+        "[]",
         "who only looks sends nothing"
     );
     let now = command(regtest, &folder, &["refund"]);

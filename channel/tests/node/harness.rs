@@ -72,12 +72,12 @@ impl Deref for Node {
 
 impl Node {
     pub fn json(&self, args: &[&str]) -> Value {
-        serde_json::from_str(&self.cli(args)).expect("bitcoin-cli answers in JSON")
+        serde_json::from_str(&self.cli(args)).expect("the node answers in JSON")
     }
 
     /// Mines without waiting for the Electrum server, which these tests do not ask.
     pub fn mine(&self, blocks: u32) {
-        self.cli(&["-rpcwallet=miner", "-generate", &blocks.to_string()]);
+        self.mine_unseen(blocks);
     }
 
     pub fn confirmations(&self, txid: Txid) -> u32 {
@@ -113,7 +113,7 @@ impl Node {
     /// Why the transaction can't be in a block at all, whatever a mempool's policy: a miner who is bribed or
     /// runs other software can't include it either.
     pub fn consensus(&self, tx: &Transaction) -> Result<(), String> {
-        let miner = self.cli(&["-rpcwallet=miner", "getnewaddress"]);
+        let miner = self.nobody().to_string();
         let block = json!([serialize_hex(tx)]).to_string();
         self.try_cli(&["generateblock", &miner, &block, "false"])
             .map(drop)

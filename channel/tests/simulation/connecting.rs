@@ -61,7 +61,6 @@ impl World {
         let keys = ConsumerIdentity {
             link: common::pair::link(),
             chain: self.provider_config().chain,
-            channel: self.consumer.fresh_keys(),
             nonce: nonce(conn, 2),
             certificates: Certificates {
                 own: Bytes32::new([0xbb; 32]),

@@ -9,10 +9,11 @@ use crate::provider::FEE_RATE;
 use crate::world::World;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use streamium_channel::agreement::Agreement;
 use streamium_channel::bitcoin::{Amount, OutPoint};
 use streamium_channel::consumer::{
-    Agreed, Arrivals, ChannelKeys, ConsumerEffect as Effect, ConsumerEnd, ConsumerNotice, ConsumerSession,
-    Past, Resumable,
+    Arrivals, ChannelKeys, ConsumerEffect as Effect, ConsumerEnd, ConsumerNotice, ConsumerSession, Past,
+    Resumable,
 };
 use streamium_channel::contract::{Channel, Contract};
 use streamium_channel::fault::Fault;
@@ -42,7 +43,7 @@ pub struct Consumer {
     /// And what it has paid through channels that no account goes on with.
     pub left_behind: Amount,
     pub tolerated: Msat,
-    pub agreed: Option<Agreed>,
+    pub agreed: Option<Agreement>,
     pub present: Option<OutPoint>,
     pub last_tick: Duration,
     pub arrivals: Arrivals,
@@ -124,7 +125,7 @@ impl World {
                 self.answer_later(
                     Side::Consumer,
                     conn,
-                    Answer::Authorized(question, Agreed::to(&terms)),
+                    Answer::Authorized(question, Agreement::of(&terms)),
                 );
             }
             Effect::AwaitFunds { .. } => self.answer_later(Side::Consumer, conn, Answer::Funded),

@@ -11,7 +11,8 @@ use streamium_channel::bitcoin::{FeeRate, OutPoint};
 use streamium_channel::message::{GateState, encode};
 use streamium_channel::money::Rate;
 use streamium_channel::provider::{
-    AccountRecord, CommitmentStatus, ProviderEffect as Effect, ProviderNotice, ProviderSession, Recalled,
+    AccountRecord, CommitmentStatus, Keep, ProviderEffect as Effect, ProviderNotice, ProviderSession,
+    Recalled,
 };
 use streamium_channel::record::ProviderRecord;
 
@@ -144,7 +145,7 @@ impl World {
                 self.judge_switch(&from, &to);
                 self.save_account(&from);
                 self.save_account(&to);
-                self.release(from.outpoint, false);
+                self.release(from.outpoint, Keep::Due);
             }
             Effect::FreshKey => self.answer_later(Side::Provider, conn, Answer::FreshKey),
             Effect::Recall(outpoint) => self.answer_later(Side::Provider, conn, Answer::Recall(outpoint)),
@@ -157,9 +158,9 @@ impl World {
                 self.broadcast(txid);
             }
             Effect::Gate(state) => self.set_gate(conn, state),
-            Effect::Release { outpoint, resumable } => {
+            Effect::Release { outpoint, keep } => {
                 self.commit_accounts();
-                self.release(outpoint, resumable);
+                self.release(outpoint, keep);
             }
             Effect::CloseCooperatively {
                 outpoint,

@@ -9,19 +9,22 @@ use crate::world::World;
 use std::time::Duration;
 use streamium_channel::bitcoin::OutPoint;
 use streamium_channel::message::{ProviderMessage, encode};
-use streamium_channel::provider::CommitmentStatus;
+use streamium_channel::provider::{CommitmentStatus, Keep};
 use streamium_channel::settlement::{Claim, Settlement};
 
 impl World {
     /// A session is done with a channel.
-    pub fn release(&mut self, outpoint: OutPoint, resumable: bool) {
+    pub fn release(&mut self, outpoint: OutPoint, keep: Keep) {
         if let Some(conn) = self.provider.owner.remove(&outpoint) {
             self.provider.listeners.insert(outpoint, conn);
         }
-        if resumable {
-            self.provider
-                .idle
-                .insert(outpoint, self.now + self.conditions.settle_delay);
+        let until = match keep {
+            Keep::Due => None,
+            Keep::SettleDelay => Some(self.now + self.conditions.settle_delay),
+            Keep::UntilDeadline => Some(Duration::MAX),
+        };
+        if let Some(until) = until {
+            self.provider.idle.insert(outpoint, until);
             return;
         }
         self.provider.idle.remove(&outpoint);
@@ -42,7 +45,7 @@ impl World {
             .map(|(o, _)| *o)
             .collect();
         for outpoint in over {
-            self.release(outpoint, false);
+            self.release(outpoint, Keep::Due);
         }
         let due: Vec<_> = self
             .provider

@@ -229,9 +229,9 @@ impl Driver {
                     live.peer.set_gate(state == GateState::Open);
                 }
             }
-            Effect::Release { outpoint, resumable } => {
+            Effect::Release { outpoint, keep } => {
                 self.commit_accounts();
-                self.release(outpoint, resumable)?;
+                self.release(outpoint, keep)?;
             }
             Effect::CloseCooperatively {
                 outpoint,
