@@ -8,8 +8,8 @@ use streamium_channel::record::ConsumerRecord;
 
 use super::crash::around;
 use super::rows::{
-    amount, hex, integer, json, read_amount, read_contract, read_index, read_json, read_script,
-    read_text, read_transaction, read_u64,
+    amount, hex, integer, json, read_amount, read_contract, read_index, read_json, read_script, read_text,
+    read_transaction, read_u64,
 };
 use super::{Role, Store, StoreError};
 

@@ -127,7 +127,11 @@ impl Regtest {
 
     /// Mines without waiting for the Electrum server.
     pub fn mine_unseen(&self, blocks: u32) -> Vec<BlockHash> {
-        let answer = self.cli_json(&["generatetoaddress", &blocks.to_string(), &self.nobody().to_string()]);
+        let answer = self.cli_json(&[
+            "generatetoaddress",
+            &blocks.to_string(),
+            &self.nobody().to_string(),
+        ]);
         serde_json::from_value(answer).expect("hashes of blocks")
     }
 
@@ -282,7 +286,9 @@ fn request(node: SimpleHttpTransport, args: &[&str]) -> Result<Value, String> {
     jsonrpc::Client::with_transport(node)
         .call(method, Some(&jsonrpc::arg(args)))
         .map_err(|error| match error {
-            jsonrpc::Error::Rpc(error) => format!("error code: {}\nerror message:\n{}", error.code, error.message),
+            jsonrpc::Error::Rpc(error) => {
+                format!("error code: {}\nerror message:\n{}", error.code, error.message)
+            }
             other => other.to_string(),
         })
 }

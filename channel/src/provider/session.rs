@@ -7,7 +7,7 @@ use crate::fault::{Fault, Reaction};
 use crate::handshake::Nonce;
 use crate::liveness::Liveness;
 use crate::message::{GateState, ProviderMessage, decode, words};
-use bitcoin::{Amount, OutPoint};
+use bitcoin::{Amount, FeeRate, OutPoint};
 use std::time::Duration;
 
 /// How long a consumer may take to say hello.
@@ -38,6 +38,8 @@ pub struct ProviderSession {
     /// When the credit ran out.
     pub(super) starved_since: Option<Duration>,
     pub(super) tip_height: Option<u32>,
+    /// What the chain suggests now.
+    pub(super) suggested_fee_rate: Option<FeeRate>,
     /// The channel that another session has taken over: it is not this one's to let go of.
     pub(super) taken: Option<OutPoint>,
 }
@@ -58,6 +60,7 @@ impl ProviderSession {
             credit_sent: now,
             starved_since: None,
             tip_height: None,
+            suggested_fee_rate: None,
             taken: None,
         }
     }
