@@ -128,8 +128,10 @@ impl Driver {
             .accounts_since
             .map(|since| since.saturating_add(GROUP_COMMIT));
         let engine = self.money.as_ref().and_then(|money| money.engine.next());
+        let waiting = self.money.as_ref().and_then(|money| money.handing_out.next());
         let next = sessions
             .chain(commit)
+            .chain(waiting)
             .chain(engine)
             .min()
             .unwrap_or(Duration::MAX);
@@ -167,6 +169,9 @@ impl Driver {
         }
         self.drop_gone();
         self.engine(|engine, out| engine.tick(out));
+        if let Some(money) = &mut self.money {
+            money.hand_out(now);
+        }
         self.tick_deadlines(now);
         self.tick_unseen(now);
         self.publish_when_due(now);
@@ -228,8 +233,10 @@ impl Driver {
                 }
             }
             Effect::Broadcast(transaction) => {
-                if let Some(money) = &self.money {
-                    money.chain.broadcast(&transaction);
+                let now = self.now();
+                if let Some(money) = &mut self.money {
+                    money.handing_out.push(transaction);
+                    money.hand_out(now);
                 }
             }
             Effect::Gate(state) => {

@@ -6,6 +6,7 @@ mod connecting;
 mod driver;
 mod gone;
 mod lasting;
+mod handing_out;
 mod live;
 mod money;
 mod notices;
