@@ -22,12 +22,14 @@
     )
 )]
 
+pub mod agreement;
 pub mod blocks;
 pub mod commitment;
 pub mod consumer;
 pub mod contract;
 pub mod cooperative;
 pub mod fault;
+pub mod fee_belief;
 pub mod handshake;
 pub mod keys;
 pub mod link;
@@ -43,6 +45,7 @@ pub mod refund;
 pub mod resume;
 pub mod script;
 pub mod settlement;
+pub mod spender;
 pub mod terms;
 
 mod secp;

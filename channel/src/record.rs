@@ -1,5 +1,6 @@
 //! What each side writes down about a channel, as plain data: enough to settle or refund after any crash.
 
+use crate::agreement::Agreement;
 use crate::contract::{Channel, Contract};
 use crate::money::{Msat, Rate};
 use crate::payment::{Payment, PaymentSignature};
@@ -51,6 +52,16 @@ pub struct ConsumerRecord {
     pub consumed: Msat,
     /// The highest rate at which it was counted.
     pub rate: Rate,
+    /// The terms that it was opened under; `None` where an earlier version made the record.
+    pub agreed: Option<Agreement>,
+}
+
+impl ConsumerRecord {
+    /// Whether it says what has been paid and consumed. A record that came back from its backup does not: the backup is
+    /// written before the first payment. Nor does one of a version that did not write all of it down.
+    pub fn has_figures(&self) -> bool {
+        !self.rate.is_free() || self.carried > Amount::ZERO || self.consumed > Msat::ZERO
+    }
 }
 
 /// A payment as it is stored.

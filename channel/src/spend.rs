@@ -40,6 +40,26 @@ pub(crate) fn sighash_single(
     )
 }
 
+/// For a signature of this type; `None` if it commits to outputs that others spend, which are not known.
+pub(crate) fn sighash_of(
+    tx: &Transaction,
+    input: usize,
+    channel: &Channel,
+    leaf: &Leaf,
+    kind: TapSighashType,
+) -> Result<Option<Message>, SighashError> {
+    use TapSighashType as Kind;
+    let spent = [channel.output()];
+    let prevouts = match kind {
+        Kind::AllPlusAnyoneCanPay | Kind::NonePlusAnyoneCanPay | Kind::SinglePlusAnyoneCanPay => {
+            Prevouts::One(input, channel.output())
+        }
+        _ if tx.input.len() == 1 => return sighash(tx, input, &Prevouts::All(&spent), leaf, kind).map(Some),
+        _ => return Ok(None),
+    };
+    sighash(tx, input, &prevouts, leaf, kind).map(Some)
+}
+
 fn sighash<T: std::borrow::Borrow<TxOut>>(
     tx: &Transaction,
     input: usize,

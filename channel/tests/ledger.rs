@@ -20,6 +20,7 @@ use streamium_channel::fault::Fault;
 use streamium_channel::message::{GateState, encode};
 use streamium_channel::money::{Msat, Rate};
 use streamium_channel::provider::{CommitmentStatus, ProviderConfig, ProviderEffect, ProviderSession};
+use streamium_channel::script::ChangeScript;
 
 const MS: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -318,7 +319,7 @@ impl Show {
                     let keys = ChannelKeys {
                         key: consumer_key(self.keys),
                         index: self.keys,
-                        change: consumer_identity().channel.change,
+                        change: ChangeScript::new(p2tr(0x55)).unwrap(),
                     };
                     let effects = self.consumer.fresh_keys(keys, now);
                     self.consumer_effects(effects);

@@ -1,6 +1,6 @@
 //! What a script's transactions say of one output.
 
-use bitcoin::{OutPoint, Txid};
+use bitcoin::{OutPoint, Transaction, Txid};
 
 use super::ScriptTransaction;
 
@@ -24,10 +24,22 @@ pub struct Spend {
 impl OutpointStatus {
     /// Reads it out of all transactions of the output's script. Of several spends the deepest counts.
     pub fn of(outpoint: OutPoint, transactions: &[ScriptTransaction], tip_height: u32) -> Self {
+        Self::checked(outpoint, transactions, tip_height, |_| true)
+    }
+
+    /// The same, where a spend that is proven in no block counts only if it can be one: its txid shows nothing of its
+    /// witness. What is in a block was checked by the network.
+    pub fn checked(
+        outpoint: OutPoint,
+        transactions: &[ScriptTransaction],
+        tip_height: u32,
+        may_spend: impl Fn(&Transaction) -> bool,
+    ) -> Self {
         let made = transactions.iter().find(|tx| tx.txid == outpoint.txid);
         let spends = transactions
             .iter()
-            .filter(|tx| tx.tx.input.iter().any(|i| i.previous_output == outpoint));
+            .filter(|tx| tx.tx.input.iter().any(|i| i.previous_output == outpoint))
+            .filter(|tx| tx.height.is_some() || may_spend(&tx.tx));
         Self {
             made: made.map(|tx| tx.confirmations(tip_height)),
             spend: spends

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use bitcoin::{OutPoint, Script, ScriptBuf};
+use bitcoin::{OutPoint, Script, ScriptBuf, Transaction};
 
 use super::{Chain, OutpointStatus, ScriptTransaction};
 
@@ -52,6 +52,23 @@ impl Watched {
         let output = self.outputs.get_mut(script)?;
         output.transactions = Some(transactions);
         Some(output.outpoint)
+    }
+
+    /// The same, where an unproven spend counts only if `may_spend` says that it can be one.
+    pub fn checked_status(
+        &self,
+        outpoint: OutPoint,
+        tip_height: u32,
+        may_spend: impl Fn(&Transaction) -> bool,
+    ) -> Option<OutpointStatus> {
+        let output = self.outputs.values().find(|output| output.outpoint == outpoint)?;
+        let transactions = output.transactions.as_ref()?;
+        Some(OutpointStatus::checked(
+            outpoint,
+            transactions,
+            tip_height,
+            may_spend,
+        ))
     }
 
     /// What is known of an output; `None` while no server has answered.

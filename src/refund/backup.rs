@@ -12,6 +12,7 @@ use bitcoin::consensus::encode::{deserialize_hex, serialize_hex};
 use bitcoin::hashes::{Hash, sha256};
 use bitcoin::{Amount, Network, OutPoint, ScriptBuf, XOnlyPublicKey};
 use serde::{Deserialize, Serialize};
+use streamium_channel::agreement::Agreement;
 use streamium_channel::blocks::RefundDelay;
 use streamium_channel::commitment;
 use streamium_channel::contract::Contract;
@@ -27,7 +28,9 @@ use crate::store::Role;
 pub const BACKUP_FOLDER: &str = "backups";
 
 const FORMAT: &str = "streamium-pay channel backup";
-const VERSION: u32 = 1;
+/// The first had no `agreed`.
+const VERSION: u32 = 2;
+const OLDEST: u32 = 1;
 
 /// Far more than a commitment of any sensible size takes.
 const MAX_BYTES: u64 = 1 << 20;
@@ -84,6 +87,9 @@ struct Fields {
     change_script: ScriptBuf,
     descriptor: String,
     commitment: String,
+    /// The terms that it was opened under. Left out of the checksum where there are none, as in the first version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    agreed: Option<Agreement>,
 }
 
 /// Where the backup of a channel is. No colon: some file systems can't have it.
@@ -147,7 +153,7 @@ pub fn read(path: &Path, network: Network) -> Result<(ConsumerRecord, String), B
     if header.format != FORMAT {
         return Err(damaged(format!("its format is not \"{FORMAT}\"")));
     }
-    if header.version != VERSION {
+    if !(OLDEST..=VERSION).contains(&header.version) {
         let found = header.version;
         let path = path.to_owned();
         return Err(BackupError::Version { path, found });
@@ -201,7 +207,9 @@ impl Fields {
             paid: Amount::ZERO,
             carried: Amount::ZERO,
             consumed: Msat::ZERO,
+            // Zero: a backup knows nothing of the account.
             rate: Rate::default(),
+            agreed: self.agreed,
         };
         Ok((record, self.descriptor))
     }
@@ -222,6 +230,7 @@ fn text(network: Network, record: &ConsumerRecord, descriptor: &str) -> serde_js
         change_script: contract.change().script().clone(),
         descriptor: descriptor.to_owned(),
         commitment: serialize_hex(&record.commitment),
+        agreed: record.agreed.clone(),
     };
     let document = Document {
         format: FORMAT.to_owned(),

@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bitcoin::{BlockHash, FeeRate, Network, OutPoint, Script, Transaction, Txid};
 
+use streamium_channel::spender::may_spend;
+
 use super::fees::Market;
 use super::held::{held, position};
 use super::{HeldChannel, Position, Step, notices};
@@ -163,9 +165,14 @@ impl Engine {
 
     /// What the chain says of a channel; `None` while no server has answered.
     pub fn status(&self, chain: &dyn Chain, outpoint: OutPoint) -> Option<OutpointStatus> {
-        chain
-            .tip()
-            .and_then(|tip| self.watched.status(outpoint, tip.height))
+        chain.tip().and_then(|tip| self.status_at(outpoint, tip.height))
+    }
+
+    /// What the chain says, without what can't be a spend of the channel.
+    fn status_at(&self, outpoint: OutPoint, height: u32) -> Option<OutpointStatus> {
+        let channel = self.channels.get(&outpoint).map(|held| &held.channel);
+        let counts = |tx: &Transaction| channel.is_none_or(|channel| may_spend(channel, tx));
+        self.watched.checked_status(outpoint, height, counts)
     }
 
     /// True when everything that can be done now has been done and answered.
@@ -191,7 +198,7 @@ impl Engine {
 
     fn look_at(&mut self, means: &mut Means<'_>, outpoint: OutPoint) {
         let Some(tip) = means.chain.tip() else { return };
-        let Some(status) = self.watched.status(outpoint, tip.height) else {
+        let Some(status) = self.status_at(outpoint, tip.height) else {
             return;
         };
         let market = Market {
@@ -203,6 +210,7 @@ impl Engine {
             return;
         };
         held.note_confirmation(status, tip.height);
+        held.note_spend(status, tip.height);
         let step = held.step(status, &market);
         if held.waits_for_proof(&step, means.wallet, tip) {
             return;

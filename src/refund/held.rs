@@ -3,7 +3,7 @@
 use bitcoin::{Network, ScriptBuf, Txid};
 use streamium_channel::contract::Channel;
 
-use super::{CLOSED_CONFIRMATIONS, HeldChannel, Step};
+use super::{CLOSED_CONFIRMATIONS, HeldChannel, LATEST_BLOCKS, PATIENCE_BLOCKS, Step};
 use crate::chain::{OutpointStatus, Tip};
 use crate::keys;
 use crate::store::{Role, StoredConsumerChannel};
@@ -57,6 +57,37 @@ impl HeldChannel {
             self.committed_height = None;
         }
     }
+
+    /// Since when a spend that is not ours has been waiting while the refund may be mined.
+    pub(super) fn note_spend(&mut self, status: OutpointStatus, height: u32) {
+        let waits = status.spend.is_some_and(|spend| {
+            spend.confirmations == 0
+                && !self
+                    .refunds
+                    .iter()
+                    .any(|made| made.tx.compute_txid() == spend.txid)
+        });
+        if !waits || self.open_for(status).is_none() {
+            self.spend_since = None;
+        } else {
+            self.spend_since.get_or_insert(height);
+        }
+    }
+
+    /// For how many blocks the refund leaf has been open.
+    pub(super) fn open_for(&self, status: OutpointStatus) -> Option<u32> {
+        let delay = u32::from(self.channel.contract().delay().blocks());
+        status
+            .made
+            .and_then(|confirmations| confirmations.checked_sub(delay))
+    }
+
+    /// Whether a spend that is not ours has waited for long enough: it was made up in part, or pays too little.
+    pub(super) fn has_waited(&self, status: OutpointStatus, height: u32) -> bool {
+        let since = self.spend_since.unwrap_or(height);
+        self.open_for(status)
+            .is_some_and(|open| open >= LATEST_BLOCKS || height.saturating_sub(since) >= PATIENCE_BLOCKS)
+    }
 }
 
 pub(super) fn position(step: &Step) -> Position {
@@ -108,6 +139,7 @@ pub(super) fn held(
         refund_script: refund_script.filter(|script: &ScriptBuf| !script.is_empty()),
         committed_height,
         mined_height: None,
+        spend_since: None,
         refunds,
         children,
     })

@@ -38,6 +38,14 @@ pub use runner::{Runner, RunnerError};
 /// reorganisation of just that depth is noticed and the refund handed out again.
 pub const CLOSED_CONFIRMATIONS: u32 = 2 * BURIED_CONFIRMATIONS;
 
+/// Once the refund leaf is open, an unconfirmed spend by the provider is waited for so many blocks: four hours. Then the
+/// refund is handed out all the same, and the chain decides.
+pub const PATIENCE_BLOCKS: u32 = 24;
+
+/// And no longer than until the refund leaf has been open for so many: a day, however often this program was started
+/// anew meanwhile.
+pub const LATEST_BLOCKS: u32 = 144;
+
 /// A channel that may still hold the consumer's money.
 #[derive(Debug)]
 pub struct HeldChannel {
@@ -50,6 +58,8 @@ pub struct HeldChannel {
     pub committed_height: Option<u32>,
     /// The tip's height when a spend was last seen in a block: what comes back out of one is not stuck yet.
     pub mined_height: Option<u32>,
+    /// The tip's height when an unconfirmed spend that is not ours was first seen while the refund leaf was open.
+    pub spend_since: Option<u32>,
     /// Every refund made, the newest last.
     pub refunds: Vec<Made>,
     /// Every child of the commitment made, the newest last.
@@ -80,7 +90,8 @@ pub enum Step {
 }
 
 impl HeldChannel {
-    /// Decides. A provider's spend that the servers know is never competed with: it pays us our change.
+    /// Decides. A provider's spend that the servers know pays us our change: it is competed with only after
+    /// [`PATIENCE_BLOCKS`], or from [`LATEST_BLOCKS`] on.
     pub fn step(&self, status: OutpointStatus, market: &Market) -> Step {
         if let Some(spend) = status.spend {
             let (txid, confirmations) = (spend.txid, spend.confirmations);
@@ -88,6 +99,7 @@ impl HeldChannel {
             return match confirmations {
                 CLOSED_CONFIRMATIONS.. => Step::Closed { txid, ours },
                 0 if ours => self.refund(market, Some(txid)),
+                0 if self.has_waited(status, market.height) => self.refund(market, None),
                 _ => Step::Closing {
                     txid,
                     confirmations,

@@ -54,6 +54,7 @@ fn held(refunds: &[(u32, u32)]) -> HeldChannel {
         refund_script: None,
         committed_height: None,
         mined_height: None,
+        spend_since: None,
         children: vec![],
         channel,
     }
@@ -202,4 +203,46 @@ fn a_providers_spend_is_accepted_as_soon_as_it_is_known() {
         };
         assert_eq!(held.step(spent(settlement, 12), &at(990)), closed);
     }
+}
+
+#[test]
+fn a_spend_that_never_confirms_keeps_the_refund_back_for_a_stated_time_only() {
+    let settlement = Txid::all_zeros();
+    let closing = Step::Closing {
+        txid: settlement,
+        confirmations: 0,
+        ours: false,
+    };
+    let mut held = held(&[]);
+    let at_depth = |depth| OutpointStatus {
+        made: Some(depth),
+        ..spent(settlement, 0)
+    };
+    // Before the refund could be mined no time counts.
+    held.note_spend(at_depth(DELAY - 1), 899);
+    assert_eq!(held.step(at_depth(DELAY - 1), &at(899)), closing);
+    for passed in 0..PATIENCE_BLOCKS {
+        let (status, height) = (at_depth(DELAY + passed), 900 + passed);
+        held.note_spend(status, height);
+        assert_eq!(held.step(status, &at(height)), closing, "{passed} blocks");
+    }
+    let (status, height) = (at_depth(DELAY + PATIENCE_BLOCKS), 900 + PATIENCE_BLOCKS);
+    held.note_spend(status, height);
+    assert!(matches!(held.step(status, &at(height)), Step::Refund { .. }));
+    // One that comes back from a block has its time anew.
+    held.note_spend(spent(settlement, 1), height);
+    held.note_spend(status, height);
+    assert_eq!(held.step(status, &at(height)), closing);
+}
+
+#[test]
+fn a_program_that_starts_anew_does_not_wait_anew() {
+    let settlement = Txid::all_zeros();
+    let mut held = held(&[]);
+    let late = OutpointStatus {
+        made: Some(DELAY + LATEST_BLOCKS),
+        ..spent(settlement, 0)
+    };
+    held.note_spend(late, 990);
+    assert!(matches!(held.step(late, &at(990)), Step::Refund { .. }));
 }

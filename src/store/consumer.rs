@@ -8,8 +8,8 @@ use streamium_channel::record::ConsumerRecord;
 
 use super::crash::around;
 use super::rows::{
-    amount, hex, integer, read_amount, read_contract, read_index, read_script, read_text, read_transaction,
-    read_u64,
+    amount, hex, integer, json, read_amount, read_contract, read_index, read_json, read_script, read_text,
+    read_transaction, read_u64,
 };
 use super::{Role, Store, StoreError};
 
@@ -277,6 +277,7 @@ impl Store {
             carried: read_amount(row, "carried_sat")?,
             consumed: Msat::new(read_u64(row, "consumed_msat")?),
             rate: Rate::new(read_u64(row, "rate_msat_per_s")?),
+            agreed: read_json(row, "agreed")?,
         };
         let mut refunds = first_refund(row, &record)?;
         refunds.extend(self.made(record.outpoint, MadeFor::Refund)?);
@@ -325,9 +326,9 @@ fn insert(
     let contract = &record.contract;
     db.execute(
         "INSERT INTO consumer_channel (outpoint, link, consumer_key, provider_key, key_index,
-            refund_delay_blocks, capacity_sat, change_script, descriptor, commitment, state, rate_msat_per_s)
+            refund_delay_blocks, capacity_sat, change_script, descriptor, commitment, state, rate_msat_per_s, agreed)
          VALUES (:outpoint, :link, :consumer_key, :provider_key, :key_index, :delay, :capacity, :change,
-            :descriptor, :commitment, :state, :rate)",
+            :descriptor, :commitment, :state, :rate, :agreed)",
         named_params! {
             ":outpoint": record.outpoint.to_string(),
             ":link": record.link,
@@ -341,6 +342,7 @@ fn insert(
             ":commitment": hex(&record.commitment),
             ":state": state.name(),
             ":rate": integer(record.rate.msat_per_s())?,
+            ":agreed": record.agreed.as_ref().map(json).transpose()?,
         },
     )?;
     Ok(())

@@ -76,6 +76,17 @@ pub(super) fn read_script(row: &Row<'_>, column: &str) -> Result<Option<ScriptBu
         .transpose()
 }
 
+/// A value that is kept as JSON.
+pub(super) fn json<T: serde::Serialize>(value: &T) -> std::result::Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|_| StoreError::Range)
+}
+
+/// One that is kept as JSON. What can't be read counts as not there: it must keep no channel from its refund.
+pub(super) fn read_json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: &str) -> Result<Option<T>> {
+    let text = row.get::<_, Option<String>>(column)?;
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+}
+
 /// The agreed parts, checked as if a peer had sent them.
 pub(super) fn read_contract(row: &Row<'_>) -> Result<Contract> {
     let keys = ChannelKeys::new(read_text(row, "consumer_key")?, read_text(row, "provider_key")?)

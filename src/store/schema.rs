@@ -6,7 +6,7 @@ use super::StoreError;
 
 /// What each version added. A file is brought up to date step by step, all or nothing; a step that has been
 /// released is never changed.
-const VERSIONS: [&str; 4] = [V1, V2_PROVIDER, V3_CONSUMER, V4_RATES];
+const VERSIONS: [&str; 5] = [V1, V2_PROVIDER, V3_CONSUMER, V4_RATES, V5_AGREED];
 
 const V1: &str = "
     CREATE TABLE key_index (
@@ -123,6 +123,10 @@ const V3_CONSUMER: &str = "
 const V4_RATES: &str = "
     ALTER TABLE consumer_channel ADD COLUMN rate_msat_per_s INTEGER NOT NULL DEFAULT 0;";
 
+/// The terms that a consumer's channel was opened under, as JSON; none where it was opened before this version.
+const V5_AGREED: &str = "
+    ALTER TABLE consumer_channel ADD COLUMN agreed TEXT;";
+
 /// Brings a file to the newest version.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -168,6 +172,7 @@ mod tests {
             |row| row.get::<_, String>(0),
         );
         assert_eq!(settled.unwrap(), "o:0t37");
+        db.prepare("SELECT agreed FROM consumer_channel").unwrap();
         let carried = db.query_row("SELECT count(carried_sat) FROM provider_channel", [], |row| {
             row.get::<_, i64>(0)
         });

@@ -134,6 +134,7 @@ impl Viewer {
             carried: Amount::ZERO,
             consumed: Msat::ZERO,
             rate: Rate::default(),
+            agreed: None,
         };
         crate::disk::before_opening(outpoint);
         let opened = runner.with_engine(|engine, means, _| engine.open(means, dir, &record));

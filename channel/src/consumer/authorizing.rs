@@ -3,59 +3,21 @@
 use super::session::ConsumerSession;
 use super::state::State;
 use super::{ConsumerEffect as Effect, ConsumerEnd, Refusal};
-use crate::money::Rate;
-use crate::terms::{Terms, Track};
+use crate::agreement::{Agreement, Stage};
+use crate::record::ConsumerRecord;
+use crate::terms::Terms;
 use bitcoin::Amount;
 use std::time::Duration;
-
-/// What the application has agreed to pay for. A later connection on the same terms needs no new word.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Agreed {
-    rate: Rate,
-    window_ms: u32,
-    opening: Amount,
-    tracks: Vec<Track>,
-}
-
-impl Agreed {
-    /// To these terms.
-    pub fn to(terms: &Terms) -> Self {
-        Self {
-            rate: terms.rate,
-            window_ms: terms.window_ms,
-            opening: terms.opening,
-            tracks: terms.tracks.clone(),
-        }
-    }
-
-    /// The rate that was agreed to.
-    pub const fn rate(&self) -> Rate {
-        self.rate
-    }
-
-    /// Whether these are no other terms. Who goes on with an open channel makes no first payment, which may be another
-    /// now since it follows the chain's fees.
-    fn covers(&self, terms: &Terms, resuming: bool) -> bool {
-        terms.rate == self.rate
-            && terms.window_ms <= self.window_ms
-            && terms.tracks == self.tracks
-            && (resuming || terms.opening <= self.opening)
-    }
-}
 
 impl ConsumerSession {
     /// Verified terms of a paid stream: refused if they exceed the policy, put to the application if it has not agreed
     /// to them yet, else followed by a channel.
     pub(super) fn consider(&mut self, terms: Box<Terms>, now: Duration, out: &mut Vec<Effect>) {
-        let resuming = !self.past.resumable.is_empty();
-        let verdict = match resuming {
-            true => self.policy.judge_price(&terms),
-            false => self.judged().judge(&terms).map(|_| ()),
-        };
+        let stage = self.stage();
         let agreed = self.past.agreed.as_ref();
-        match verdict {
+        match self.judge(&terms, stage) {
             Err(refusal) => out.extend(self.close(ConsumerEnd::Refused(refusal), now)),
-            Ok(()) if agreed.is_some_and(|agreed| agreed.covers(&terms, resuming)) => {
+            Ok(()) if agreed.is_some_and(|agreed| agreed.continues(&terms, stage).is_ok()) => {
                 self.resume_or_open(terms, now, out);
             }
             Ok(()) => {
@@ -65,6 +27,40 @@ impl ConsumerSession {
                 self.ask(asked, out);
                 self.enter(State::Authorizing(terms), now);
             }
+        }
+    }
+
+    /// What the terms are for: the first candidate that may go on, or a channel that is opened.
+    fn stage(&self) -> Stage {
+        let candidate = self.past.resumable.first();
+        candidate.map_or(Stage::Opened, |candidate| Stage::Resumed {
+            opened: candidate.record.paid > Amount::ZERO,
+        })
+    }
+
+    /// Holds terms against the policy: all of them where a channel is opened; where one goes on, its price, and its first
+    /// payment if that is still to be made and more than was agreed.
+    fn judge(&self, terms: &Terms, stage: Stage) -> Result<(), Refusal> {
+        let Stage::Resumed { opened } = stage else {
+            return self.judged().judge(terms).map(|_| ());
+        };
+        self.policy.judge_price(terms)?;
+        match self.past.resumable.first() {
+            // Whether one is still to be made is seen when it goes on.
+            Some(candidate) if !opened && candidate.record.has_figures() => {
+                self.judge_owed_opening(terms, &candidate.record)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Holds the first payment of a channel that goes on and has paid nothing yet against the policy, where it is more than
+    /// was agreed.
+    pub(super) fn judge_owed_opening(&self, terms: &Terms, record: &ConsumerRecord) -> Result<(), Refusal> {
+        let agreed = record.agreed.as_ref().map(|agreed| agreed.opening);
+        match agreed.is_some_and(|agreed| terms.opening <= agreed) {
+            true => Ok(()),
+            false => self.judged().judge_opening(terms, record.contract.capacity()),
         }
     }
 
@@ -93,6 +89,7 @@ impl ConsumerSession {
                 self.go_ahead(now, &mut effects);
             }
             (false, Some(offer)) => self.refuse_rate(offer, Refusal::Application, now, &mut effects),
+            (false, None) if self.is_about_next() => self.refuse_next(&mut effects),
             (false, None) => {
                 let end = ConsumerEnd::Refused(Refusal::Application);
                 effects.extend(self.close(end, now));
@@ -102,8 +99,8 @@ impl ConsumerSession {
     }
 
     fn agree(&mut self) {
-        if let Some(terms) = self.state.terms() {
-            let mut agreed = Agreed::to(terms);
+        if let Some(terms) = self.asked_terms() {
+            let mut agreed = Agreement::of(terms);
             agreed.rate = self.repricing.coming().unwrap_or(agreed.rate);
             self.past.agreed = Some(agreed);
         }
@@ -119,5 +116,6 @@ impl ConsumerSession {
             let terms = terms.clone();
             self.resume_or_open(terms, now, out);
         }
+        self.go_ahead_with_next(now, out);
     }
 }

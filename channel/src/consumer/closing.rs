@@ -5,7 +5,11 @@ use super::state::{ConsumerChannel, Next, State};
 use crate::cooperative::Closing;
 use crate::message::ClosingOffer;
 use crate::settlement::SINGLE_SETTLEMENT_VB;
-use bitcoin::Amount;
+use bitcoin::{Amount, FeeRate};
+
+/// A cooperative close costs at most this part of what comes back: more would be burnt for not having to wait for the
+/// refund, which costs less.
+const CLOSING_FEE_PART: u64 = 10;
 
 impl ConsumerSession {
     /// A balance that does not cover its settlement would never be settled, and lock our money for the whole delay:
@@ -22,11 +26,16 @@ impl ConsumerSession {
         present.into_iter().chain(next).collect()
     }
 
+    /// What was agreed for the commitment, or what the chain suggests now, within the policy. What the terms of a later
+    /// connection ask of commitments is for those of other channels.
+    fn closing_fee_rate(&self, channel: &ConsumerChannel) -> FeeRate {
+        let agreed = channel.fee_rate;
+        let present = self.suggested_fee_rate.unwrap_or(agreed).max(agreed);
+        self.policy.relayed(present)
+    }
+
     fn offer(&self, channel: &ConsumerChannel, balance: Amount) -> Option<ClosingOffer> {
-        let rate = self
-            .suggested_fee_rate
-            .unwrap_or(channel.fee_rate)
-            .max(channel.fee_rate);
+        let rate = self.closing_fee_rate(channel);
         let settling = rate
             .fee_vb(SINGLE_SETTLEMENT_VB)?
             .checked_add(channel.payout.minimal_non_dust())?;
@@ -34,7 +43,11 @@ impl ConsumerSession {
             return None;
         }
         // A closing transaction is no larger: it has a sighash byte less.
-        let fee = channel.fee_rate.fee_vb(SINGLE_SETTLEMENT_VB)?;
+        let fee = rate.fee_vb(SINGLE_SETTLEMENT_VB)?;
+        let back = channel.channel.contract().capacity().checked_sub(balance)?;
+        if fee > back.checked_div(CLOSING_FEE_PART)? {
+            return None;
+        }
         let closing = Closing {
             channel: &channel.channel,
             balance,

@@ -24,7 +24,7 @@ impl ConsumerSession {
             (ProviderMessage::Ping, _) => out.push(Effect::Send(ConsumerMessage::Pong)),
             (ProviderMessage::Pong | ProviderMessage::Error { .. }, _) => (),
             (ProviderMessage::Unknown, _) => return Err(Fault::UnknownType),
-            (ProviderMessage::Busy { reason }, State::AwaitTerms) => {
+            (ProviderMessage::Busy { reason }, state) if state.is_before_channel() => {
                 self.finish(ConsumerEnd::Busy(words(&reason)), now, out);
             }
             (ProviderMessage::Refused { reason }, _) => {
@@ -32,7 +32,7 @@ impl ConsumerSession {
             }
             (ProviderMessage::Close { reason }, State::Open(open)) => {
                 let outpoint = open.channel.outpoint();
-                out.push(open.record(open.purse.paid(), now));
+                out.push(open.last_record(now));
                 self.enter(
                     State::Closing(outpoint, ConsumerEnd::ProviderClosed(words(&reason))),
                     now,

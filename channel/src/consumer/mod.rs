@@ -18,7 +18,6 @@ mod resuming;
 mod session;
 mod state;
 
-pub use authorizing::Agreed;
 pub use figures::{ChannelFigures, Figures};
 pub use policy::{ConsumerPolicy, Refusal};
 pub use purse::{Exhausted, Purse};
@@ -46,8 +45,6 @@ pub struct ConsumerIdentity {
     pub link: Link,
     /// The chain.
     pub chain: GenesisHash,
-    /// For a channel that is opened.
-    pub channel: ChannelKeys,
     /// Fresh random bytes.
     pub nonce: Nonce,
     /// The connection as the consumer sees it.
@@ -106,7 +103,8 @@ pub enum ConsumerEffect {
     },
     /// Make the record durable before anything that follows.
     SaveChannel(Box<ConsumerRecord>),
-    /// Fresh keys are wanted, for [`ConsumerSession::fresh_keys`].
+    /// Keys that no proposal has named yet are wanted, for [`ConsumerSession::fresh_keys`]. What comes of it at once is the
+    /// proposal: nothing has to be reserved before, and keys that were given and not proposed may be given again.
     FreshKeys,
     /// Record what has been signed. May be committed together with others: the provider holds the signature, and
     /// a lower one later is harmless.

@@ -3,11 +3,12 @@
 use super::session::ConsumerSession;
 use super::state::{ConsumerChannel, Next, Opening, Paying, State};
 use super::{ChannelKeys as OwnKeys, ConsumerEffect as Effect, ConsumerEnd, ConsumerNotice, Purse};
+use crate::agreement::Agreement;
 use crate::contract::{Channel, Contract};
 use crate::fault::Fault;
 use crate::keys::ChannelKeys;
 use crate::message::{ConsumerMessage, GateState};
-use crate::money::{Msat, Rate};
+use crate::money::Msat;
 use crate::record::ConsumerRecord;
 use crate::terms::Terms;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction};
@@ -29,7 +30,18 @@ impl ConsumerSession {
     /// The wallet can pay for the commitment. Without effect unless funds are awaited.
     pub fn funded(&mut self, now: Duration) -> Vec<Effect> {
         let mut effects = Vec::new();
-        let Some((keys, Opening::AwaitFunds(terms))) = self.opening() else {
+        if let Some(Opening::AwaitFunds(terms)) = self.opening() {
+            let terms = terms.clone();
+            effects.push(Effect::FreshKeys);
+            self.enter_opening(Opening::AwaitKeys(terms), now);
+        }
+        effects
+    }
+
+    /// Fresh keys for the channel that is being opened: it is proposed. Without effect unless they are wanted.
+    pub fn fresh_keys(&mut self, keys: OwnKeys, now: Duration) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        let Some(Opening::AwaitKeys(terms)) = self.opening() else {
             return effects;
         };
         match self.propose(&keys, terms) {
@@ -44,7 +56,7 @@ impl ConsumerSession {
                 effects.push(Effect::Notice(ConsumerNotice::Opening {
                     capacity: contract.capacity(),
                 }));
-                self.enter_opening(Opening::Asked(terms, contract), now);
+                self.enter_opening(Opening::Asked(terms, Box::new(keys), contract), now);
             }
             Err(fault) => self.fault(fault, now, &mut effects),
         }
@@ -58,18 +70,18 @@ impl ConsumerSession {
         now: Duration,
         out: &mut Vec<Effect>,
     ) -> Result<(), Fault> {
-        let Some((_, Opening::Asked(terms, contract))) = self.opening() else {
+        let Some(Opening::Asked(terms, keys, contract)) = self.opening() else {
             return Ok(());
         };
         let fee_rate = self.policy.fee_rate(terms, self.suggested_fee_rate);
-        let (terms, contract) = (terms.clone(), contract.clone());
+        let (terms, keys, contract) = (terms.clone(), keys.clone(), contract.clone());
         let script = contract.script()?.script_pubkey().clone();
         out.push(Effect::BuildCommitment {
             contract: contract.clone(),
             script,
             fee_rate,
         });
-        self.enter_opening(Opening::Building(terms, contract, payout), now);
+        self.enter_opening(Opening::Building(terms, keys, contract, payout), now);
         Ok(())
     }
 
@@ -77,7 +89,7 @@ impl ConsumerSession {
     /// then on the provider may broadcast it.
     pub fn commitment_built(&mut self, transaction: Transaction, output: u32, now: Duration) -> Vec<Effect> {
         let mut effects = Vec::new();
-        let Some((keys, Opening::Building(terms, contract, payout))) = self.opening() else {
+        let Some(Opening::Building(terms, keys, contract, payout)) = self.opening() else {
             return effects;
         };
         let outpoint = OutPoint {
@@ -91,12 +103,14 @@ impl ConsumerSession {
                 return effects;
             }
         };
-        self.committed(&channel, &keys, transaction, output, terms.rate, &mut effects);
-        let (terms, payout) = (terms.clone(), payout.clone());
+        self.committed(&channel, keys.index, transaction, output, terms, &mut effects);
+        let (terms, payout, key) = (terms.clone(), payout.clone(), keys.key);
+        let agreed = Agreement::of(&terms);
         let opened = ConsumerChannel {
             channel,
-            key: keys.key,
-            fee_rate: self.policy.fee_rate(&terms, self.suggested_fee_rate),
+            key,
+            opening: terms.opening,
+            fee_rate: agreed.commitment_fee_rate(),
             payout,
             acknowledged: false,
             confirmations: 0,
@@ -111,6 +125,7 @@ impl ConsumerSession {
             next: Next::None { not_before: now },
             purse: Purse::new(terms.rate, terms.window(), terms.opening),
             terms: *terms,
+            agreed,
             gate: GateState::Unpaid,
             paid_at: now,
             exhausted: false,
@@ -123,23 +138,24 @@ impl ConsumerSession {
     fn committed(
         &self,
         channel: &Channel,
-        keys: &OwnKeys,
+        key_index: u32,
         transaction: Transaction,
         output: u32,
-        rate: Rate,
+        terms: &Terms,
         out: &mut Vec<Effect>,
     ) {
         let (contract, outpoint) = (channel.contract(), channel.outpoint());
         out.push(Effect::SaveChannel(Box::new(ConsumerRecord {
             contract: contract.clone(),
             outpoint,
-            key_index: keys.index,
+            key_index,
             link: self.keys.link.to_string(),
             commitment: transaction.clone(),
             paid: Amount::ZERO,
             carried: Amount::ZERO,
             consumed: Msat::ZERO,
-            rate,
+            rate: terms.rate,
+            agreed: Some(Agreement::of(terms)),
         })));
         out.push(Effect::Watch {
             outpoint,
@@ -152,6 +168,11 @@ impl ConsumerSession {
             descriptor: channel.script().descriptor().to_owned(),
         }));
         out.push(Effect::Send(ConsumerMessage::Commitment { transaction, output }));
+    }
+
+    /// There are no fresh keys. Nothing has been proposed; a session that pays already tries again later.
+    pub fn no_fresh_keys(&mut self, words: String, now: Duration) -> Vec<Effect> {
+        self.commitment_failed(words, now)
     }
 
     /// The wallet could not build it. Nothing has been locked; a session that pays already goes on.
@@ -172,12 +193,12 @@ impl ConsumerSession {
         }
     }
 
-    /// The channel that is being opened, with its keys.
-    pub(super) fn opening(&self) -> Option<(OwnKeys, &Opening)> {
+    /// The channel that is being opened.
+    pub(super) fn opening(&self) -> Option<&Opening> {
         match &self.state {
-            State::Opening(opening) => Some((self.keys.channel.clone(), opening)),
+            State::Opening(opening) => Some(opening),
             State::Open(open) => match &open.next {
-                Next::Opening(keys, opening, _) => Some((keys.clone(), opening)),
+                Next::Opening(opening, _) => Some(opening),
                 _ => None,
             },
             _ => None,
@@ -186,7 +207,7 @@ impl ConsumerSession {
 
     fn enter_opening(&mut self, next: Opening, now: Duration) {
         if let State::Open(open) = &mut self.state {
-            if let Next::Opening(_, opening, since) = &mut open.next {
+            if let Next::Opening(opening, since) = &mut open.next {
                 (*opening, *since) = (next, now);
             }
         } else {

@@ -86,7 +86,7 @@ impl Paying {
         let limit = self.limit(policy, spent);
         let cumulative = target.min(limit);
         // A first payment below the opening would be refused.
-        let too_little = paid == Amount::ZERO && cumulative < self.terms.opening;
+        let too_little = paid == Amount::ZERO && cumulative < self.purse.opening();
         if cumulative <= paid || too_little {
             return Ok(());
         }
@@ -139,6 +139,12 @@ impl Paying {
         }
     }
 
+    /// The same, once the session is over: what the last arrival counts at least is in it.
+    pub(super) fn last_record(&mut self, now: Duration) -> Effect {
+        self.purse.end(now);
+        self.record(self.purse.paid(), now)
+    }
+
     /// Goes on with the next channel, if this one is used up, or so old that its provider must settle it soon.
     fn switch_if_due(&mut self, now: Duration, out: &mut Vec<Effect>) -> bool {
         let payable = self.channel.channel.contract().payable();
@@ -148,7 +154,7 @@ impl Paying {
             return false;
         };
         let from = self.channel.outpoint();
-        self.purse.switch();
+        self.purse.switch(next.opening);
         self.former.push(from);
         self.channel = next;
         self.exhausted = false;

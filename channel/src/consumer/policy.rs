@@ -118,7 +118,9 @@ impl ConsumerPolicy {
     /// See [`Refusal`].
     pub fn judge(&self, terms: &Terms) -> Result<Amount, Refusal> {
         self.judge_price(terms)?;
-        self.judge_opening(terms)
+        let capacity = self.judge_commitment(terms)?;
+        self.judge_opening(terms, capacity)?;
+        Ok(capacity)
     }
 
     /// Holds what has to be accepted in any case against the bounds, also to go on with an open channel.
@@ -141,7 +143,7 @@ impl ConsumerPolicy {
         Ok(())
     }
 
-    fn judge_opening(&self, terms: &Terms) -> Result<Amount, Refusal> {
+    fn judge_commitment(&self, terms: &Terms) -> Result<Amount, Refusal> {
         if terms.commitment_fee_rate() > self.max_fee_rate {
             let (fee_rate, max) = (terms.commitment_fee_rate(), self.max_fee_rate);
             return Err(Refusal::FeeRate {
@@ -166,6 +168,11 @@ impl ConsumerPolicy {
                 max,
             });
         }
+        Ok(capacity)
+    }
+
+    /// Holds a first payment that is still to be made against the bounds.
+    pub(super) fn judge_opening(&self, terms: &Terms, capacity: Amount) -> Result<(), Refusal> {
         let max = self
             .max_opening
             .min(capacity.checked_div(OPENING_PART).unwrap_or(Amount::ZERO));
@@ -181,14 +188,19 @@ impl ConsumerPolicy {
                 budget: self.budget,
             });
         }
-        Ok(capacity)
+        Ok(())
     }
 
     /// The commitment's fee rate: what the chain suggests, at least what the terms ask and what is relayed, at most
     /// what is allowed.
     pub fn fee_rate(&self, terms: &Terms, suggested: Option<FeeRate>) -> FeeRate {
-        let least = terms.commitment_fee_rate().max(RELAY_FEE_RATE);
-        suggested.unwrap_or(least).max(least).min(self.max_fee_rate)
+        let least = terms.commitment_fee_rate();
+        self.relayed(suggested.unwrap_or(least).max(least))
+    }
+
+    /// At least what is relayed, at most what is allowed.
+    pub(super) fn relayed(&self, fee_rate: FeeRate) -> FeeRate {
+        fee_rate.max(RELAY_FEE_RATE).min(self.max_fee_rate)
     }
 
     /// The most that may be paid through a channel of this contract when `spent` has been paid otherwise.

@@ -2,7 +2,8 @@
 
 use super::session::{CHANNEL_TIMEOUT, ConsumerSession, TERMS_TIMEOUT};
 use super::state::{Next, Opening, Paying, State};
-use super::{ChannelKeys, ConsumerEffect as Effect, ConsumerNotice, ConsumerPolicy};
+use super::{ConsumerEffect as Effect, ConsumerNotice, ConsumerPolicy, Refusal};
+use crate::agreement::{Agreement, Stage};
 use crate::fault::Fault;
 use crate::message::ConsumerMessage;
 use crate::terms::Terms;
@@ -75,91 +76,122 @@ impl ConsumerSession {
         let State::Open(open) = &mut self.state else {
             return;
         };
-        match &open.next {
+        let since_and_limit = match &open.next {
             Next::None { not_before } if now < *not_before => return,
-            Next::None { .. } => (),
-            Next::AwaitTerms(_, since) if now >= since.saturating_add(TERMS_TIMEOUT) => {
-                open.next = Next::later(now);
-                return;
+            Next::None { .. } => None,
+            Next::AwaitTerms(since) => Some((since, TERMS_TIMEOUT)),
+            Next::Opening(Opening::Asked(..), since) => Some((since, CHANNEL_TIMEOUT)),
+            Next::Considered(terms, since)
+            | Next::Opening(Opening::AwaitFunds(terms) | Opening::AwaitKeys(terms), since) => {
+                Some((since, Duration::from_millis(terms.valid_ms.into())))
             }
-            Next::Opening(_, Opening::Asked(..), since) if now >= since.saturating_add(CHANNEL_TIMEOUT) => {
+            Next::Opening(Opening::Building(..), _) | Next::Ready(_) => return,
+        };
+        if let Some((since, limit)) = since_and_limit {
+            if now >= since.saturating_add(limit) {
                 open.next = Next::later(now);
-                return;
             }
-            Next::Opening(_, Opening::AwaitFunds(terms), since)
-                if now >= since.saturating_add(Duration::from_millis(u64::from(terms.valid_ms))) =>
-            {
-                open.next = Next::later(now);
-                return;
-            }
-            _ => return,
+            return;
         }
         let confirmed = open.channel.acknowledged
             && open.channel.confirmations >= u32::from(open.terms.min_confirmations);
         let wanted = open.is_nearly_used() || open.is_aging(LEAD_BLOCKS, now);
         if confirmed && wanted && self.playing && open.may_go_on(&self.policy, self.past.spent) {
-            open.next = Next::Wanted;
+            open.next = Next::AwaitTerms(now);
             out.push(Effect::Notice(ConsumerNotice::Renewing {
                 outpoint: open.channel.outpoint(),
             }));
-            out.push(Effect::FreshKeys);
+            out.push(Effect::Send(ConsumerMessage::Renew));
         }
     }
 
-    /// Fresh keys for the next channel: its terms are asked for.
-    pub fn fresh_keys(&mut self, keys: ChannelKeys, now: Duration) -> Vec<Effect> {
-        if let State::Open(open) = &mut self.state
-            && matches!(open.next, Next::Wanted)
-        {
-            open.next = Next::AwaitTerms(keys, now);
-            return vec![Effect::Send(ConsumerMessage::Renew)];
-        }
-        Vec::new()
-    }
-
-    /// There are no fresh keys: tried again later.
-    pub fn no_fresh_keys(&mut self, now: Duration) {
-        if let State::Open(open) = &mut self.state
-            && matches!(open.next, Next::Wanted)
-        {
-            open.next = Next::later(now);
-        }
-    }
-
-    /// Terms for the next channel, verified. Price and tracks are what was agreed, or there is no next channel.
+    /// Terms for the next channel, verified. They are what was agreed, or better; the opening payment may be what this
+    /// connection's terms had, if the application agrees to it; or there is no next channel.
     pub(super) fn renewed(
         &mut self,
         terms: Box<Terms>,
         now: Duration,
         out: &mut Vec<Effect>,
     ) -> Result<(), Fault> {
-        let policy = self.judged();
+        let verdict = self.judged().judge(&terms);
+        let is_asking = self.asked || self.repricing.coming().is_some();
         let State::Open(open) = &mut self.state else {
             return Ok(());
         };
-        let Next::AwaitTerms(keys, _) = &open.next else {
-            return Ok(());
-        };
-        let keys = keys.clone();
         open.next = Next::NEVER;
-        let changed = match () {
-            () if terms.rate != open.terms.rate => Some("rate"),
-            () if terms.tracks != open.terms.tracks => Some("tracks"),
-            () if terms.window_ms > open.terms.window_ms => Some("window"),
-            () if terms.opening > open.terms.opening => Some("opening payment"),
-            () => None,
+        let continued = open.agreed.continues(&terms, Stage::Opened);
+        let session = Agreement {
+            rate: open.agreed.rate,
+            ..Agreement::of(&open.terms)
         };
-        if let Some(what) = changed {
-            return Err(Fault::Renewal(what));
-        }
-        match policy.judge(&terms) {
-            Ok(capacity) => {
-                let fee_rate = policy.fee_rate(&terms, self.suggested_fee_rate);
-                out.push(Effect::AwaitFunds { capacity, fee_rate });
-                open.next = Next::Opening(keys, Opening::AwaitFunds(terms), now);
+        match (continued, verdict) {
+            (Err(what), _) if session.continues(&terms, Stage::Opened).is_err() => {
+                return Err(Fault::Renewal(what));
             }
-            Err(refusal) => out.push(Effect::Notice(ConsumerNotice::NotRenewed(refusal))),
+            (_, Err(refusal)) => out.push(Effect::Notice(ConsumerNotice::NotRenewed(refusal))),
+            (Ok(()), Ok(_)) => self.await_next_funds(terms, now, out),
+            // One question at a time.
+            (Err(_), Ok(_)) if is_asking => open.next = Next::later(now),
+            (Err(_), Ok(_)) => {
+                open.next = Next::Considered(terms.clone(), now);
+                self.ask(terms, out);
+            }
         }
         Ok(())
+    }
+
+    fn await_next_funds(&mut self, terms: Box<Terms>, now: Duration, out: &mut Vec<Effect>) {
+        let fee_rate = self.policy.fee_rate(&terms, self.suggested_fee_rate);
+        let capacity = self.policy.capacity.min(terms.max_capacity);
+        if let State::Open(open) = &mut self.state {
+            out.push(Effect::AwaitFunds { capacity, fee_rate });
+            open.next = Next::Opening(Opening::AwaitFunds(terms), now);
+        }
+    }
+
+    /// Whether the last question is about the next channel.
+    pub(super) const fn is_about_next(&self) -> bool {
+        match &self.state {
+            State::Open(open) => matches!(open.next, Next::Considered(..)),
+            _ => false,
+        }
+    }
+
+    /// The terms that the last question was about.
+    pub(super) fn asked_terms(&self) -> Option<&Terms> {
+        match &self.state {
+            State::Open(open) => match &open.next {
+                Next::Considered(terms, _) => Some(terms),
+                _ => Some(&open.terms),
+            },
+            state => state.terms(),
+        }
+    }
+
+    /// The application agrees to the next channel's terms.
+    pub(super) fn go_ahead_with_next(&mut self, now: Duration, out: &mut Vec<Effect>) {
+        if let State::Open(open) = &self.state
+            && let Next::Considered(terms, _) = &open.next
+        {
+            let terms = terms.clone();
+            self.await_next_funds(terms, now, out);
+        }
+    }
+
+    /// It does not: the present channel is used to its end.
+    pub(super) fn refuse_next(&mut self, out: &mut Vec<Effect>) {
+        if let State::Open(open) = &mut self.state {
+            open.next = Next::NEVER;
+            out.push(Effect::Notice(ConsumerNotice::NotRenewed(Refusal::Application)));
+        }
+    }
+
+    /// A new rate takes the place of the question: the next channel's terms are asked for again.
+    pub(super) fn forget_next_question(&mut self, now: Duration) {
+        if let State::Open(open) = &mut self.state
+            && matches!(open.next, Next::Considered(..))
+        {
+            open.next = Next::later(now);
+        }
     }
 }

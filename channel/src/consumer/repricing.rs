@@ -5,7 +5,7 @@
 //! two: neither side can know what the other does in between, and so it never takes an honest count for a lie.
 
 use super::session::ConsumerSession;
-use super::state::{Opening, State};
+use super::state::State;
 use super::{ConsumerEffect as Effect, ConsumerEnd, ConsumerNotice, Refusal};
 use crate::fault::Fault;
 use crate::message::ConsumerMessage;
@@ -75,6 +75,7 @@ impl ConsumerSession {
         self.repricing.note(offer.number, now)?;
         // Whatever was asked is about an offer that does not stand any more.
         self.asked = false;
+        self.forget_next_question(now);
         self.reckon(now);
         match self.policy.judge_price(&repriced) {
             Err(refusal) => self.refuse_rate(offer, refusal, now, out),
@@ -155,6 +156,9 @@ impl ConsumerSession {
         if let Some(terms) = self.state.terms_mut() {
             terms.rate = offer.rate;
         }
+        if let State::Open(open) = &mut self.state {
+            open.agreed.rate = offer.rate;
+        }
         self.reckon(now);
         self.go_ahead(now, out);
         Ok(())
@@ -182,11 +186,8 @@ impl State {
     /// The terms of the session, while it has not ended.
     pub(super) fn terms(&self) -> Option<&Terms> {
         match self {
-            State::Authorizing(terms)
-            | State::Resuming(terms, _)
-            | State::Opening(
-                Opening::AwaitFunds(terms) | Opening::Asked(terms, _) | Opening::Building(terms, ..),
-            ) => Some(terms),
+            State::Authorizing(terms) | State::Resuming(terms, _) => Some(terms),
+            State::Opening(opening) => Some(opening.terms()),
             State::Open(open) => Some(&open.terms),
             State::AwaitTerms | State::Free | State::Closing(..) | State::Ended => None,
         }
@@ -194,11 +195,8 @@ impl State {
 
     fn terms_mut(&mut self) -> Option<&mut Terms> {
         match self {
-            State::Authorizing(terms)
-            | State::Resuming(terms, _)
-            | State::Opening(
-                Opening::AwaitFunds(terms) | Opening::Asked(terms, _) | Opening::Building(terms, ..),
-            ) => Some(terms),
+            State::Authorizing(terms) | State::Resuming(terms, _) => Some(terms),
+            State::Opening(opening) => Some(opening.terms_mut()),
             State::Open(open) => Some(&mut open.terms),
             State::AwaitTerms | State::Free | State::Closing(..) | State::Ended => None,
         }

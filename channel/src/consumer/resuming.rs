@@ -2,7 +2,8 @@
 
 use super::session::ConsumerSession;
 use super::state::{ConsumerChannel, Next, Paying, State};
-use super::{Agreed, ConsumerEffect as Effect, ConsumerNotice, Purse};
+use super::{ConsumerEffect as Effect, ConsumerEnd, ConsumerNotice, Purse};
+use crate::agreement::Agreement;
 use crate::contract::Channel;
 use crate::fault::Fault;
 use crate::liveness::SILENT_AFTER;
@@ -40,7 +41,7 @@ pub struct Past {
     /// What this run has believed of its provider's count beyond its own, when channels went on.
     pub tolerated: Msat,
     /// What the application has agreed to in this run.
-    pub agreed: Option<Agreed>,
+    pub agreed: Option<Agreement>,
 }
 
 /// What the provider says it holds.
@@ -50,6 +51,14 @@ pub(super) struct Resumed {
     pub(super) carried: Amount,
     pub(super) consumed: Msat,
     pub(super) payout: ScriptBuf,
+}
+
+impl Resumed {
+    /// Whether more has been paid than is on record, as our own signature proves, or nothing of the account is on record at
+    /// all: the record was restored, from its backup or an older copy, and so the provider's figures are all there is.
+    fn is_ahead_of(&self, record: &ConsumerRecord) -> bool {
+        self.balance > record.paid || !record.has_figures()
+    }
 }
 
 /// A provider notices a lost connection this late, and has sent media until then. So much is believed once, and once
@@ -104,17 +113,28 @@ impl ConsumerSession {
         }
         let channel = Channel::new(record.contract.clone(), record.outpoint)?;
         let purse = self.restored(&channel, terms, candidate, &resumed, now)?;
+        if purse.opening() > Amount::ZERO
+            && let Err(refusal) = self.judge_owed_opening(terms, record)
+        {
+            out.extend(self.close(ConsumerEnd::Refused(refusal), now));
+            return Ok(());
+        }
         let capacity = channel.contract().capacity();
         let paid = purse.paid();
-        // An account that begins anew has counted less than is on record.
-        let tolerated = self
-            .past
-            .tolerated
-            .plus(purse.consumed(now).minus(record.consumed));
+        let agreed = Agreement::resumed(record.agreed.as_ref(), terms);
+        // An account that begins anew has counted less than is on record; what a record never knew was not counted
+        // otherwise, but taken up.
+        let unknown = resumed.is_ahead_of(record);
+        let tolerated = match unknown {
+            true => Msat::ZERO,
+            false => purse.consumed(now).minus(record.consumed),
+        };
+        let tolerated = self.past.tolerated.plus(tolerated);
         let present = ConsumerChannel {
             channel,
             key: candidate.key,
-            fee_rate: self.policy.fee_rate(terms, self.suggested_fee_rate),
+            opening: purse.opening(),
+            fee_rate: agreed.commitment_fee_rate(),
             payout: resumed.payout,
             acknowledged: false,
             confirmations: 0,
@@ -137,6 +157,7 @@ impl ConsumerSession {
                 former: Vec::new(),
                 next: Next::None { not_before: now },
                 terms,
+                agreed,
                 purse,
                 gate: GateState::Unpaid,
                 paid_at: now,
@@ -146,6 +167,10 @@ impl ConsumerSession {
             now,
             out,
         );
+        if unknown && let State::Open(open) = &self.state {
+            // Taken up once: from now on the record knows.
+            out.push(open.record(open.purse.paid(), now));
+        }
         if unsaid {
             self.pay_again(now, out);
         }
@@ -178,12 +203,20 @@ impl ConsumerSession {
             None if resumed.balance == Amount::ZERO => (),
             None => return Err(Fault::Resumption("balance")),
         }
-        let mut purse = Purse::new(terms.rate, terms.window(), terms.opening);
-        // The provider's count may have been ahead at the rate of then.
-        purse.has_counted_at(record.rate);
-        let rate = purse.peak();
         // Only our own signature proves more than our record has: then a backup was restored.
         let paid = record.paid.max(resumed.balance);
+        // The first payment is owed once, whatever it is for others by now.
+        let opening = match paid > Amount::ZERO {
+            true => Amount::ZERO,
+            false => terms.opening,
+        };
+        let mut purse = Purse::new(terms.rate, terms.window(), opening);
+        // The provider's count may have been ahead at the rate of then.
+        purse.has_counted_at(record.rate);
+        if let Some(agreed) = &record.agreed {
+            purse.has_kept_ahead(Duration::from_millis(agreed.window_ms.into()));
+        }
+        let rate = purse.peak();
         let untouched = resumed.carried == Amount::ZERO
             && resumed.balance == Amount::ZERO
             && resumed.consumed == Msat::ZERO;
@@ -193,8 +226,19 @@ impl ConsumerSession {
             purse.restore(Amount::ZERO, paid, Msat::ZERO);
             return Ok(purse);
         }
-        if resumed.carried != record.carried {
+        let unknown = resumed.is_ahead_of(record);
+        let carried_unknown = unknown && record.carried == Amount::ZERO;
+        if resumed.carried != record.carried && !carried_unknown {
             return Err(Fault::Resumption("credit of earlier channels"));
+        }
+        if unknown {
+            // No count of ours to hold it against, once: but no more is believed to have been consumed than was paid, so
+            // that at most a window follows. What a lie leaves out of the credit is what was prepaid.
+            let most = Msat::from(resumed.carried).plus(Msat::from(paid));
+            let own = resumed.consumed.min(most).max(record.consumed);
+            purse.restore(resumed.carried, paid, own);
+            purse.report(resumed.consumed, now)?;
+            return Ok(purse);
         }
         let unwritten = match candidate.from_disk {
             true => rate.cost(self.policy.payment_interval.saturating_mul(UNWRITTEN_INTERVALS)),

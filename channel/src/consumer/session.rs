@@ -28,6 +28,7 @@ pub struct ConsumerSession {
     pub(super) policy: ConsumerPolicy,
     pub(super) keys: ConsumerIdentity,
     pub(super) past: Past,
+    /// The chain's for now.
     pub(super) suggested_fee_rate: Option<FeeRate>,
     pub(super) state: State,
     /// When the present state began.
@@ -130,8 +131,9 @@ impl ConsumerSession {
         let mut effects = Vec::new();
         if playing != self.playing {
             self.playing = playing;
-            if matches!(self.state, State::Open(_)) {
+            if let State::Open(open) = &mut self.state {
                 let message = if playing {
+                    open.purse.play();
                     ConsumerMessage::Play
                 } else {
                     ConsumerMessage::Pause
@@ -149,6 +151,11 @@ impl ConsumerSession {
         self.policy.budget = budget;
         self.pay(now, &mut effects);
         effects
+    }
+
+    /// The chain suggests another fee rate now; `None`: it suggests none.
+    pub const fn suggest_fee_rate(&mut self, fee_rate: Option<FeeRate>) {
+        self.suggested_fee_rate = fee_rate;
     }
 
     /// Time has passed; call it at [`ConsumerSession::next`], and about five times a second with
@@ -216,17 +223,17 @@ impl ConsumerSession {
         now: Duration,
     ) -> Vec<Effect> {
         let mut effects = Vec::new();
-        match &self.state {
+        match &mut self.state {
             State::Ended | State::Closing(..) => (),
             State::Open(open) => {
                 let reason = words(&end.to_string());
-                effects.push(open.record(open.purse.paid(), now));
+                let outpoint = open.channel.outpoint();
+                effects.push(open.last_record(now));
                 effects.push(Effect::Send(ConsumerMessage::Close {
                     reason,
                     closing: self.closing_offers(),
                     refused_rate,
                 }));
-                let outpoint = open.channel.outpoint();
                 self.enter(State::Closing(outpoint, end), now);
             }
             _ => {
@@ -248,8 +255,8 @@ impl ConsumerSession {
     }
 
     pub(super) fn finish(&mut self, end: ConsumerEnd, now: Duration, out: &mut Vec<Effect>) {
-        if let State::Open(open) = &self.state {
-            out.push(open.record(open.purse.paid(), now));
+        if let State::Open(open) = &mut self.state {
+            out.push(open.last_record(now));
         }
         self.enter(State::Ended, now);
         out.push(Effect::End(end));
@@ -299,7 +306,7 @@ impl ConsumerSession {
                 };
                 return Some((offered_until(terms), end));
             }
-            State::Opening(Opening::AwaitFunds(terms)) => {
+            State::Opening(Opening::AwaitFunds(terms) | Opening::AwaitKeys(terms)) => {
                 let end = ConsumerEnd::TimedOut("funding: its offer ended");
                 return Some((offered_until(terms), end));
             }

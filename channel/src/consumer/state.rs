@@ -1,11 +1,12 @@
 //! Where a session is.
 
 use super::{ChannelKeys, ConsumerEnd, Purse, Resumable};
+use crate::agreement::Agreement;
 use crate::contract::{Channel, Contract};
 use crate::message::GateState;
 use crate::terms::Terms;
 use bitcoin::secp256k1::Keypair;
-use bitcoin::{FeeRate, OutPoint, ScriptBuf};
+use bitcoin::{Amount, FeeRate, OutPoint, ScriptBuf};
 use std::time::Duration;
 
 #[derive(Debug)]
@@ -27,8 +28,10 @@ pub(super) enum State {
 #[derive(Debug)]
 pub(super) enum Opening {
     AwaitFunds(Box<Terms>),
-    Asked(Box<Terms>, Contract),
-    Building(Box<Terms>, Contract, ScriptBuf),
+    /// The wallet can pay: fresh keys are wanted, and nothing of them is used up before.
+    AwaitKeys(Box<Terms>),
+    Asked(Box<Terms>, Box<ChannelKeys>, Contract),
+    Building(Box<Terms>, Box<ChannelKeys>, Contract, ScriptBuf),
 }
 
 /// The channel that the session pays through, and how it stands.
@@ -39,6 +42,8 @@ pub(super) struct Paying {
     pub(super) former: Vec<OutPoint>,
     pub(super) next: Next,
     pub(super) terms: Terms,
+    /// What was agreed about the account: what it goes on under.
+    pub(super) agreed: Agreement,
     pub(super) purse: Purse,
     pub(super) gate: GateState,
     pub(super) paid_at: Duration,
@@ -52,7 +57,9 @@ pub(super) struct Paying {
 pub(super) struct ConsumerChannel {
     pub(super) channel: Channel,
     pub(super) key: Keypair,
-    /// What a cooperative close would pay, and to whom.
+    /// Its first payment.
+    pub(super) opening: Amount,
+    /// The fee rate that was agreed for its commitment, and to whom a cooperative close would pay.
     pub(super) fee_rate: FeeRate,
     pub(super) payout: ScriptBuf,
     /// The provider has acknowledged the commitment: it may be paid.
@@ -65,12 +72,12 @@ pub(super) struct ConsumerChannel {
 pub(super) enum Next {
     /// None is wanted, or not before this time.
     None { not_before: Duration },
-    /// Fresh keys are wanted.
-    Wanted,
-    /// Terms are, since then.
-    AwaitTerms(ChannelKeys, Duration),
+    /// Terms are awaited, since then.
+    AwaitTerms(Duration),
+    /// The application is asked about them, since then.
+    Considered(Box<Terms>, Duration),
     /// Since then.
-    Opening(ChannelKeys, Opening, Duration),
+    Opening(Opening, Duration),
     /// It takes over when the present one is used up.
     Ready(Box<ConsumerChannel>),
 }
@@ -92,12 +99,40 @@ impl Paying {
     }
 }
 
+impl Opening {
+    pub(super) const fn terms(&self) -> &Terms {
+        match self {
+            Opening::AwaitFunds(terms)
+            | Opening::AwaitKeys(terms)
+            | Opening::Asked(terms, ..)
+            | Opening::Building(terms, ..) => terms,
+        }
+    }
+
+    pub(super) const fn terms_mut(&mut self) -> &mut Terms {
+        match self {
+            Opening::AwaitFunds(terms)
+            | Opening::AwaitKeys(terms)
+            | Opening::Asked(terms, ..)
+            | Opening::Building(terms, ..) => terms,
+        }
+    }
+}
+
 impl State {
+    /// No channel is open yet: the provider may still say that it has no room.
+    pub(super) const fn is_before_channel(&self) -> bool {
+        matches!(
+            self,
+            State::AwaitTerms | State::Free | State::Authorizing(_) | State::Resuming(..) | State::Opening(_)
+        )
+    }
+
     /// A channel has been proposed.
     pub(super) const fn awaits_accept(&self) -> bool {
         match self {
             State::Opening(opening) => matches!(opening, Opening::Asked(..)),
-            State::Open(open) => matches!(open.next, Next::Opening(_, Opening::Asked(..), _)),
+            State::Open(open) => matches!(open.next, Next::Opening(Opening::Asked(..), _)),
             _ => false,
         }
     }
@@ -108,7 +143,7 @@ impl State {
             State::Free => "the stream is free",
             State::Authorizing(_) => "the terms are considered",
             State::Resuming(..) => "resumed is awaited",
-            State::Opening(Opening::AwaitFunds(_)) => "funds are awaited",
+            State::Opening(Opening::AwaitFunds(_) | Opening::AwaitKeys(_)) => "funds are awaited",
             State::Opening(Opening::Asked(..)) => "accept is awaited",
             State::Opening(Opening::Building(..)) => "the commitment is being made",
             State::Open(_) => "the channel is open",

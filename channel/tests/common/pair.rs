@@ -2,17 +2,18 @@
 
 use super::*;
 use std::collections::{BTreeMap, VecDeque};
+use streamium_channel::agreement::Agreement;
 use streamium_channel::consumer::{
-    Agreed, Arrivals, ChannelKeys, ConsumerEffect, ConsumerEnd, ConsumerIdentity, ConsumerNotice,
-    ConsumerSession, Past, Resumable,
+    Arrivals, ChannelKeys, ConsumerEffect, ConsumerEnd, ConsumerIdentity, ConsumerNotice, ConsumerSession,
+    Past, Resumable,
 };
 use streamium_channel::handshake::Certificates;
 use streamium_channel::link::Link;
 use streamium_channel::message::{ConsumerMessage, GateState, ProviderMessage, encode};
 use streamium_channel::money::Msat;
 use streamium_channel::provider::{
-    AccountRecord, ChannelKey, CommitmentStatus, EndReason, ProviderEffect, ProviderIdentity, ProviderNotice,
-    ProviderSession, Recalled,
+    AccountRecord, ChannelKey, CommitmentStatus, EndReason, Keep, ProviderEffect, ProviderIdentity,
+    ProviderNotice, ProviderSession, Recalled,
 };
 use streamium_channel::record::{ConsumerRecord, PaymentRecord, ProviderRecord};
 use streamium_channel::terms::Terms;
@@ -43,13 +44,17 @@ pub struct Pair {
     /// All records, up to date.
     pub provider_records: BTreeMap<OutPoint, ProviderRecord>,
     pub consumer_records: BTreeMap<OutPoint, ConsumerRecord>,
-    /// What the provider's session was done with, and whether it may be resumed.
-    pub released: Vec<(OutPoint, bool)>,
-    /// Channels whose account went on with another.
+    /// What the provider's session was done with, and whether it waits for its consumer.
+    pub released: Vec<(OutPoint, Keep)>,
+    /// Channels whose account went on with another. For looking at: nothing is refused here by it.
     pub used_up: Vec<OutPoint>,
+    /// What the chain said last.
+    pub statuses: BTreeMap<OutPoint, CommitmentStatus>,
     fresh_keys: u8,
+    /// How often the consumer has asked for keys: each of them is used up.
+    pub keys_given: u32,
     tolerated: Msat,
-    agreed: Option<Agreed>,
+    agreed: Option<Agreement>,
     pub best: Option<PaymentRecord>,
     pub consumed: Msat,
     pub settle_due: bool,
@@ -93,11 +98,6 @@ pub fn consumer_identity() -> ConsumerIdentity {
     ConsumerIdentity {
         link: link(),
         chain: Bytes32::genesis(Network::Regtest),
-        channel: ChannelKeys {
-            key: key(CONSUMER),
-            index: 5,
-            change: ChangeScript::new(p2tr(0x55)).unwrap(),
-        },
         nonce: Bytes32::new([2; 32]),
         certificates: Certificates {
             own: Bytes32::new([0xbb; 32]),
@@ -164,7 +164,9 @@ impl Pair {
             consumer_records: BTreeMap::new(),
             released: Vec::new(),
             used_up: Vec::new(),
+            statuses: BTreeMap::new(),
             fresh_keys: 0,
+            keys_given: 0,
             tolerated: Msat::ZERO,
             agreed: None,
             best: None,
@@ -239,8 +241,15 @@ impl Pair {
     }
 
     pub fn chain_says(&mut self, outpoint: OutPoint, status: CommitmentStatus) {
+        self.statuses.insert(outpoint, status);
         let effects = self.provider.commitment_status(outpoint, status, self.now);
         self.provider_effects(effects);
+    }
+
+    /// What a driver would know of a channel that is taken up again: unknown counts as unconfirmed.
+    fn status(&self, outpoint: OutPoint) -> CommitmentStatus {
+        let status = self.statuses.get(&outpoint).copied();
+        status.unwrap_or(CommitmentStatus::Mempool)
     }
 
     /// What is on its way never arrives.
@@ -272,7 +281,6 @@ impl Pair {
         provider.channel_key = fresh_provider_key(self.fresh_keys);
         let mut consumer = consumer_identity();
         consumer.nonce = Bytes32::new([0xc0 + self.fresh_keys; 32]);
-        consumer.channel = fresh_consumer_keys(self.fresh_keys);
         (self.provider_end, self.consumer_end) = (None, None);
         self.provider = ProviderSession::new(config, provider, self.now);
         self.consumer = ConsumerSession::new(policy, consumer, past, None, self.now);
@@ -280,12 +288,26 @@ impl Pair {
         self.consumer_effects(effects);
     }
 
+    /// The first channel's keys are those of the other tests.
+    fn consumer_keys(&mut self) -> ChannelKeys {
+        self.keys_given += 1;
+        if self.keys_given > 1 {
+            self.fresh_keys += 1;
+            return fresh_consumer_keys(self.fresh_keys);
+        }
+        ChannelKeys {
+            key: key(CONSUMER),
+            index: 5,
+            change: ChangeScript::new(p2tr(0x55)).unwrap(),
+        }
+    }
+
     /// What the consumer can go on with, newest first. `from_disk`: after a crash of its own.
     pub fn past(&self, from_disk: bool) -> Past {
         let records: Vec<_> = self.consumer_records.values().cloned().collect();
         let mut resumable: Vec<_> = records
             .into_iter()
-            .filter(|record| !self.used_up.contains(&record.outpoint))
+            .filter(|record| record.paid < record.contract.payable())
             .map(|record| Resumable {
                 key: consumer_key(record.key_index),
                 spent: record.paid + record.carried,
@@ -310,7 +332,7 @@ impl Pair {
     pub fn authorize(&mut self, yes: bool) {
         let (question, terms) = self.questions.last().unwrap().clone();
         if yes {
-            self.agreed = Some(Agreed::to(&terms));
+            self.agreed = Some(Agreement::of(&terms));
         }
         let effects = self.consumer.authorized(question, yes, self.now);
         self.consumer_effects(effects);
@@ -429,12 +451,12 @@ impl Pair {
                 }
                 ProviderEffect::Recall(outpoint) => {
                     let recalled = match self.provider_records.get(&outpoint) {
-                        Some(record) if !self.used_up.contains(&outpoint) => Ok(Recalled {
+                        Some(record) => Ok(Recalled {
                             record: record.clone(),
                             key: provider_key(record.key_index),
-                            status: CommitmentStatus::Confirmed { confirmations: 1 },
+                            status: self.status(outpoint),
                         }),
-                        _ => Err("it is not on record".to_owned()),
+                        None => Err("it is not on record".to_owned()),
                     };
                     let effects = self.provider.recalled(recalled, self.now);
                     self.provider_effects(effects);
@@ -448,27 +470,37 @@ impl Pair {
                     self.broadcasts.push(tx);
                 }
                 ProviderEffect::Gate(state) => self.gate = state,
-                ProviderEffect::Release { outpoint, resumable } => {
-                    self.released.push((outpoint, resumable));
-                    let paid = self
-                        .provider_records
-                        .get(&outpoint)
-                        .is_some_and(|r| r.best.is_some());
-                    if resumable || !paid {
+                ProviderEffect::Release { outpoint, keep } => {
+                    self.released.push((outpoint, keep));
+                    let record = self.provider_records.get(&outpoint);
+                    let paid = record.is_some_and(|record| record.best.is_some());
+                    if keep != Keep::Due || !paid {
                         continue;
                     }
                     self.settle_due = true;
-                    // Said at once where the commitment is confirmed.
-                    let txid = bitcoin::Txid::from_byte_array([7; 32]);
-                    let settled = ProviderMessage::Settled { outpoint, txid };
-                    self.provider_effects(vec![ProviderEffect::Send(settled)]);
+                    // It is made, and said, once the commitment is confirmed.
+                    if matches!(self.status(outpoint), CommitmentStatus::Confirmed { .. }) {
+                        self.tell_settled(outpoint, bitcoin::Txid::from_byte_array([7; 32]));
+                    }
                 }
-                ProviderEffect::CloseCooperatively { transaction, .. } => self.closing = Some(transaction),
+                ProviderEffect::CloseCooperatively {
+                    outpoint,
+                    transaction,
+                    ..
+                } => {
+                    self.tell_settled(outpoint, transaction.compute_txid());
+                    self.closing = Some(transaction);
+                }
                 ProviderEffect::End(reason) => self.provider_end = Some(reason),
                 ProviderEffect::Notice(notice) => self.provider_notices.push(notice),
                 ProviderEffect::Watch { .. } => (),
             }
         }
+    }
+
+    fn tell_settled(&mut self, outpoint: OutPoint, txid: bitcoin::Txid) {
+        let settled = ProviderMessage::Settled { outpoint, txid };
+        self.provider_effects(vec![ProviderEffect::Send(settled)]);
     }
 
     pub fn consumer_effects(&mut self, effects: Vec<ConsumerEffect>) {
@@ -518,8 +550,7 @@ impl Pair {
                     self.paid = paid;
                 }
                 ConsumerEffect::FreshKeys => {
-                    self.fresh_keys += 1;
-                    let keys = fresh_consumer_keys(self.fresh_keys);
+                    let keys = self.consumer_keys();
                     let effects = self.consumer.fresh_keys(keys, self.now);
                     self.consumer_effects(effects);
                 }

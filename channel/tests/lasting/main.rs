@@ -4,6 +4,7 @@
 mod common;
 
 mod proving;
+mod restored;
 mod resuming;
 mod rollover;
 

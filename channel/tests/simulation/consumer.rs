@@ -9,10 +9,11 @@ use crate::provider::FEE_RATE;
 use crate::world::World;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use streamium_channel::agreement::Agreement;
 use streamium_channel::bitcoin::{Amount, OutPoint};
 use streamium_channel::consumer::{
-    Agreed, Arrivals, ChannelKeys, ConsumerEffect as Effect, ConsumerEnd, ConsumerNotice, ConsumerSession,
-    Past, Resumable,
+    Arrivals, ChannelKeys, ConsumerEffect as Effect, ConsumerEnd, ConsumerNotice, ConsumerSession, Past,
+    Resumable,
 };
 use streamium_channel::contract::{Channel, Contract};
 use streamium_channel::fault::Fault;
@@ -42,11 +43,13 @@ pub struct Consumer {
     /// And what it has paid through channels that no account goes on with.
     pub left_behind: Amount,
     pub tolerated: Msat,
-    pub agreed: Option<Agreed>,
+    pub agreed: Option<Agreement>,
     pub present: Option<OutPoint>,
     pub last_tick: Duration,
     pub arrivals: Arrivals,
     pub playing: bool,
+    /// When the viewer pressed play or pause last.
+    pub pressed_at: Option<Duration>,
     pub budget: Amount,
     /// Does not come back by itself any more.
     pub stopped: bool,
@@ -71,6 +74,7 @@ impl Consumer {
             last_tick: Duration::ZERO,
             arrivals: Arrivals::default(),
             playing: true,
+            pressed_at: None,
             budget,
             stopped: false,
         }
@@ -124,7 +128,7 @@ impl World {
                 self.answer_later(
                     Side::Consumer,
                     conn,
-                    Answer::Authorized(question, Agreed::to(&terms)),
+                    Answer::Authorized(question, Agreement::of(&terms)),
                 );
             }
             Effect::AwaitFunds { .. } => self.answer_later(Side::Consumer, conn, Answer::Funded),
@@ -132,6 +136,10 @@ impl World {
                 self.answer_later(Side::Consumer, conn, Answer::Build(contract));
             }
             Effect::SaveChannel(record) => {
+                if self.dice.percent(self.conditions.unknown) {
+                    self.totals.unknown += 1;
+                    self.chain.refuse(record.outpoint.txid);
+                }
                 self.consumer.order.push(record.outpoint);
                 self.consumer.disk.insert(record.outpoint, *record);
                 self.totals.channels += 1;
@@ -235,16 +243,17 @@ impl World {
     }
 
     /// What a new session may go on with.
-    pub fn past(&self) -> Past {
+    pub fn past(&mut self) -> Past {
+        let greedy = self.dice.percent(self.conditions.greedy);
         let consumer = &self.consumer;
-        let candidates = consumer
-            .order
-            .iter()
-            .rev()
-            .map(|outpoint| &consumer.disk[outpoint]);
+        let mut order = consumer.order.clone();
+        if !greedy {
+            order.reverse();
+        }
+        let candidates = order.iter().map(|outpoint| &consumer.disk[outpoint]);
         let usable = |record: &&ConsumerRecord| {
             let last = record.contract.delay().last_usable_confirmation();
-            record.paid < record.contract.payable()
+            (greedy || record.paid < record.contract.payable())
                 && self.chain.spend(record.outpoint).is_none()
                 && self.chain.confirmations(record.outpoint) < last
         };

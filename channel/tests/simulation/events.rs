@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::time::Duration;
+use streamium_channel::agreement::Agreement;
 use streamium_channel::bitcoin::OutPoint;
-use streamium_channel::consumer::Agreed;
 use streamium_channel::contract::Contract;
 use streamium_channel::provider::CommitmentStatus;
 
@@ -43,7 +43,7 @@ pub enum Event {
 pub enum Answer {
     FreshKey,
     Recall(OutPoint),
-    Authorized(u32, Agreed),
+    Authorized(u32, Agreement),
     Funded,
     Build(Contract),
     FreshKeys,
@@ -59,6 +59,9 @@ pub enum Mishap {
     Budget,
     StopAndReturn,
     Reprice,
+    /// So many times more.
+    Toggle(u32),
+    OddClose,
 }
 
 #[derive(Default)]

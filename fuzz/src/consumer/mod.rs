@@ -109,6 +109,7 @@ fn resumable(earlier: Earlier, delay: RefundDelay) -> Resumable {
             carried,
             consumed: Msat::new(earlier.consumed_msat.into()),
             rate: Rate::default(),
+            agreed: None,
         },
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
-use streamium_channel::consumer::Agreed;
+use streamium_channel::agreement::Agreement;
 use streamium_channel::terms::Terms;
 
 use super::Event;
@@ -97,7 +97,11 @@ impl Asking {
 impl Driver {
     /// The session asks; without an application the answer is yes, since the terms are within the policy.
     pub(super) fn authorize(&mut self, question: u32, terms: Box<Terms>) -> Result<(), String> {
-        let report = notices::question(&self.options.link, &terms, self.agreed.as_ref().map(Agreed::rate));
+        let report = notices::question(
+            &self.options.link,
+            &terms,
+            self.agreed.as_ref().map(|agreed| agreed.rate),
+        );
         let asked = |number| Asked {
             number,
             question,
@@ -124,7 +128,7 @@ impl Driver {
     fn take_word(&mut self, asked: Asked, yes: bool) {
         let now = self.now();
         if yes {
-            self.agreed = Some(Agreed::to(&asked.terms));
+            self.agreed = Some(Agreement::of(&asked.terms));
         }
         self.with_session(|session| session.authorized(asked.question, yes, now));
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use streamium_channel::record::ConsumerRecord;
 
 use super::driver::Driver;
+use super::money::Money;
 use crate::chain::ChainEvent;
 use crate::refund::{Engine, Means};
 use crate::report::of_server;
@@ -60,6 +61,11 @@ impl Driver {
                 self.refunds(|engine, _, _| engine.broadcast_answer(txid, result));
             }
             ChainEvent::FeeRate(_) => {
+                let suggested = self.money.as_ref().and_then(Money::fee_rate);
+                self.with_session(|session| {
+                    session.suggest_fee_rate(suggested);
+                    Vec::new()
+                });
                 self.refunds(|engine, means, _| engine.look(means));
             }
         }

@@ -5,7 +5,7 @@ use streamium_channel::handshake::Bytes32;
 
 use super::ConsumerStatus;
 use super::driver::{Driver, Live};
-use super::money::{Money, throw_away_keys};
+use super::money::Money;
 use crate::peer::{ConsumerPeer, PeerEvent};
 use crate::session::nonce;
 
@@ -57,14 +57,9 @@ impl Driver {
     fn make_session(&mut self) -> Result<ConsumerSession, String> {
         let live = self.live.as_ref().ok_or("the connection is gone")?;
         let certificates = live.peer.certificates()?;
-        let own = match &mut self.money {
-            Some(money) => money.channel_keys(self.options.network)?,
-            None => throw_away_keys()?,
-        };
         let identity = ConsumerIdentity {
             link: self.options.link.clone(),
             chain: Bytes32::genesis(self.options.network),
-            channel: own,
             nonce: nonce()?,
             certificates,
         };

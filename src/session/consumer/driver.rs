@@ -4,10 +4,9 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use bitcoin::Amount;
-use streamium_channel::consumer::{
-    Agreed, ConsumerEffect as Effect, ConsumerEnd, ConsumerNotice, ConsumerSession,
-};
-use streamium_channel::message::{GateState, encode};
+use streamium_channel::agreement::Agreement;
+use streamium_channel::consumer::{ConsumerEffect as Effect, ConsumerEnd, ConsumerNotice, ConsumerSession};
+use streamium_channel::message::{ConsumerMessage, GateState, encode};
 use streamium_channel::money::Rate;
 
 use super::authorizing::{Asked, Asking};
@@ -66,7 +65,7 @@ pub struct Driver {
     pub(super) asking: Option<Asking>,
     pub(super) asked: Option<Asked>,
     /// What it has agreed to in this run.
-    pub(super) agreed: Option<Agreed>,
+    pub(super) agreed: Option<Agreement>,
     pub(super) stopping: Option<(Sender<()>, Duration)>,
     pub(super) looks: Looks,
 }
@@ -223,6 +222,9 @@ impl Driver {
         match effect {
             Effect::Send(message) => {
                 let text = encode(&message).map_err(|error| error.to_string())?;
+                if let (ConsumerMessage::Open { .. }, Some(money)) = (&message, &mut self.money) {
+                    money.proposed();
+                }
                 // A provider that can't be reached is noticed by its silence; nothing depends on the message.
                 if let Some(live) = &self.live {
                     let _ = live.peer.send(&text);

@@ -92,7 +92,7 @@ impl Driver {
             .map_err(|error| error.to_string())
     }
 
-    /// The session wants another channel.
+    /// The session is about to propose a channel.
     pub(super) fn fresh_keys(&mut self) {
         let (now, network) = (self.now(), self.options.network);
         let Some(money) = &mut self.money else { return };
@@ -100,11 +100,8 @@ impl Driver {
             Ok(keys) => self.with_session(|session| session.fresh_keys(keys, now)),
             Err(words) => {
                 let report = Report::new("wallet").severity(Severity::Warning);
-                self.say(report.say(format!("No keys for the next channel: {words}.")));
-                self.with_session(|session| {
-                    session.no_fresh_keys(now);
-                    Vec::new()
-                });
+                self.say(report.say(format!("No keys for a channel: {words}.")));
+                self.with_session(|session| session.no_fresh_keys(words, now));
             }
         }
     }

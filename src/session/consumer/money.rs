@@ -4,8 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 
-use bitcoin::key::Keypair;
-use bitcoin::secp256k1::Secp256k1;
 use bitcoin::{Amount, FeeRate, Network, OutPoint, ScriptBuf};
 use streamium_channel::consumer::ChannelKeys;
 use streamium_channel::money::Msat;
@@ -15,7 +13,6 @@ use super::{ConsumerStartError, Event};
 use crate::chain::{Chain, ChainConfig, ElectrumChain, OutpointStatus, USUAL_TARGET_BLOCKS};
 use crate::keys;
 use crate::refund::{Engine, Means};
-use crate::session::nonce;
 use crate::store::{Role, Store};
 use crate::wallet::{Syncs, Wallet};
 
@@ -39,6 +36,8 @@ pub struct Money {
     pub syncs: Syncs,
     pub synced_once: bool,
     pub awaiting: Option<Awaiting>,
+    /// Keys that no proposal has named yet.
+    reserved: Option<ChannelKeys>,
 }
 
 /// Funds that the session waits for.
@@ -81,11 +80,22 @@ impl Money {
             syncs: Syncs::default(),
             synced_once: false,
             awaiting: None,
+            reserved: None,
         })
     }
 
-    /// The key, its index and the change script of the next channel, all reserved for ever.
+    /// The key, its index and the change script of the next channel, all reserved for ever. They are the same until
+    /// [`Money::proposed`]: what no proposal has named is given out again, so that nobody who keeps us from opening a channel
+    /// uses any up.
     pub fn channel_keys(&mut self, network: Network) -> Result<ChannelKeys, String> {
+        if let Some(keys) = &self.reserved {
+            return Ok(keys.clone());
+        }
+        // Whoever used this seed before reserved a change script with each key, so no key of an index beyond was used.
+        let used = self.wallet.scripts_of_the_past();
+        self.store
+            .pass_key_indices(Role::Consumer, used)
+            .map_err(|error| error.to_string())?;
         let index = self
             .store
             .next_key_index(Role::Consumer)
@@ -95,11 +105,18 @@ impl Money {
             .wallet
             .fresh_change_script()
             .map_err(|error| error.to_string())?;
-        Ok(ChannelKeys {
+        let keys = ChannelKeys {
             key: key.map_err(|error| error.to_string())?,
             index,
             change: ChangeScript::new(change).map_err(|error| error.to_string())?,
-        })
+        };
+        self.reserved = Some(keys.clone());
+        Ok(keys)
+    }
+
+    /// A channel is about to be proposed with the reserved keys: they are used up.
+    pub fn proposed(&mut self) {
+        self.reserved = None;
     }
 
     /// Lets the refund engine do something.
@@ -151,17 +168,4 @@ impl Money {
     pub fn stop(&self) {
         self.chain.stop();
     }
-}
-
-/// For a session that can't pay: the key is drawn at random and forgotten, and no money ever goes to the script.
-pub fn throw_away_keys() -> Result<ChannelKeys, String> {
-    let key = Keypair::from_seckey_slice(&Secp256k1::new(), nonce()?.as_bytes());
-    let key = key.map_err(|error| error.to_string())?;
-    let script = ScriptBuf::new_p2tr(&Secp256k1::new(), key.x_only_public_key().0, None);
-    let change = ChangeScript::new(script).map_err(|error| error.to_string())?;
-    Ok(ChannelKeys {
-        key,
-        index: 0,
-        change,
-    })
 }
