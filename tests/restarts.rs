@@ -56,7 +56,7 @@ fn round(pipeline: &gst::Pipeline, frames: &Receiver<bool>, to_video: bool) {
 }
 
 #[test]
-fn restarts_leave_nothing_behind() {
+fn twenty_restarts_leave_nothing_behind() {
     init();
     let dir = tempfile::tempdir().unwrap();
     // What that keeps of its consumers is another matter: tests/broadcast_leaks.rs.
