@@ -81,8 +81,20 @@ mutate "no rollover from an unconfirmed channel" provider/paying.rs 's/if !open\
     hostile the_next_channel_pays_only_once_the_present_one_is_confirmed
 mutate "the first payment is at least the opening" provider/paying.rs 's/if cumulative < self\.opening \{/if false {/' \
     session the_first_payment_covers_its_settlement
-mutate "a cooperative close pays its miner" provider/paying.rs 's/if offer\.fee < self\.config\.least_fee\(&transaction\)\? \{/if false {/' \
+mutate "a cooperative close pays its miner, now" cooperative.rs 's/least\.is_none_or\(\|least\| fee < least\)/false/' \
     hostile a_cooperative_close_that_nobody_would_mine_is_not_taken
+mutate "what is worth settling is not closed" cooperative.rs 's/if balance > most \{/if false {/' \
+    hostile a_cooperative_close_of_a_balance_worth_settling_is_not_taken
+mutate "a close never takes more than a small balance" cooperative.rs 's/\.map_or\(MAX_CLOSING_BALANCE, \|cost\| cost\.min\(MAX_CLOSING_BALANCE\)\)/.unwrap_or(MAX_CLOSING_BALANCE)/' \
+    hostile a_cooperative_close_of_a_balance_worth_settling_is_not_taken
+mutate "one close a channel" provider/closing.rs 's/\|\| outpoints\.len\(\) < offers\.len\(\)//; s/offers\.len\(\) > self\.open_channels\(\)\.count\(\)/false/' \
+    hostile one_message_makes_one_close_a_channel_at_most
+mutate "no close of what nobody knows" provider/closing.rs 's/if !open\.is_known\(\) \{/if false {/' \
+    hostile what_nobody_knows_is_not_closed
+mutate "a commitment is small" commitment.rs 's/if weight > MAX_COMMITMENT_WEIGHT \{/if false {/' \
+    hostile a_commitment_that_costs_servers_much_or_can_never_be_valid_opens_nothing
+mutate "a commitment could be valid" commitment.rs 's/if !is_possible\(transaction\) \{/if false {/' \
+    hostile a_commitment_that_costs_servers_much_or_can_never_be_valid_opens_nothing
 mutate "a cooperative close pays the whole balance" cooperative.rs 's/if self\.balance < balance \{/if false {/' \
     hostile a_cooperative_close_for_less_is_not_taken
 

@@ -17,6 +17,7 @@
 mod broadcast;
 mod electrum;
 mod fee;
+mod fee_file;
 mod header_file;
 mod health;
 mod involvement;
@@ -78,7 +79,8 @@ pub trait Chain: Send + Sync {
     fn tip(&self) -> Option<Tip>;
 
     /// The fee rate for confirmation within so many blocks, as last estimated: that of the largest of the targets 2,
-    /// 6, 24 and 144 within it. Never below what servers relay, and a tighter target is never cheaper. Where
+    /// 6, 24 and 144 within it, as far as that is believed ([`FeeBelief`](streamium_channel::fee_belief::FeeBelief)):
+    /// everything that moves money by an estimate takes it from here. A tighter target is never cheaper. Where
     /// servers can't estimate (regtest, a fresh node) it is the lowest rate they relay.
     fn fee_rate(&self, within_blocks: u16) -> Option<FeeRate>;
 

@@ -214,6 +214,16 @@ impl Made {
         }
     }
 
+    /// What it really pays. A cooperative close's fee is the consumer's and not on record, but whoever replaces it has to
+    /// pay more; a balance that is dust is in it too.
+    pub fn with_fee_from(mut self, capacity: Amount) -> Self {
+        if self.kind == SettlementKind::Cooperative {
+            let fee = paid_out(&self.transaction.output).and_then(|paid| capacity.checked_sub(paid));
+            self.fee = fee.unwrap_or(Amount::ZERO);
+        }
+        self
+    }
+
     pub fn fee_rate(&self) -> FeeRate {
         fees::rate_of(self.fee, self.transaction.vsize() as u64)
     }

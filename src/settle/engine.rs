@@ -196,8 +196,8 @@ impl Engine {
         }
     }
 
-    /// Both sides have signed a close, which pays `payout` to the provider: it is recorded and handed out instead of a
-    /// settlement.
+    /// Both sides have signed a close, which pays `payout` to the provider: it is recorded and handed out. It never keeps
+    /// the channel from being settled: see `bump.rs`. Where something has been made already, that stays.
     ///
     /// # Errors
     /// When it can't be recorded; then it is not handed out.
@@ -209,6 +209,10 @@ impl Engine {
         out: &mut Outside<'_>,
     ) -> Result<(), String> {
         let words = |error: StoreError| error.to_string();
+        let before = out.store.provider_channel(outpoint).map_err(words)?;
+        if !before.settlements.is_empty() {
+            return Ok(());
+        }
         out.store
             .insert_settlement(&NewSettlement {
                 kind: SettlementKind::Cooperative,
@@ -267,10 +271,11 @@ impl Engine {
         out: &Outside<'_>,
     ) -> Result<(), String> {
         let due = Due::load(stored, &self.seed, self.network, phase)?;
+        let capacity = stored.record.contract.capacity();
         for settlement in &stored.settlements {
             self.made
                 .entry(settlement.transaction.compute_txid())
-                .or_insert_with(|| Made::from_store(settlement.clone()));
+                .or_insert_with(|| Made::from_store(settlement.clone()).with_fee_from(capacity));
         }
         self.expect_answers(out.now);
         let script = due.script().clone();

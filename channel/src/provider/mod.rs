@@ -4,6 +4,7 @@
 //! the [`ProviderEffect`]s it returns, in order. If one of them fails, the rest must not be carried out.
 
 mod account;
+mod closing;
 mod confirming;
 mod figures;
 mod gating;
