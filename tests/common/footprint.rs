@@ -84,7 +84,11 @@ impl Footprint {
 
 impl fmt::Display for Footprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { threads, fds, heap_kb } = self;
+        let Self {
+            threads,
+            fds,
+            heap_kb,
+        } = self;
         write!(f, "{threads} threads, {fds} descriptors, {heap_kb} kB")
     }
 }
