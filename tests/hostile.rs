@@ -121,6 +121,32 @@ fn who_wants_to_pay_gets_in_past_hundreds_that_do_not() {
     provider.handle.stop(PATIENCE);
 }
 
+/// Proposals cost nothing: they do not leave newcomers one place, from which each sends away the last.
+#[test]
+fn proposals_leave_newcomers_half_of_the_room() {
+    let (regtest, _turn) = chain();
+    let dirs = tempfile::tempdir().unwrap();
+    let mut provider = provider(regtest, dirs.path(), |paid| paid.max_unpaid_consumers = 32);
+    let proposed: Vec<_> = (0..31)
+        .map(|number| {
+            let stranger = provider.stranger(100 + number);
+            stranger.open(&stranger.hello());
+            stranger
+        })
+        .collect();
+    let honest = provider.stranger(1);
+    let _crowd = provider.crowd(1_000, 15);
+    let (channel, _) = committed(regtest, &honest);
+    honest.pay(&channel, OPENING);
+    provider.gate(&honest.id, "open");
+    assert!(honest.is_open() && !honest.has_ended());
+    let gone = proposed
+        .iter()
+        .filter(|one| one.was_told("busy") || one.has_ended());
+    assert!(gone.count() >= 14);
+    provider.handle.stop(PATIENCE);
+}
+
 #[test]
 fn commitments_that_no_network_takes_keep_nobody_out() {
     let (regtest, _turn) = chain();

@@ -278,21 +278,19 @@ fn closes(pair: &mut Pair) -> Vec<ClosingOffer> {
 
 #[test]
 fn a_close_burns_what_was_agreed_and_not_what_later_terms_ask_of_commitments() {
-    // It has paid less than its settlement would cost at the rate of now.
-    let mut pair = unpaid();
-    back_at(
-        &mut pair,
-        ProviderConfig {
-            commitment_fee_rate_sat_per_kvb: 50_000,
+    // It has paid less than its settlement would cost at such rates.
+    for sat_per_kvb in [10_000, 20_000, 50_000] {
+        let mut pair = unpaid();
+        let config = ProviderConfig {
+            commitment_fee_rate_sat_per_kvb: sat_per_kvb,
             ..config()
-        },
-    );
-    pair.until("to be resumed", |pair| pair.sent("\"resumed\"") > 0);
-    pair.run(seconds(1));
-    let effects = pair.consumer.set_playing(false, pair.now);
-    pair.consumer_effects(effects);
-    let offers = closes(&mut pair);
-    assert!(offers.iter().all(|offer| offer.fee <= sat(250)), "{offers:?}");
+        };
+        back_at(&mut pair, config);
+        pair.until("to be resumed", |pair| pair.sent("\"resumed\"") > 0);
+        pair.run(seconds(1));
+        let offers = closes(&mut pair);
+        assert!(offers.iter().all(|offer| offer.fee <= sat(250)), "{offers:?}");
+    }
 }
 
 #[test]

@@ -12,7 +12,7 @@ use streamium_channel::message::{
     ChannelState, ConsumerMessage, ErrorCode, GateState, ProviderMessage, encode,
 };
 use streamium_channel::payment::Payment;
-use streamium_channel::provider::{CommitmentStatus, EndReason, ProviderEffect};
+use streamium_channel::provider::{CommitmentStatus, EndReason, Keep, ProviderEffect};
 
 /// What can happen to a provider's session.
 #[derive(Clone, Debug)]
@@ -215,7 +215,7 @@ proptest! {
             pair.provider_effects(effects);
         }
         prop_assert!(pair.provider.has_ended());
-        let kept = pair.released.iter().any(|(_, resumable)| *resumable);
+        let kept = pair.released.iter().any(|(_, keep)| *keep != Keep::Due);
         prop_assert_eq!(pair.settle_due || kept, !pair.released.is_empty() && (kept || pair.provider.balance() > sat(0)));
         prop_assert!(pair.provider_record.is_none() || pair.released.len() == 1, "what was opened is let go of once");
     }

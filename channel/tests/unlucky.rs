@@ -8,7 +8,7 @@ use std::time::Duration;
 use streamium_channel::consumer::{ConsumerNotice, ConsumerPolicy};
 use streamium_channel::message::GateState;
 use streamium_channel::money::Msat;
-use streamium_channel::provider::ProviderEffect;
+use streamium_channel::provider::{Keep, ProviderEffect};
 
 fn rolling(capacity: u64, budget: u64) -> Pair {
     Pair::playing(policy_of(capacity, budget))
@@ -24,12 +24,12 @@ fn a_session_that_is_superseded_lets_go_of_its_other_channel() {
     // The consumer crashed, and goes on with the newest channel on record. The other one has been paid.
     let effects = pair.provider.supersede(next, pair.now);
     let releases = effects.iter().filter_map(|effect| match effect {
-        ProviderEffect::Release { outpoint, resumable } => Some((*outpoint, *resumable)),
+        ProviderEffect::Release { outpoint, keep } => Some((*outpoint, *keep)),
         _ => None,
     });
     assert_eq!(
         releases.collect::<Vec<_>>(),
-        [(present, true)],
+        [(present, Keep::SettleDelay)],
         "or it would never be settled"
     );
 }

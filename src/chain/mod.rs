@@ -150,15 +150,15 @@ impl ScriptTransaction {
 pub enum WalletRequest {
     /// The scripts the wallet has handed out.
     Sync(SyncRequest<(KeychainKind, u32)>),
-    /// A search for scripts used before: for a seed that has a past.
-    FullScan(FullScanRequest<KeychainKind>),
+    /// A search for scripts used before, until so many unused ones come in a row: for a seed that may have a past.
+    FullScan(FullScanRequest<KeychainKind>, usize),
 }
 
 impl std::fmt::Debug for WalletRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Sync(_) => "Sync",
-            Self::FullScan(_) => "FullScan",
+            Self::FullScan(..) => "FullScan",
         })
     }
 }

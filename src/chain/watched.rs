@@ -63,7 +63,12 @@ impl Watched {
     ) -> Option<OutpointStatus> {
         let output = self.outputs.values().find(|output| output.outpoint == outpoint)?;
         let transactions = output.transactions.as_ref()?;
-        Some(OutpointStatus::checked(outpoint, transactions, tip_height, may_spend))
+        Some(OutpointStatus::checked(
+            outpoint,
+            transactions,
+            tip_height,
+            may_spend,
+        ))
     }
 
     /// What is known of an output; `None` while no server has answered.

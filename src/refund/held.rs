@@ -61,7 +61,11 @@ impl HeldChannel {
     /// Since when a spend that is not ours has been waiting while the refund may be mined.
     pub(super) fn note_spend(&mut self, status: OutpointStatus, height: u32) {
         let waits = status.spend.is_some_and(|spend| {
-            spend.confirmations == 0 && !self.refunds.iter().any(|made| made.tx.compute_txid() == spend.txid)
+            spend.confirmations == 0
+                && !self
+                    .refunds
+                    .iter()
+                    .any(|made| made.tx.compute_txid() == spend.txid)
         });
         if !waits || self.open_for(status).is_none() {
             self.spend_since = None;
@@ -73,15 +77,16 @@ impl HeldChannel {
     /// For how many blocks the refund leaf has been open.
     pub(super) fn open_for(&self, status: OutpointStatus) -> Option<u32> {
         let delay = u32::from(self.channel.contract().delay().blocks());
-        status.made.and_then(|confirmations| confirmations.checked_sub(delay))
+        status
+            .made
+            .and_then(|confirmations| confirmations.checked_sub(delay))
     }
 
     /// Whether a spend that is not ours has waited for long enough: it was made up in part, or pays too little.
     pub(super) fn has_waited(&self, status: OutpointStatus, height: u32) -> bool {
         let since = self.spend_since.unwrap_or(height);
-        self.open_for(status).is_some_and(|open| {
-            open >= LATEST_BLOCKS || height.saturating_sub(since) >= PATIENCE_BLOCKS
-        })
+        self.open_for(status)
+            .is_some_and(|open| open >= LATEST_BLOCKS || height.saturating_sub(since) >= PATIENCE_BLOCKS)
     }
 }
 

@@ -112,6 +112,7 @@ impl Engine {
         let wait = match release {
             Release::Now => Duration::ZERO,
             Release::After(wait) => wait,
+            Release::UntilDeadline => Duration::MAX,
         };
         let until = out.now.saturating_add(wait);
         self.hold(&stored, Phase::Idle { until }, out)?;

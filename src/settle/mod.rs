@@ -91,6 +91,9 @@ pub enum Release {
     Now,
     /// The connection is gone: the consumer may come back within this time.
     After(Duration),
+    /// The consumer has credit and did nothing wrong: it may come back until the channel must be settled, or the engine
+    /// stops. After a restart it has the settle delay, like all.
+    UntilDeadline,
 }
 
 /// Why a channel can't be paid through any more.

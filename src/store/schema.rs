@@ -172,6 +172,7 @@ mod tests {
             |row| row.get::<_, String>(0),
         );
         assert_eq!(settled.unwrap(), "o:0t37");
+        db.prepare("SELECT agreed FROM consumer_channel").unwrap();
         let carried = db.query_row("SELECT count(carried_sat) FROM provider_channel", [], |row| {
             row.get::<_, i64>(0)
         });

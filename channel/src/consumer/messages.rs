@@ -32,7 +32,7 @@ impl ConsumerSession {
             }
             (ProviderMessage::Close { reason }, State::Open(open)) => {
                 let outpoint = open.channel.outpoint();
-                out.push(open.record(open.purse.paid(), now));
+                out.push(open.last_record(now));
                 self.enter(
                     State::Closing(outpoint, ConsumerEnd::ProviderClosed(words(&reason))),
                     now,

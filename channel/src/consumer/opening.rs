@@ -57,7 +57,7 @@ impl ConsumerSession {
                 effects.push(Effect::Notice(ConsumerNotice::Opening {
                     capacity: contract.capacity(),
                 }));
-                self.enter_opening(Opening::Asked(terms, keys, contract), now);
+                self.enter_opening(Opening::Asked(terms, Box::new(keys), contract), now);
             }
             Err(fault) => self.fault(fault, now, &mut effects),
         }

@@ -139,6 +139,12 @@ impl Paying {
         }
     }
 
+    /// The same, once the session is over: what the last arrival counts at least is in it.
+    pub(super) fn last_record(&mut self, now: Duration) -> Effect {
+        self.purse.end(now);
+        self.record(self.purse.paid(), now)
+    }
+
     /// Goes on with the next channel, if this one is used up, or so old that its provider must settle it soon.
     fn switch_if_due(&mut self, now: Duration, out: &mut Vec<Effect>) -> bool {
         let payable = self.channel.channel.contract().payable();

@@ -1,7 +1,7 @@
 //! How much the consumer pays: enough to stay one window ahead of what arrived, never more (protocol.md section 7).
 
 use crate::fault::Fault;
-use crate::meter::{Drift, Meter};
+use crate::meter::{Drift, LEAST_CHARGE, Meter};
 use crate::money::{Msat, Rate};
 use bitcoin::Amount;
 use std::time::Duration;
@@ -10,9 +10,8 @@ use std::time::Duration;
 /// ones paid is carried, what arrived adds up.
 #[derive(Clone, Debug)]
 pub struct Purse {
+    /// It stops by itself when what arrived last does not count any more, whenever that is looked at.
     meter: Meter,
-    /// Until when what arrived last counts: later time is not counted, whenever that is looked at.
-    until: Duration,
     rate: Rate,
     /// The highest rate that was counted at: both sides' counts may differ by a window of it.
     peak: Rate,
@@ -26,6 +25,8 @@ pub struct Purse {
     /// What the present one has paid.
     paid: Amount,
     reported: Msat,
+    /// What the provider may have debited since the viewer last pressed play, and nothing arrived yet.
+    begun: Msat,
 }
 
 /// Why nothing more is paid.
@@ -42,7 +43,6 @@ impl Purse {
     pub fn new(rate: Rate, window: Duration, opening: Amount) -> Self {
         Self {
             meter: Meter::new(rate, Msat::ZERO),
-            until: Duration::ZERO,
             rate,
             peak: rate,
             window,
@@ -51,6 +51,7 @@ impl Purse {
             carried: Amount::ZERO,
             paid: Amount::ZERO,
             reported: Msat::ZERO,
+            begun: Msat::ZERO,
         }
     }
 
@@ -63,7 +64,7 @@ impl Purse {
 
     /// Counts at another rate from `now` on. What differs already was counted at the old one, so that is kept in mind.
     pub fn set_rate(&mut self, rate: Rate, now: Duration) {
-        self.meter.set_rate(rate, now.min(self.until));
+        self.meter.set_rate(rate, now);
         self.rate = rate;
         self.has_counted_at(rate);
     }
@@ -113,17 +114,31 @@ impl Purse {
 
     /// What arrived, by the own count.
     pub fn consumed(&self, now: Duration) -> Msat {
-        self.meter.consumed(now.min(self.until))
+        self.meter.consumed(now)
     }
 
-    /// Media has arrived, and counts until then; `None`: it does not count.
+    /// Media has arrived, and counts until then; `None`: it does not count. Each arrival counts for [`LEAST_CHARGE`] at
+    /// least, from when it began, as the provider debits each opening.
     pub fn arriving(&mut self, until: Option<Duration>, now: Duration) {
-        if self.until <= now {
-            // Nothing is known of the time since; the computer may have been suspended.
-            self.meter.run(false, self.until);
+        match until.filter(|until| now < *until) {
+            // Nothing is known of the time after what was noted last; the computer may have been suspended.
+            Some(until) => self
+                .meter
+                .run(until, until.min(now.saturating_add(LEAST_CHARGE)), now),
+            None => self.meter.stop(now),
         }
-        self.meter.run(until.is_some_and(|until| now < until), now);
-        self.until = until.unwrap_or(now);
+    }
+
+    /// The viewer pressed play. The provider opens its gate a latency later, a picture takes its time, and if the viewer
+    /// pauses again meanwhile, nothing arrives of what was debited: so much is believed for each time.
+    pub fn play(&mut self) {
+        self.begun = self.rate.cost(LEAST_CHARGE);
+    }
+
+    /// The session is over: what the last arrival counts at least is counted.
+    pub fn end(&mut self, now: Duration) {
+        self.meter.stop(now);
+        self.meter.charge_least(now);
     }
 
     /// The provider's count.
@@ -132,13 +147,16 @@ impl Purse {
     /// [`Fault::Drift`] when it is further ahead of the own one than clocks and loss explain.
     pub fn report(&mut self, consumed: Msat, now: Duration) -> Result<(), Fault> {
         let own = self.consumed(now);
+        let begun = consumed.minus(own).min(self.begun);
         let window = self.peak.cost(self.longest);
-        if consumed > (Drift { window }).bound(own) {
+        if consumed > (Drift { window }).bound(own.plus(begun)) {
             return Err(Fault::Drift {
                 reported_msat: consumed.to_msat(),
                 own_msat: own.to_msat(),
             });
         }
+        self.meter.add(begun);
+        self.begun = self.begun.minus(begun);
         self.reported = self.reported.max(consumed);
         Ok(())
     }
@@ -258,6 +276,47 @@ mod tests {
         purse.arriving(Some(SECOND * 9_006), SECOND * 9_005);
         purse.set_rate(Rate::new(3_000), SECOND * 9_100);
         assert_eq!(purse.consumed(SECOND * 9_200), Msat::new(3_000));
+    }
+
+    #[test]
+    fn an_arrival_counts_for_a_second_at_least_though_the_viewer_pauses() {
+        let mut purse = purse();
+        let tenth = SECOND / 10;
+        purse.arriving(Some(SECOND * 2), SECOND);
+        purse.arriving(None, SECOND + tenth);
+        assert_eq!(
+            purse.consumed(SECOND + tenth),
+            Msat::new(100),
+            "not before its time"
+        );
+        assert_eq!(purse.consumed(SECOND * 9), Msat::new(1_000));
+        // What was noted late counts no longer than from when it came.
+        purse.arriving(Some(SECOND * 10 + tenth * 9), SECOND * 10 + tenth);
+        assert_eq!(purse.consumed(SECOND * 20), Msat::new(1_800));
+        purse.arriving(Some(SECOND * 21), SECOND * 20);
+        purse.end(SECOND * 20 + tenth);
+        assert_eq!(purse.consumed(SECOND * 20 + tenth), Msat::new(2_800));
+    }
+
+    #[test]
+    fn a_second_of_the_providers_count_is_believed_for_each_time_that_the_viewer_plays() {
+        let mut purse = purse();
+        assert!(purse.report(Msat::new(5_001), SECOND).is_err());
+        purse.play();
+        // Not a second for each second that it does not claim.
+        purse.play();
+        assert!(purse.report(Msat::new(6_021), SECOND).is_err());
+        assert_eq!(purse.consumed(SECOND), Msat::ZERO, "a fault changes nothing");
+        assert!(purse.report(Msat::new(600), SECOND).is_ok());
+        assert_eq!(
+            purse.consumed(SECOND),
+            Msat::new(600),
+            "what it has claimed is counted"
+        );
+        assert!(purse.report(Msat::new(1_000), SECOND).is_ok());
+        assert!(purse.report(Msat::new(1_000 + 20 + 5_000), SECOND).is_ok());
+        assert_eq!(purse.consumed(SECOND), Msat::new(1_000), "and once");
+        assert!(purse.report(Msat::new(1_000 + 20 + 5_001), SECOND).is_err());
     }
 
     #[test]

@@ -131,8 +131,9 @@ impl ConsumerSession {
         let mut effects = Vec::new();
         if playing != self.playing {
             self.playing = playing;
-            if matches!(self.state, State::Open(_)) {
+            if let State::Open(open) = &mut self.state {
                 let message = if playing {
+                    open.purse.play();
                     ConsumerMessage::Play
                 } else {
                     ConsumerMessage::Pause
@@ -222,17 +223,17 @@ impl ConsumerSession {
         now: Duration,
     ) -> Vec<Effect> {
         let mut effects = Vec::new();
-        match &self.state {
+        match &mut self.state {
             State::Ended | State::Closing(..) => (),
             State::Open(open) => {
                 let reason = words(&end.to_string());
-                effects.push(open.record(open.purse.paid(), now));
+                let outpoint = open.channel.outpoint();
+                effects.push(open.last_record(now));
                 effects.push(Effect::Send(ConsumerMessage::Close {
                     reason,
                     closing: self.closing_offers(),
                     refused_rate,
                 }));
-                let outpoint = open.channel.outpoint();
                 self.enter(State::Closing(outpoint, end), now);
             }
             _ => {
@@ -254,8 +255,8 @@ impl ConsumerSession {
     }
 
     pub(super) fn finish(&mut self, end: ConsumerEnd, now: Duration, out: &mut Vec<Effect>) {
-        if let State::Open(open) = &self.state {
-            out.push(open.record(open.purse.paid(), now));
+        if let State::Open(open) = &mut self.state {
+            out.push(open.last_record(now));
         }
         self.enter(State::Ended, now);
         out.push(Effect::End(end));

@@ -1,5 +1,6 @@
 //! Messages from text and to text, and what of a peer's words may be shown.
 
+use super::tolerant::readable;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
@@ -24,12 +25,15 @@ pub enum DecodeError {
 /// Reads a message.
 ///
 /// # Errors
-/// See [`DecodeError`]. A type that is not known is no error but `Unknown`.
+/// See [`DecodeError`]. A type that is not known is no error but `Unknown`, and a field that is not known may hold
+/// anything.
 pub fn decode<M: DeserializeOwned>(text: &str) -> Result<M, DecodeError> {
     if text.len() > MAX_MESSAGE {
         return Err(DecodeError::TooLong(text.len()));
     }
-    serde_json::from_str(text).map_err(|e| DecodeError::Json(words(&e.to_string())))
+    serde_json::from_str(text)
+        .or_else(|_| serde_json::from_str(&readable(text)?))
+        .map_err(|e| DecodeError::Json(words(&e.to_string())))
 }
 
 /// Writes a message.

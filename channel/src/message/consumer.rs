@@ -7,7 +7,7 @@ use crate::payment::PaymentSignature;
 use crate::script::ChangeScript;
 use bitcoin::secp256k1::schnorr;
 use bitcoin::{Amount, OutPoint, Transaction, XOnlyPublicKey};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// What a consumer sends.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,7 +76,11 @@ pub enum ConsumerMessage {
         /// Why, for people.
         reason: String,
         /// Cooperative closes of channels whose balance is too small to settle.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        #[serde(
+            default,
+            deserialize_with = "list_or_null",
+            skip_serializing_if = "Vec::is_empty"
+        )]
         closing: Vec<ClosingOffer>,
         /// The number of the offer of a new rate that is the reason.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -111,4 +115,9 @@ pub struct ClosingOffer {
     pub fee: Amount,
     /// The consumer's signature with SIGHASH_DEFAULT.
     pub signature: schnorr::Signature,
+}
+
+/// An optional list: `null` stands for none, as with the other optional fields.
+fn list_or_null<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<ClosingOffer>, D::Error> {
+    Option::deserialize(from).map(Option::unwrap_or_default)
 }

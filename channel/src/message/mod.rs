@@ -6,6 +6,7 @@
 mod codec;
 mod consumer;
 mod provider;
+mod tolerant;
 
 pub use codec::{DecodeError, MAX_MESSAGE, MAX_WORDS, decode, encode, words};
 pub use consumer::{ClosingOffer, ConsumerMessage};

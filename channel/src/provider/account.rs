@@ -1,7 +1,7 @@
 //! A consumer's account with the provider: what counts, what is consumed, and so whether media flows.
 
 use crate::message::GateState;
-use crate::meter::Meter;
+use crate::meter::{LEAST_CHARGE, Meter};
 use crate::money::{Msat, Rate};
 use bitcoin::Amount;
 use std::time::Duration;
@@ -52,7 +52,7 @@ impl Account {
 
     /// Debits at another rate from `now` on; what went before at the old one, as far as the consumer was there.
     pub fn set_rate(&mut self, rate: Rate, now: Duration) {
-        self.meter.set_rate(rate, now.min(self.until));
+        self.meter.set_rate(rate, now);
         self.rate = rate;
     }
 
@@ -81,7 +81,7 @@ impl Account {
 
     /// What has been debited.
     pub fn consumed(&self, now: Duration) -> Msat {
-        self.meter.consumed(now.min(self.until))
+        self.meter.consumed(now)
     }
 
     /// The time that the credit lasts from `now`.
@@ -106,29 +106,48 @@ impl Account {
 
     /// The consumer has been heard, and counts as there until then.
     pub fn heard(&mut self, until: Duration, now: Duration) {
-        if self.until <= now {
-            // Nothing was sent since, even if that is noticed only now: the computer may have been suspended.
-            self.meter.run(false, self.until);
-            self.meter.run(self.gate == GateState::Open, now);
-        }
         self.until = until;
+        if self.gate == GateState::Open && now < until {
+            // Nothing was sent since it fell silent, even if that is noticed only now: the computer may have been
+            // suspended.
+            self.run(now);
+        }
     }
 
-    /// Decides about the gate; true if that changed it. The meter runs exactly while the gate is open.
+    /// Decides about the gate; true if that changed it. The meter runs while the gate is open, and at least for
+    /// [`LEAST_CHARGE`] from each opening, whatever closes it.
     pub fn decide(&mut self, alive: bool, now: Duration) -> bool {
         let gate = self.next_gate(alive, now);
         let changed = gate != self.gate;
         self.gate = gate;
-        self.meter.run(gate == GateState::Open, now.min(self.until));
+        match gate {
+            GateState::Open => self.run(now),
+            _ => self.meter.stop(now),
+        }
         changed
     }
 
-    /// The session is over: the gate is closed for good.
+    fn run(&mut self, now: Duration) {
+        self.meter.run(self.until, now.saturating_add(LEAST_CHARGE), now);
+    }
+
+    /// What will have been debited at least, should the session end now: the present opening has its least charge.
+    pub fn owed(&self, now: Duration) -> Msat {
+        self.meter.owed(now)
+    }
+
+    /// The session is over: the gate is closed for good, and what its last opening costs at least is debited.
     pub fn end(&mut self, now: Duration) -> bool {
         let changed = self.gate != GateState::Closed;
         self.gate = GateState::Closed;
-        self.meter.run(false, now.min(self.until));
+        self.meter.stop(now);
+        self.meter.charge_least(now);
         changed
+    }
+
+    /// Whether some of what counts is left.
+    pub fn has_credit(&self, now: Duration) -> bool {
+        self.consumed(now) < self.counted()
     }
 
     /// When the gate will close if nothing more is paid.
@@ -251,6 +270,7 @@ mod tests {
         account.set_paused(true);
         account.decide(true, SECOND * 2);
         account.set_paused(false);
+        account.heard(SECOND * 40, SECOND * 36);
         account.decide(false, SECOND * 50);
         assert_eq!(account.gate(), GateState::Silent);
         account.decide(true, SECOND * 60);
@@ -274,6 +294,93 @@ mod tests {
         account.decide(true, SECOND * 9_000);
         assert_eq!(account.gate(), GateState::Open);
         assert_eq!(account.credit(SECOND * 9_000), SECOND);
+    }
+
+    /// At 1 sat a second.
+    fn slow() -> Account {
+        let mut account = Account::new(Rate::new(1_000), SECOND / 2, Amount::from_sat(1_000));
+        account.pay(Amount::from_sat(500));
+        account
+    }
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn each_opening_is_charged_a_second_at_least_whatever_closes_the_gate() {
+        let paused = |account: &mut Account, now| {
+            account.set_paused(true);
+            account.decide(true, now);
+        };
+        let silent = |account: &mut Account, now| {
+            account.heard(now, now);
+            account.decide(false, now);
+        };
+        let vanished = |account: &mut Account, now| {
+            account.set_limit(Some(Amount::ZERO));
+            account.meter.add(Msat::new(501));
+            account.decide(true, now);
+        };
+        let ends: [(&dyn Fn(&mut Account, Duration), _); 3] = [
+            (&paused, GateState::Paused),
+            (&silent, GateState::Silent),
+            (&vanished, GateState::Unconfirmed),
+        ];
+        for (close, why) in ends {
+            let mut account = slow();
+            account.decide(true, SECOND);
+            close(&mut account, SECOND + MS * 25);
+            assert_eq!(account.gate(), why);
+            let before = account.consumed(SECOND);
+            assert_eq!(
+                account.consumed(SECOND + MS * 500).minus(before),
+                Msat::new(500),
+                "{why:?}"
+            );
+            assert_eq!(
+                account.consumed(SECOND * 99).minus(before),
+                Msat::new(1_000),
+                "{why:?}"
+            );
+            assert_eq!(
+                account.runs_out(SECOND + MS * 500),
+                None,
+                "nothing is foretold of a closed gate"
+            );
+        }
+    }
+
+    #[test]
+    fn the_gate_opened_again_within_that_second_costs_no_second_twice() {
+        let mut account = slow();
+        for n in 0..100 {
+            let now = SECOND + MS * 100 * n;
+            account.set_paused(false);
+            account.decide(true, now);
+            account.set_paused(true);
+            account.decide(true, now + MS * 20);
+            assert!(
+                account.consumed(now) <= Rate::new(1_000).cost(now - SECOND),
+                "never more than the time"
+            );
+        }
+        assert_eq!(account.consumed(SECOND * 99), Msat::new(9_900 + 1_000));
+    }
+
+    #[test]
+    fn who_leaves_or_goes_on_elsewhere_has_been_charged_for_the_last_opening() {
+        let mut account = slow();
+        account.decide(true, SECOND);
+        let now = SECOND + MS * 25;
+        assert_eq!(
+            (account.consumed(now), account.owed(now)),
+            (Msat::new(25), Msat::new(1_000))
+        );
+        account.end(SECOND * 2 + MS * 500);
+        assert_eq!(account.consumed(SECOND * 99), Msat::new(1_500));
+        let mut account = slow();
+        account.decide(true, SECOND);
+        account.end(now);
+        assert_eq!(account.consumed(now), Msat::new(1_000));
     }
 
     #[test]

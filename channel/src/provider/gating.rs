@@ -21,15 +21,25 @@ impl ProviderSession {
         }
         self.account.heard(self.liveness.alive_until(), now);
         let changed = self.account.decide(self.liveness.is_alive(now), now);
-        self.starved_since = match self.account.gate() {
-            GateState::Open => None,
-            _ => self.starved_since.or(Some(now)),
-        };
+        self.note_idle(now);
         if changed {
             self.tell_gate(now, out);
             self.save_account(now, out);
         }
         changed
+    }
+
+    /// Since when the account is without credit, and since when its viewer has paused. Each has a limit of its own.
+    fn note_idle(&mut self, now: Duration) {
+        let flows = self.account.gate() == GateState::Open;
+        self.starved_since = match flows || self.account.has_credit(now) {
+            true => None,
+            false => self.starved_since.or(Some(now)),
+        };
+        self.paused_since = match self.account.gate() {
+            GateState::Paused => self.paused_since.or(Some(now)),
+            _ => None,
+        };
     }
 
     pub(super) fn tell_gate(&self, now: Duration, out: &mut Vec<Effect>) {
@@ -59,7 +69,7 @@ impl ProviderSession {
             outpoint: open.channel.outpoint(),
             best: open.best.map(PaymentRecord::from),
             carried: self.account.carried(),
-            consumed: self.account.consumed(now),
+            consumed: self.account.consumed(now).max(self.booked),
         })
     }
 

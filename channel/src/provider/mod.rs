@@ -20,7 +20,7 @@ mod state;
 pub use account::Account;
 pub use figures::{ChannelFigures, Figures};
 pub use resuming::Recalled;
-pub use session::{COMMITMENT_TIMEOUT, HELLO_TIMEOUT, ProviderSession};
+pub use session::{COMMITMENT_TIMEOUT, HELLO_TIMEOUT, PAUSE_TIMEOUT, ProviderSession};
 pub use stake::Stake;
 
 use crate::blocks::RefundDelay;
@@ -165,9 +165,8 @@ pub enum ProviderEffect {
     Release {
         /// The channel.
         outpoint: OutPoint,
-        /// The connection was lost: keep it for the consumer's return, for as long as the terms say. If not, it is
-        /// due now: settle it, if anything has been paid.
-        resumable: bool,
+        /// Whether it waits for its consumer.
+        keep: Keep,
     },
     /// This closing transaction can be recorded and broadcast instead of settling.
     CloseCooperatively {
@@ -182,6 +181,18 @@ pub enum ProviderEffect {
     Notice(ProviderNotice),
     /// The session is over: end the connection.
     End(EndReason),
+}
+
+/// How long a channel waits for its consumer once its session is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// Not at all: it is due now. Settle it, if anything has been paid.
+    Due,
+    /// The connection was lost: for as long as the terms say.
+    SettleDelay,
+    /// The consumer did nothing wrong, and what is left of its credit stays its own: until it has to be settled, before
+    /// the refund leaf opens.
+    UntilDeadline,
 }
 
 /// What happened, for people and programs.
@@ -277,6 +288,10 @@ pub enum EndReason {
     RateUnanswered(Rate),
     /// No credit for too long.
     Starved,
+    /// It has paid, but its commitment was not confirmed in time.
+    Unconfirmed,
+    /// It was paused for too long.
+    Paused,
     /// The refund leaf opens soon.
     Deadline,
     /// There is no room.
@@ -289,6 +304,17 @@ pub enum EndReason {
     Stopping,
     /// An own failure, in these words.
     Failed(String),
+}
+
+impl EndReason {
+    /// Whether the channels of a session that ended so wait for their consumer, if it has credit.
+    pub(crate) const fn keep(&self) -> Keep {
+        match self {
+            EndReason::Disconnected | EndReason::Gone | EndReason::Superseded => Keep::SettleDelay,
+            EndReason::Unconfirmed | EndReason::Paused => Keep::UntilDeadline,
+            _ => Keep::Due,
+        }
+    }
 }
 
 impl fmt::Display for EndReason {
@@ -306,6 +332,10 @@ impl fmt::Display for EndReason {
                 )
             }
             EndReason::Starved => f.write_str("nothing was paid for too long"),
+            EndReason::Unconfirmed => f.write_str("the channel was not confirmed for too long"),
+            EndReason::Paused => {
+                f.write_str("the viewer paused for too long; its credit waits in the channel")
+            }
             EndReason::Deadline => f.write_str("the channel nears its refund and has to be settled"),
             EndReason::Busy => f.write_str("too many viewers are waiting to pay"),
             EndReason::Superseded => f.write_str("the channel goes on over another connection"),

@@ -123,9 +123,11 @@ impl ProviderSession {
         self.close(super::EndReason::Superseded, now)
     }
 
-    /// Brings the record up to date, for another session that may go on with the channel.
-    pub fn book(&self, now: Duration) -> Vec<Effect> {
+    /// Brings the record up to date, for another session that may go on with the channel. What the present opening of
+    /// the gate costs at least is in it: that session would not know of it.
+    pub fn book(&mut self, now: Duration) -> Vec<Effect> {
         let mut effects = Vec::new();
+        self.booked = self.account.owed(now);
         self.save_account(now, &mut effects);
         effects
     }

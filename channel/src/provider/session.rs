@@ -2,11 +2,15 @@
 
 use super::repricing::Repricing;
 use super::state::{Next, OpenChannel, State};
-use super::{Account, EndReason, ProviderConfig, ProviderEffect as Effect, ProviderIdentity, ProviderNotice};
+use super::{
+    Account, CommitmentStatus, EndReason, Keep, ProviderConfig, ProviderEffect as Effect, ProviderIdentity,
+    ProviderNotice,
+};
 use crate::fault::{Fault, Reaction};
 use crate::handshake::Nonce;
 use crate::liveness::Liveness;
 use crate::message::{GateState, ProviderMessage, decode, words};
+use crate::money::Msat;
 use bitcoin::{Amount, FeeRate, OutPoint};
 use std::time::Duration;
 
@@ -15,6 +19,10 @@ pub const HELLO_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long it may take from `accept` to `commitment`: the wallet is funded by then.
 pub const COMMITMENT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a paused viewer with credit keeps its session: so long it keeps a slot and a connection, and its channel
+/// ages. It is the same for all, since terms don't say it. What is left is its own: its channel waits for it.
+pub const PAUSE_TIMEOUT: Duration = Duration::from_secs(3_600);
 
 /// While media flows, the consumer is told of its account this often, so that it can pay by our count.
 const CREDIT_INTERVAL: Duration = Duration::from_secs(1);
@@ -37,6 +45,10 @@ pub struct ProviderSession {
     pub(super) credit_sent: Duration,
     /// When the credit ran out.
     pub(super) starved_since: Option<Duration>,
+    /// What was recorded ahead of the time for another session: records don't go back.
+    pub(super) booked: Msat,
+    /// When the viewer paused.
+    pub(super) paused_since: Option<Duration>,
     pub(super) tip_height: Option<u32>,
     /// What the chain suggests now.
     pub(super) suggested_fee_rate: Option<FeeRate>,
@@ -59,6 +71,8 @@ impl ProviderSession {
             repricing: Repricing::default(),
             credit_sent: now,
             starved_since: None,
+            booked: Msat::ZERO,
+            paused_since: None,
             tip_height: None,
             suggested_fee_rate: None,
             taken: None,
@@ -223,19 +237,28 @@ impl ProviderSession {
             State::Offered => (self.config.funding_timeout, EndReason::TimedOut("funding")),
             State::Resuming(_) => (COMMITMENT_TIMEOUT, EndReason::TimedOut("looking up the channel")),
             State::Accepted(_) => (COMMITMENT_TIMEOUT, EndReason::TimedOut("the commitment")),
-            State::Open(open) => {
-                let since = self.starved_since?;
-                // A consumer that has paid and waits for a block is not one that pays nothing.
-                let waits = open.best.is_some() && !open.is_confirmed(self.config.min_confirmations);
-                let patience = match waits {
-                    true => self.config.settle_delay.max(self.config.funding_timeout),
-                    false => self.config.settle_delay,
-                };
-                return Some((since.saturating_add(patience), EndReason::Starved));
-            }
+            State::Open(open) => return self.idle_deadline(open),
             State::Ended => return None,
         };
         Some((self.since.saturating_add(limit), reason))
+    }
+
+    /// How long a channel is kept through which no media flows.
+    fn idle_deadline(&self, open: &OpenChannel) -> Option<(Duration, EndReason)> {
+        let config = &self.config;
+        // A consumer that has paid and waits for a block is not one that pays nothing.
+        let waits = open.best.is_some() && !open.is_confirmed(config.min_confirmations);
+        let starved = self.starved_since.map(|since| match waits {
+            true => {
+                let patience = config.settle_delay.max(config.funding_timeout);
+                (since.saturating_add(patience), EndReason::Unconfirmed)
+            }
+            false => (since.saturating_add(config.settle_delay), EndReason::Starved),
+        });
+        let paused = self
+            .paused_since
+            .map(|since| (since.saturating_add(PAUSE_TIMEOUT), EndReason::Paused));
+        starved.into_iter().chain(paused).min_by_key(|(at, _)| *at)
     }
 
     fn overdue(&self, now: Duration) -> Option<EndReason> {
@@ -246,6 +269,16 @@ impl ProviderSession {
         state
             .map(|(_, reason)| reason)
             .or_else(|| self.repricing.overdue(now))
+    }
+
+    /// Whether a channel waits for its consumer: none until its deadline whose consumer has used up what it paid, or whose
+    /// commitment the chain does not know.
+    fn keep(&self, reason: &EndReason, open: &OpenChannel, now: Duration) -> Keep {
+        let used_up = Msat::from(self.account.total()) <= self.account.consumed(now);
+        match reason.keep() {
+            Keep::UntilDeadline if used_up || open.status == CommitmentStatus::Missing => Keep::Due,
+            keep => keep,
+        }
     }
 
     /// Ends the session: gate closed, account durable, what was paid due or kept for the consumer's return.
@@ -264,15 +297,13 @@ impl ProviderSession {
             }));
         }
         // After the word of it: the consumer takes no settlement of a channel that it thinks open.
-        let resumable = matches!(
-            reason,
-            EndReason::Disconnected | EndReason::Gone | EndReason::Superseded
-        );
         out.extend(
-            self.channels()
-                .into_iter()
-                .filter(|outpoint| Some(*outpoint) != self.taken)
-                .map(|outpoint| Effect::Release { outpoint, resumable }),
+            self.open_channels()
+                .filter(|open| Some(open.channel.outpoint()) != self.taken)
+                .map(|open| Effect::Release {
+                    outpoint: open.channel.outpoint(),
+                    keep: self.keep(&reason, open, now),
+                }),
         );
         self.enter(State::Ended, now);
         out.push(Effect::End(reason));

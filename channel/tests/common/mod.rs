@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod pair;
+pub mod vectors;
 
 use std::time::Duration;
 use streamium_channel::bitcoin::hashes::Hash;

@@ -12,8 +12,8 @@ use streamium_channel::link::Link;
 use streamium_channel::message::{ConsumerMessage, GateState, ProviderMessage, encode};
 use streamium_channel::money::Msat;
 use streamium_channel::provider::{
-    AccountRecord, ChannelKey, CommitmentStatus, EndReason, ProviderEffect, ProviderIdentity, ProviderNotice,
-    ProviderSession, Recalled,
+    AccountRecord, ChannelKey, CommitmentStatus, EndReason, Keep, ProviderEffect, ProviderIdentity,
+    ProviderNotice, ProviderSession, Recalled,
 };
 use streamium_channel::record::{ConsumerRecord, PaymentRecord, ProviderRecord};
 use streamium_channel::terms::Terms;
@@ -44,10 +44,12 @@ pub struct Pair {
     /// All records, up to date.
     pub provider_records: BTreeMap<OutPoint, ProviderRecord>,
     pub consumer_records: BTreeMap<OutPoint, ConsumerRecord>,
-    /// What the provider's session was done with, and whether it may be resumed.
-    pub released: Vec<(OutPoint, bool)>,
-    /// Channels whose account went on with another.
+    /// What the provider's session was done with, and whether it waits for its consumer.
+    pub released: Vec<(OutPoint, Keep)>,
+    /// Channels whose account went on with another. For looking at: nothing is refused here by it.
     pub used_up: Vec<OutPoint>,
+    /// What the chain said last.
+    pub statuses: BTreeMap<OutPoint, CommitmentStatus>,
     fresh_keys: u8,
     /// How often the consumer has asked for keys: each of them is used up.
     pub keys_given: u32,
@@ -162,6 +164,7 @@ impl Pair {
             consumer_records: BTreeMap::new(),
             released: Vec::new(),
             used_up: Vec::new(),
+            statuses: BTreeMap::new(),
             fresh_keys: 0,
             keys_given: 0,
             tolerated: Msat::ZERO,
@@ -238,8 +241,15 @@ impl Pair {
     }
 
     pub fn chain_says(&mut self, outpoint: OutPoint, status: CommitmentStatus) {
+        self.statuses.insert(outpoint, status);
         let effects = self.provider.commitment_status(outpoint, status, self.now);
         self.provider_effects(effects);
+    }
+
+    /// What a driver would know of a channel that is taken up again: unknown counts as unconfirmed.
+    fn status(&self, outpoint: OutPoint) -> CommitmentStatus {
+        let status = self.statuses.get(&outpoint).copied();
+        status.unwrap_or(CommitmentStatus::Mempool)
     }
 
     /// What is on its way never arrives.
@@ -297,7 +307,7 @@ impl Pair {
         let records: Vec<_> = self.consumer_records.values().cloned().collect();
         let mut resumable: Vec<_> = records
             .into_iter()
-            .filter(|record| !self.used_up.contains(&record.outpoint))
+            .filter(|record| record.paid < record.contract.payable())
             .map(|record| Resumable {
                 key: consumer_key(record.key_index),
                 spent: record.paid + record.carried,
@@ -441,12 +451,12 @@ impl Pair {
                 }
                 ProviderEffect::Recall(outpoint) => {
                     let recalled = match self.provider_records.get(&outpoint) {
-                        Some(record) if !self.used_up.contains(&outpoint) => Ok(Recalled {
+                        Some(record) => Ok(Recalled {
                             record: record.clone(),
                             key: provider_key(record.key_index),
-                            status: CommitmentStatus::Confirmed { confirmations: 1 },
+                            status: self.status(outpoint),
                         }),
-                        _ => Err("it is not on record".to_owned()),
+                        None => Err("it is not on record".to_owned()),
                     };
                     let effects = self.provider.recalled(recalled, self.now);
                     self.provider_effects(effects);
@@ -460,27 +470,37 @@ impl Pair {
                     self.broadcasts.push(tx);
                 }
                 ProviderEffect::Gate(state) => self.gate = state,
-                ProviderEffect::Release { outpoint, resumable } => {
-                    self.released.push((outpoint, resumable));
-                    let paid = self
-                        .provider_records
-                        .get(&outpoint)
-                        .is_some_and(|r| r.best.is_some());
-                    if resumable || !paid {
+                ProviderEffect::Release { outpoint, keep } => {
+                    self.released.push((outpoint, keep));
+                    let record = self.provider_records.get(&outpoint);
+                    let paid = record.is_some_and(|record| record.best.is_some());
+                    if keep != Keep::Due || !paid {
                         continue;
                     }
                     self.settle_due = true;
-                    // Said at once where the commitment is confirmed.
-                    let txid = bitcoin::Txid::from_byte_array([7; 32]);
-                    let settled = ProviderMessage::Settled { outpoint, txid };
-                    self.provider_effects(vec![ProviderEffect::Send(settled)]);
+                    // It is made, and said, once the commitment is confirmed.
+                    if matches!(self.status(outpoint), CommitmentStatus::Confirmed { .. }) {
+                        self.tell_settled(outpoint, bitcoin::Txid::from_byte_array([7; 32]));
+                    }
                 }
-                ProviderEffect::CloseCooperatively { transaction, .. } => self.closing = Some(transaction),
+                ProviderEffect::CloseCooperatively {
+                    outpoint,
+                    transaction,
+                    ..
+                } => {
+                    self.tell_settled(outpoint, transaction.compute_txid());
+                    self.closing = Some(transaction);
+                }
                 ProviderEffect::End(reason) => self.provider_end = Some(reason),
                 ProviderEffect::Notice(notice) => self.provider_notices.push(notice),
                 ProviderEffect::Watch { .. } => (),
             }
         }
+    }
+
+    fn tell_settled(&mut self, outpoint: OutPoint, txid: bitcoin::Txid) {
+        let settled = ProviderMessage::Settled { outpoint, txid };
+        self.provider_effects(vec![ProviderEffect::Send(settled)]);
     }
 
     pub fn consumer_effects(&mut self, effects: Vec<ConsumerEffect>) {

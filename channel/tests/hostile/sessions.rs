@@ -10,7 +10,7 @@ use streamium_channel::fault::Fault;
 use streamium_channel::liveness::GONE_AFTER;
 use streamium_channel::message::GateState;
 use streamium_channel::provider::{
-    COMMITMENT_TIMEOUT, CommitmentStatus, EndReason, HELLO_TIMEOUT, ProviderSession, Stake,
+    COMMITMENT_TIMEOUT, CommitmentStatus, EndReason, HELLO_TIMEOUT, Keep, ProviderSession, Stake,
 };
 
 pub fn hello() -> String {
@@ -201,10 +201,10 @@ fn a_connection_that_breaks_in_the_middle_moves_nothing() {
     }
 }
 
-fn kept(pair: &Pair) -> Vec<(streamium_channel::bitcoin::OutPoint, bool)> {
+fn kept(pair: &Pair) -> Vec<(streamium_channel::bitcoin::OutPoint, Keep)> {
     pair.provider_records
         .keys()
-        .map(|outpoint| (*outpoint, true))
+        .map(|outpoint| (*outpoint, Keep::SettleDelay))
         .collect()
 }
 

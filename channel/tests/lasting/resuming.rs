@@ -7,7 +7,7 @@ use streamium_channel::consumer::{ConsumerEnd, ConsumerNotice, ConsumerPolicy};
 use streamium_channel::message::{GateState, ProviderMessage};
 use streamium_channel::money::Msat;
 use streamium_channel::payment::Payment;
-use streamium_channel::provider::{EndReason, ProviderEffect};
+use streamium_channel::provider::{EndReason, Keep, ProviderEffect};
 
 #[test]
 fn an_open_channel_goes_on_without_a_transaction_and_keeps_the_account() {
@@ -16,7 +16,7 @@ fn an_open_channel_goes_on_without_a_transaction_and_keeps_the_account() {
     pair.cut();
     let (best, consumed) = (pair.best.unwrap(), pair.consumed);
     let outpoint = pair.consumer_record.as_ref().unwrap().outpoint;
-    assert_eq!(pair.released, [(outpoint, true)]);
+    assert_eq!(pair.released, [(outpoint, Keep::SettleDelay)]);
     assert_eq!(pair.gate, GateState::Closed);
 
     let broadcasts = pair.broadcasts.len();

@@ -7,7 +7,7 @@ use streamium_channel::consumer::{ConsumerEnd, ConsumerNotice, TERMS_TIMEOUT};
 use streamium_channel::cooperative::Closing;
 use streamium_channel::liveness::GONE_AFTER;
 use streamium_channel::message::{ClosingOffer, ConsumerMessage, GateState};
-use streamium_channel::provider::{EndReason, HELLO_TIMEOUT};
+use streamium_channel::provider::{EndReason, HELLO_TIMEOUT, Keep};
 use streamium_channel::record::RecordError;
 
 #[test]
@@ -35,7 +35,7 @@ fn a_frozen_consumer_gets_no_media_and_may_come_back() {
     assert!(pair.now - heard <= GONE_AFTER + seconds(1));
     assert_eq!(pair.provider_end, Some(EndReason::Gone));
     let outpoint = pair.consumer_record.as_ref().unwrap().outpoint;
-    assert_eq!(pair.released, [(outpoint, true)]);
+    assert_eq!(pair.released, [(outpoint, Keep::SettleDelay)]);
     pair.until("the consumer's end", |pair| pair.consumer_end.is_some());
     assert_eq!(pair.consumer_end, Some(ConsumerEnd::Gone));
 }

@@ -11,20 +11,22 @@ use streamium_channel::bitcoin::{FeeRate, OutPoint};
 use streamium_channel::message::{GateState, encode};
 use streamium_channel::money::Rate;
 use streamium_channel::provider::{
-    AccountRecord, CommitmentStatus, ProviderEffect as Effect, ProviderNotice, ProviderSession, Recalled,
+    AccountRecord, CommitmentStatus, Keep, ProviderEffect as Effect, ProviderNotice, ProviderSession,
+    Recalled,
 };
 use streamium_channel::record::ProviderRecord;
 
 /// Payments and debits may wait this long for the disk.
 pub const GROUP_COMMIT: Duration = Duration::from_millis(250);
 
-/// What a settlement costs here.
+/// What a refund costs here.
 pub const FEE_RATE: FeeRate = FeeRate::from_sat_per_vb_u32(1);
 
 #[derive(Clone, Debug)]
 pub struct Stored {
     pub record: ProviderRecord,
     pub due: bool,
+    pub due_since: Duration,
     pub closing: Option<Spend>,
 }
 
@@ -129,6 +131,7 @@ impl World {
                     Stored {
                         record,
                         due: false,
+                        due_since: Duration::ZERO,
                         closing: None,
                     },
                 );
@@ -144,7 +147,7 @@ impl World {
                 self.judge_switch(&from, &to);
                 self.save_account(&from);
                 self.save_account(&to);
-                self.release(from.outpoint, false);
+                self.release(from.outpoint, Keep::Due);
             }
             Effect::FreshKey => self.answer_later(Side::Provider, conn, Answer::FreshKey),
             Effect::Recall(outpoint) => self.answer_later(Side::Provider, conn, Answer::Recall(outpoint)),
@@ -157,15 +160,16 @@ impl World {
                 self.broadcast(txid);
             }
             Effect::Gate(state) => self.set_gate(conn, state),
-            Effect::Release { outpoint, resumable } => {
+            Effect::Release { outpoint, keep } => {
                 self.commit_accounts();
-                self.release(outpoint, resumable);
+                self.release(outpoint, keep);
             }
             Effect::CloseCooperatively {
                 outpoint,
                 transaction,
                 payout,
             } => {
+                self.judge_close(outpoint);
                 let capacity = self.provider.disk[&outpoint].record.contract.capacity();
                 let change = transaction.output[0].value;
                 let spend = Spend::new(Kind::Cooperative, payout, change, capacity - change - payout);
@@ -215,6 +219,7 @@ impl World {
             self.commit_accounts();
         }
         self.provider.idle.remove(&outpoint);
+        self.provider.disk.get_mut(&outpoint).unwrap().due = false;
         self.provider.owner.insert(outpoint, conn);
     }
 
@@ -268,10 +273,10 @@ impl World {
         }
     }
 
+    /// What is due waits for its batch: until a settlement or a close has been made it may go on.
     fn recall(&self, outpoint: OutPoint) -> Result<Recalled, String> {
         let stored = self.provider.disk.get(&outpoint).ok_or("unknown")?;
-        let open = self.provider.idle.contains_key(&outpoint) || self.provider.owner.contains_key(&outpoint);
-        if stored.due || !open {
+        if stored.closing.is_some() || self.chain.spend(outpoint).is_some() {
             return Err("it is being settled".into());
         }
         let status = self.provider.views.get(&outpoint).copied();

@@ -4,28 +4,31 @@ use crate::chain::{Kind, Spend};
 use crate::common::p2tr;
 use crate::events::Side;
 use crate::keys;
-use crate::provider::FEE_RATE;
 use crate::world::World;
 use std::time::Duration;
 use streamium_channel::bitcoin::OutPoint;
 use streamium_channel::message::{ProviderMessage, encode};
-use streamium_channel::provider::CommitmentStatus;
+use streamium_channel::provider::{CommitmentStatus, Keep};
 use streamium_channel::settlement::{Claim, Settlement};
 
 impl World {
     /// A session is done with a channel.
-    pub fn release(&mut self, outpoint: OutPoint, resumable: bool) {
+    pub fn release(&mut self, outpoint: OutPoint, keep: Keep) {
         if let Some(conn) = self.provider.owner.remove(&outpoint) {
             self.provider.listeners.insert(outpoint, conn);
         }
-        if resumable {
-            self.provider
-                .idle
-                .insert(outpoint, self.now + self.conditions.settle_delay);
+        let until = match keep {
+            Keep::Due => None,
+            Keep::SettleDelay => Some(self.now + self.conditions.settle_delay),
+            Keep::UntilDeadline => Some(Duration::MAX),
+        };
+        if let Some(until) = until {
+            self.provider.idle.insert(outpoint, until);
             return;
         }
         self.provider.idle.remove(&outpoint);
-        self.provider.disk.get_mut(&outpoint).unwrap().due = true;
+        let (now, stored) = (self.now, self.provider.disk.get_mut(&outpoint).unwrap());
+        (stored.due, stored.due_since) = (true, now);
         self.settle(outpoint);
     }
 
@@ -42,7 +45,7 @@ impl World {
             .map(|(o, _)| *o)
             .collect();
         for outpoint in over {
-            self.release(outpoint, false);
+            self.release(outpoint, Keep::Due);
         }
         let due: Vec<_> = self
             .provider
@@ -96,6 +99,10 @@ impl World {
             let _ = self.chain.offer(outpoint, closing);
             return;
         }
+        let waits = !self.ending && self.now < stored.due_since + self.conditions.batch;
+        if waits && !self.is_old(outpoint) {
+            return;
+        }
         if stored.record.best.is_none() || self.chain.confirmations(outpoint) == 0 {
             return;
         }
@@ -107,7 +114,7 @@ impl World {
             payment: &payment,
             key: &key,
         };
-        let Ok(settlement) = Settlement::new(&[claim], &p2tr(0x77), FEE_RATE) else {
+        let Ok(settlement) = Settlement::new(&[claim], &p2tr(0x77), self.fee_rate()) else {
             return;
         };
         let change = settlement.transaction.output[0].value;

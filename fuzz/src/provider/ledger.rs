@@ -1,9 +1,12 @@
-//! What a provider must have debited, counted by itself: the time for which the gate was open.
+//! What a provider must have debited, counted by itself: the time for which the gate was open, and a second at least of
+//! each opening, no moment twice.
 
 use std::time::Duration;
 use streamium_channel::liveness::SILENT_AFTER;
 use streamium_channel::message::GateState;
 use streamium_channel::money::{Msat, Rate};
+
+const LEAST: Duration = Duration::from_secs(1);
 
 /// The provider's ledger as it must be.
 pub struct Ledger {
@@ -11,17 +14,19 @@ pub struct Ledger {
     gate: GateState,
     /// What earlier sessions debited.
     before: Msat,
-    open_since: Duration,
-    open: Duration,
+    /// The openings of the gate, and until when each is debited: of the last one while it lasts, at least.
+    openings: Vec<(Duration, Duration)>,
     /// Until when the consumer counts as there: what is noticed later costs nothing.
     until: Duration,
-    /// Each booking may round down by less than a millisatoshi.
-    bookings: u64,
+    /// It is over: the rest of the last second is debited in advance.
+    ended: bool,
     /// The time by which the driver was late while the gate was open.
     late: Duration,
     /// The most that ever was covered by what counts and the grace.
     covered: Msat,
+    /// Recorded so far; of that, ahead of the time.
     saved: Msat,
+    booked: Msat,
 }
 
 impl Ledger {
@@ -30,13 +35,13 @@ impl Ledger {
             rate,
             gate: GateState::Unpaid,
             before: Msat::ZERO,
-            open_since: now,
-            open: Duration::ZERO,
+            openings: Vec::new(),
             until: now + SILENT_AFTER,
-            bookings: 1,
+            ended: false,
             late: Duration::ZERO,
             covered: Msat::ZERO,
             saved: Msat::ZERO,
+            booked: Msat::ZERO,
         }
     }
 
@@ -46,10 +51,20 @@ impl Ledger {
 
     pub fn set_gate(&mut self, gate: GateState, now: Duration) {
         if self.gate == GateState::Open {
-            self.open += self.running(now);
-            self.bookings += 1;
+            self.close(now);
         }
-        (self.gate, self.open_since) = (gate, now);
+        if gate == GateState::Open {
+            self.openings.push((now, now + LEAST));
+        }
+        self.ended |= gate == GateState::Closed;
+        self.gate = gate;
+    }
+
+    fn close(&mut self, now: Duration) {
+        let until = now.min(self.until);
+        if let Some((_, end)) = self.openings.last_mut() {
+            *end = until.max(*end);
+        }
     }
 
     /// The account of an earlier session goes on, be it in debt.
@@ -65,59 +80,65 @@ impl Ledger {
         }
     }
 
-    /// What is debited must be the time for which the gate was open.
+    /// What is debited must be exactly that time.
     pub fn check_debited(&self, consumed: Msat, now: Duration) {
-        let exact = self.consumed(now);
-        assert!(
-            consumed <= exact,
-            "{consumed} debited, but media flowed for {exact}"
-        );
-        assert!(
-            exact <= consumed.plus(Msat::new(self.bookings)),
-            "{exact} flowed, {consumed} debited"
-        );
+        assert_eq!(consumed, self.consumed(now), "of what flowed");
+    }
+
+    /// The record is brought up to date for another session: with what the last opening costs at least.
+    pub fn book(&mut self, now: Duration) {
+        let least = self.openings.last().map_or(now, |(start, _)| *start + LEAST);
+        self.booked = self.until(least.max(now));
     }
 
     /// A record is written: it never goes back.
     pub fn save(&mut self, consumed: Msat, now: Duration) {
         assert!(consumed >= self.saved, "the ledger went backwards");
         self.saved = consumed;
-        self.check_debited(consumed, now);
+        assert_eq!(consumed, self.consumed(now).max(self.booked), "of what flowed");
     }
 
     /// `covered` is what counts now, with the grace.
     pub fn check_bounds(&mut self, covered: Msat, now: Duration) {
         self.covered = self.covered.max(covered);
-        let slack = Msat::new(self.bookings);
         let consumed = self.consumed(now);
         if self.gate == GateState::Open {
-            assert!(consumed.minus(slack) < covered, "{consumed} flowed on {covered}");
+            assert!(consumed < covered, "{consumed} flowed on {covered}");
         }
-        // The moment at which it runs out is met to the nanosecond.
-        let late = self.rate.cost(self.late + Duration::from_nanos(4));
-        let bound = self.covered.plus(late).plus(slack);
+        // The moment at which it runs out is met to the nanosecond, but for what an opening costs at least.
+        let late = self.rate.cost(self.late + LEAST + Duration::from_nanos(4));
+        let bound = self.covered.plus(late).plus(Msat::new(1));
         assert!(consumed <= bound, "{consumed} flowed, of {bound}");
     }
 
     /// The consumer says something.
     pub fn heard(&mut self, now: Duration) {
-        if self.gate == GateState::Open {
-            self.open += self.running(now);
-            self.open_since = now;
-            self.bookings += 1;
+        let last = self.openings.last().map_or(now, |(_, end)| *end);
+        if self.gate == GateState::Open && now >= self.until.max(last) {
+            // It had fallen silent, and nobody noticed.
+            self.close(now);
+            self.openings.push((now, now + LEAST));
         }
         self.until = now + SILENT_AFTER;
     }
 
-    /// For how long the gate has been open that is not booked yet.
-    fn running(&self, now: Duration) -> Duration {
-        match self.gate {
-            GateState::Open => now.min(self.until).saturating_sub(self.open_since),
-            _ => Duration::ZERO,
+    fn consumed(&self, now: Duration) -> Msat {
+        match self.ended {
+            true => self.until(Duration::MAX),
+            false => self.until(now),
         }
     }
 
-    fn consumed(&self, now: Duration) -> Msat {
-        self.before.plus(self.rate.cost(self.open + self.running(now)))
+    /// What all openings cost, looking no further than `to`.
+    fn until(&self, to: Duration) -> Msat {
+        let (mut time, mut counted) = (Duration::ZERO, Duration::ZERO);
+        for (index, (start, end)) in self.openings.iter().enumerate() {
+            let lasts = self.gate == GateState::Open && index + 1 == self.openings.len();
+            let end = if lasts { self.until.max(*end) } else { *end };
+            let (start, end) = (counted.max(*start), end.min(to));
+            time += end.saturating_sub(start);
+            counted = counted.max(end);
+        }
+        self.before.plus(self.rate.cost(time))
     }
 }

@@ -66,6 +66,7 @@ impl Run {
             } => self.resume(*by, *other_outpoint, *other_nonce),
             Op::Renew => self.send(&ConsumerMessage::Renew),
             Op::Book => {
+                self.ledger.book(self.now);
                 let effects = self.session.book(self.now);
                 self.take(effects);
             }

@@ -97,7 +97,11 @@ impl Asking {
 impl Driver {
     /// The session asks; without an application the answer is yes, since the terms are within the policy.
     pub(super) fn authorize(&mut self, question: u32, terms: Box<Terms>) -> Result<(), String> {
-        let report = notices::question(&self.options.link, &terms, self.agreed.as_ref().map(|agreed| agreed.rate));
+        let report = notices::question(
+            &self.options.link,
+            &terms,
+            self.agreed.as_ref().map(|agreed| agreed.rate),
+        );
         let asked = |number| Asked {
             number,
             question,

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use bitcoin::Amount;
 use streamium_channel::agreement::Agreement;
-use streamium_channel::consumer::{
-    ConsumerEffect as Effect, ConsumerEnd, ConsumerNotice, ConsumerSession,
-};
+use streamium_channel::consumer::{ConsumerEffect as Effect, ConsumerEnd, ConsumerNotice, ConsumerSession};
 use streamium_channel::message::{ConsumerMessage, GateState, encode};
 use streamium_channel::money::Rate;
 

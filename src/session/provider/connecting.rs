@@ -18,7 +18,7 @@ impl Driver {
             return;
         }
         let free = self.options.paid.is_none();
-        if !self.has_room() && !self.evict_idle() {
+        if !self.has_room() && !self.evict_for(peer.origin().as_ref()) {
             peer.end();
             return;
         }

@@ -15,6 +15,7 @@ use super::{Event, ProviderOptions, ProviderStartError, notices};
 use crate::catalogue;
 use crate::chain::Servers;
 use crate::report::{Report, ReportHandler};
+use crate::room::Room;
 use crate::session::{Clock, GROUP_COMMIT};
 use crate::store::Store;
 use crate::wallet::Seed;
@@ -41,6 +42,10 @@ pub struct Driver {
     /// Who waits for the end, and until when at most.
     pub(super) stopping: Option<(Sender<()>, Duration)>,
     pub(super) counts: Counts,
+    /// Who admits consumers reads it.
+    pub(super) room: Room,
+    /// When somebody last went for want of descriptors.
+    pub(super) made_room_at: Option<Duration>,
 }
 
 impl Driver {
@@ -75,6 +80,8 @@ impl Driver {
             report,
             stopping: None,
             counts,
+            room: Room::default(),
+            made_room_at: None,
         })
     }
 
@@ -138,6 +145,7 @@ impl Driver {
             Event::Removed { id } => self.removed(&id),
             Event::Rate(rate) => self.set_rate(rate),
             Event::Chain(event) => self.chain_event(event),
+            Event::MakeRoom(origin) => self.make_room(&origin),
             Event::Stop { done } => self.stop(done),
         }
     }
@@ -236,9 +244,9 @@ impl Driver {
                     live.peer.set_gate(state == GateState::Open);
                 }
             }
-            Effect::Release { outpoint, resumable } => {
+            Effect::Release { outpoint, keep } => {
                 self.commit_accounts();
-                self.release(outpoint, resumable)?;
+                self.release(outpoint, keep)?;
             }
             Effect::CloseCooperatively {
                 outpoint,

@@ -1,7 +1,7 @@
 //! Channels of a session: opened, taken up again, followed by the next.
 
 use bitcoin::{Amount, OutPoint};
-use streamium_channel::provider::{AccountRecord, ChannelKey, CommitmentStatus, Recalled};
+use streamium_channel::provider::{AccountRecord, ChannelKey, CommitmentStatus, Keep, Recalled};
 use streamium_channel::record::ProviderRecord;
 
 use super::driver::Driver;
@@ -147,7 +147,7 @@ impl Driver {
         self.store
             .switch_account(from, to)
             .map_err(|error| error.to_string())?;
-        self.release(from.outpoint, false)
+        self.release(from.outpoint, Keep::Due)
     }
 
     pub(super) fn session_of(&self, outpoint: OutPoint) -> Option<String> {

@@ -2,6 +2,7 @@
 
 use bitcoin::{Amount, OutPoint, Transaction, Txid};
 use streamium_channel::message::{ProviderMessage, encode};
+use streamium_channel::provider::Keep;
 
 use super::driver::Driver;
 use crate::settle::{Engine, Outside, Release, Said};
@@ -50,7 +51,7 @@ impl Driver {
     }
 
     /// A session is done with a channel: it is due now, or when its consumer does not come back.
-    pub(super) fn release(&mut self, outpoint: OutPoint, resumable: bool) -> Result<(), String> {
+    pub(super) fn release(&mut self, outpoint: OutPoint, keep: Keep) -> Result<(), String> {
         let delay = self.options.paid.as_ref().map(|paid| paid.settle.settle_delay);
         let Some(money) = &mut self.money else {
             return Ok(());
@@ -60,8 +61,9 @@ impl Driver {
         }
         self.hand_over(
             outpoint,
-            match delay {
-                Some(delay) if resumable => Release::After(delay),
+            match (keep, delay) {
+                (Keep::SettleDelay, Some(delay)) => Release::After(delay),
+                (Keep::UntilDeadline, _) => Release::UntilDeadline,
                 _ => Release::Now,
             },
         )

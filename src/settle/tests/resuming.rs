@@ -106,6 +106,20 @@ fn a_channel_near_its_refund_is_due_however_long_it_could_be_resumed() {
 }
 
 #[test]
+fn a_channel_whose_consumer_has_credit_waits_until_its_deadline() {
+    let mut world = World::new();
+    let outpoint = world.open_with(10_000, 100, 144);
+    world.release(outpoint, Release::UntilDeadline);
+    world.pass(MINUTE * 60 * 24);
+    assert_eq!(world.state(outpoint), Open);
+    let taken = world.with(|engine, out| engine.take(outpoint, out));
+    assert_eq!(taken.unwrap().record.best.unwrap().cumulative, sat(10_000));
+    world.release(outpoint, Release::UntilDeadline);
+    world.blocks(9);
+    assert_eq!(inputs(&world.only()), [outpoint]);
+}
+
+#[test]
 fn a_stop_makes_all_due_and_waits_for_nobody() {
     let mut world = World::new();
     let idle = world.open(10_000, 10);

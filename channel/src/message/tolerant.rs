@@ -1,0 +1,153 @@
+//! What a message may hold beyond this version: fields that are not known are ignored, whatever JSON is in them.
+//!
+//! serde_json reads a value before it is known whether anybody wants it, and fails at numbers beyond its types, at text
+//! that is no Unicode, and at deep nesting.
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use std::fmt;
+
+/// Deeper than any field of this version lies.
+const DEPTH: u32 = 8;
+
+/// Stands for a value that can't be read. No field of this version takes it, so a known one is refused with it.
+const UNREADABLE: &str = "{}";
+
+/// The same JSON, with `{}` in the place of each value that can't be read.
+///
+/// # Errors
+/// When the text is not JSON at all.
+pub(super) fn readable(text: &str) -> Result<String, serde_json::Error> {
+    let mut out = String::with_capacity(text.len());
+    copy(text.trim(), DEPTH, &mut out)?;
+    Ok(out)
+}
+
+fn copy(value: &str, depth: u32, out: &mut String) -> Result<(), serde_json::Error> {
+    let deeper = depth.checked_sub(1);
+    match (value.as_bytes().first(), deeper) {
+        (Some(b'{'), Some(deeper)) => {
+            let Members(members) = serde_json::from_str(value)?;
+            let names = members.into_iter().filter(|(name, _)| is_readable(name.get()));
+            list('{', '}', names, out, |(name, value), out| {
+                out.push_str(name.get());
+                out.push(':');
+                copy(value.get(), deeper, out)
+            })
+        }
+        (Some(b'['), Some(deeper)) => {
+            let values: Vec<&RawValue> = serde_json::from_str(value)?;
+            list('[', ']', values, out, |value, out| copy(value.get(), deeper, out))
+        }
+        (Some(b'{' | b'['), None) => {
+            out.push_str(UNREADABLE);
+            Ok(())
+        }
+        _ => {
+            let _: &RawValue = serde_json::from_str(value)?;
+            out.push_str(if is_readable(value) { value } else { UNREADABLE });
+            Ok(())
+        }
+    }
+}
+
+fn is_readable(scalar: &str) -> bool {
+    serde_json::from_str::<Value>(scalar).is_ok()
+}
+
+fn list<T>(
+    open: char,
+    close: char,
+    parts: impl IntoIterator<Item = T>,
+    out: &mut String,
+    mut copy: impl FnMut(T, &mut String) -> Result<(), serde_json::Error>,
+) -> Result<(), serde_json::Error> {
+    out.push(open);
+    for (index, part) in parts.into_iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        copy(part, out)?;
+    }
+    out.push(close);
+    Ok(())
+}
+
+/// An object's names and values as they are written. A name that stands twice is there twice.
+struct Members<'a>(Vec<(&'a RawValue, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Vec<(&'de RawValue, &'de RawValue)>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(members)
+            }
+        }
+
+        from.deserialize_map(Object).map(Members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn only_what_cannot_be_read_is_replaced() {
+        let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+        for (text, read) in [
+            (
+                r#" {"a":1, "b":[true,null,"x"]} "#,
+                r#"{"a":1,"b":[true,null,"x"]}"#,
+            ),
+            (r#"{"a":1e400,"a":-1e999}"#, r#"{"a":{},"a":{}}"#),
+            (
+                r#"{"a":{"b":["\ud800","\ud83d\ude00"]}}"#,
+                r#"{"a":{"b":[{},"\ud83d\ude00"]}}"#,
+            ),
+            (r#"{"\udfff":1,"b":2}"#, r#"{"b":2}"#),
+            (&deep, "[[[[[[[[{}]]]]]]]]"),
+        ] {
+            assert_eq!(readable(text).unwrap(), read);
+            assert!(serde_json::from_str::<Value>(read).is_ok());
+        }
+    }
+
+    #[test]
+    fn what_is_not_json_stays_an_error() {
+        for text in [
+            "",
+            "{",
+            "nul",
+            r#"{"a":01}"#,
+            r#"{"a":1}{}"#,
+            r#"{"a":1e}"#,
+            r#"{"a":NaN}"#,
+        ] {
+            assert!(readable(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_can_be_read_reads_the_same(text in "[{}\\[\\]\":,a-z0-9e.\\\\-]{0,60}") {
+            if let Ok(value) = serde_json::from_str::<Value>(&text) {
+                prop_assert_eq!(serde_json::from_str::<Value>(&readable(&text).unwrap()).unwrap(), value);
+            }
+        }
+    }
+}
