@@ -328,6 +328,17 @@ fn fifty_sybils_get_no_more_than_what_may_be_unconfirmed_over_all() {
 
 #[test]
 fn a_close_that_nobody_would_mine_does_not_keep_the_provider_from_settling() {
+    settles_in_spite_of_a_close(0);
+}
+
+#[test]
+fn a_close_of_a_balance_worth_settling_does_not_keep_the_provider_from_settling() {
+    // Any miner would take it; pinned through its change it would wait for the refund leaf.
+    settles_in_spite_of_a_close(300);
+}
+
+/// A viewer that paid 5,000 sat closes cooperatively: it pays the provider in full, and a miner this much.
+fn settles_in_spite_of_a_close(fee: u64) {
     let (regtest, _turn) = chain();
     let dirs = tempfile::tempdir().unwrap();
     let mut provider = provider(regtest, dirs.path(), |_| ());
@@ -339,8 +350,7 @@ fn a_close_that_nobody_would_mine_does_not_keep_the_provider_from_settling() {
     provider
         .reports
         .wait_for("channel", |report| number(report, "confirmations") == 1);
-    // It pays the provider in full, and no miner anything.
-    thief.close(&channel, &provider.payout.script_pubkey(), 5_000, 0);
+    thief.close(&channel, &provider.payout.script_pubkey(), 5_000, fee);
     provider.handle.stop(PATIENCE);
     wait_until("a settlement in the mempool", || {
         spend(regtest, &channel).is_some()

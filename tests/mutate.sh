@@ -91,6 +91,10 @@ mutate "one close a channel" provider/closing.rs 's/\|\| outpoints\.len\(\) < of
     hostile one_message_makes_one_close_a_channel_at_most
 mutate "no close of what nobody knows" provider/closing.rs 's/if !open\.is_known\(\) \{/if false {/' \
     hostile what_nobody_knows_is_not_closed
+mutate "no estimate is believed beyond twice the last" fee_belief.rs 's/estimate\.min\(times\(self\.grown\(height\), JUMP\)\)/estimate/' \
+    fee_belief one_estimate_is_believed_up_to_twice_the_last
+mutate "what is believed rises by a doubling an hour" fee_belief.rs 's/estimate\.min\(self\.grown\(height\)\), height\.max/estimate, height.max/' \
+    fee_belief a_rise_that_lasts_is_followed_by_a_doubling_an_hour
 mutate "a commitment is small" commitment.rs 's/if weight > MAX_COMMITMENT_WEIGHT \{/if false {/' \
     hostile a_commitment_that_costs_servers_much_or_can_never_be_valid_opens_nothing
 mutate "a commitment could be valid" commitment.rs 's/if !is_possible\(transaction\) \{/if false {/' \

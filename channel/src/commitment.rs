@@ -72,13 +72,6 @@ pub fn check(
     if transaction.version != Version::TWO {
         return Err(CommitmentError::Version(transaction.version.0));
     }
-    let weight = transaction.weight().to_wu();
-    if weight > MAX_COMMITMENT_WEIGHT {
-        return Err(CommitmentError::TooLarge(weight));
-    }
-    if !is_possible(transaction) {
-        return Err(CommitmentError::Impossible);
-    }
     if transaction.base_size() == AMBIGUOUS_SIZE {
         return Err(CommitmentError::AmbiguousSize);
     }
@@ -114,6 +107,22 @@ pub fn check(
         return Err(CommitmentError::Script);
     }
     Ok(channel)
+}
+
+/// Checks what costs nothing to check, before a commitment goes to servers: its size, and that some chain could take it.
+/// Not for a commitment on record, which may be in the chain already.
+///
+/// # Errors
+/// [`CommitmentError::TooLarge`], [`CommitmentError::Impossible`].
+pub fn check_cost(transaction: &Transaction) -> Result<(), CommitmentError> {
+    let weight = transaction.weight().to_wu();
+    if weight > MAX_COMMITMENT_WEIGHT {
+        return Err(CommitmentError::TooLarge(weight));
+    }
+    if !is_possible(transaction) {
+        return Err(CommitmentError::Impossible);
+    }
+    Ok(())
 }
 
 /// What can be told without knowing the coins.

@@ -125,6 +125,7 @@ impl ProviderSession {
         now: Duration,
         out: &mut Vec<Effect>,
     ) -> Result<(), Fault> {
+        commitment::check_cost(&transaction)?;
         let channel = commitment::check(contract, &transaction, output, self.tip_height)?;
         let key = self.keys.channel_key;
         self.committed(&channel, key, transaction, out);
@@ -148,6 +149,7 @@ impl ProviderSession {
         let Next::Accepted(key, contract) = &open.next else {
             return Ok(());
         };
+        commitment::check_cost(&transaction)?;
         let (key, channel) = (
             *key,
             commitment::check(contract, &transaction, output, self.tip_height)?,

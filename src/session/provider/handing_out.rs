@@ -105,7 +105,9 @@ mod tests {
         assert_eq!(later, 4, "then two a second");
         // A quiet hour does not save up more than the burst.
         let hour = Duration::from_secs(3_600);
-        (0..MOST_WAITING).for_each(|_| drop(out.push(transaction())));
+        (0..MOST_WAITING).for_each(|_| {
+            let _ = out.push(transaction());
+        });
         let mut burst = 0;
         while out.pop(hour).is_some() {
             burst += 1;
