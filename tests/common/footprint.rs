@@ -84,22 +84,18 @@ impl Footprint {
 
 impl fmt::Display for Footprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { threads, fds, heap_kb } = self;
+        let Self {
+            threads,
+            fds,
+            heap_kb,
+        } = self;
         write!(f, "{threads} threads, {fds} descriptors, {heap_kb} kB")
     }
 }
 
-/// How much more is allocated each round: the median of the slopes between all pairs of rounds, which single readings that
-/// are off do not move.
-pub fn growth_kb(rounds: &[Footprint]) -> f64 {
-    let mut slopes = Vec::new();
-    for (i, one) in rounds.iter().enumerate() {
-        for (j, next) in rounds.iter().enumerate().skip(i + 1) {
-            slopes.push((next.heap_kb - one.heap_kb) as f64 / (j - i) as f64);
-        }
-    }
-    slopes.sort_unstable_by(f64::total_cmp);
-    slopes[slopes.len() / 2]
+/// How much more is allocated after so many rounds, for each of them.
+pub fn growth_kb(before: Footprint, after: Footprint, rounds: usize) -> f64 {
+    (after.heap_kb - before.heap_kb) as f64 / rounds as f64
 }
 
 fn thread_names() -> Vec<String> {

@@ -189,7 +189,7 @@ fn a_settlement_that_nobody_mines_is_waited_for_as_long_as_is_stated() {
     regtest.mine(u32::from(DELAY) - 2);
     let txid = regtest.broadcast(&opened.settlement(PAID, RATE)).unwrap();
     viewer.until_closing(&opened, txid, 0, false);
-    let mut passes = |viewer: &mut Viewer| {
+    let passes = |viewer: &mut Viewer| {
         mine_empty(regtest, 1);
         let tip = regtest.cli(&["getbestblockhash"]).parse().unwrap();
         viewer.until("the block", |viewer| {
