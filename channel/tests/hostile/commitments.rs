@@ -195,10 +195,11 @@ fn a_commitment_that_costs_servers_much_or_can_never_be_valid_opens_nothing() {
         ("coinbase", coinbase),
         ("rich", rich),
     ] {
-        let mut pair = accepted();
-        ended(&mut pair, what, &sent(&tx, 0), "other");
-        assert!(pair.broadcasts.is_empty(), "{what}");
+        not_committed(what, &sent(&tx, 1), "other");
     }
+    let mut pair = accepted();
+    say(&mut pair, &sent(&good, 1));
+    assert_eq!(pair.broadcasts, [good], "the one they were made of is taken");
 }
 
 /// A provider with an open channel, confirmed or not, on which the opening payment is made.
