@@ -43,7 +43,8 @@ pub struct Due {
     /// The best payment; `None` where nothing was paid.
     pub payment: Option<Payment>,
     pub key: Keypair,
-    pub commitment: Transaction,
+    /// `None`: given up.
+    pub commitment: Option<Transaction>,
     pub phase: Phase,
     /// What the servers know of its script; `None` until one has answered.
     pub news: Option<Vec<ScriptTransaction>>,

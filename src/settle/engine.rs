@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use bitcoin::{Amount, Network, OutPoint, ScriptBuf, Transaction, Txid};
+use streamium_channel::provider::ChannelFacts;
+use streamium_channel::record::ProviderRecord;
 
 use super::due::{Due, Made, Phase};
 use super::{NotResumable, Outside, Payout, Release, Said, SettlePolicy, notices};
@@ -170,29 +172,46 @@ impl Engine {
     }
 
     fn check_resumable(&self, stored: &StoredProviderChannel, out: &Outside<'_>) -> Result<(), NotResumable> {
-        use ProviderChannelState::{Due, Left, Lost, Open, Settled, Settling, Unpaid};
+        use ProviderChannelState::{Left, Lost, Open, Settled};
         let outpoint = stored.record.outpoint;
         match stored.state {
             Settled | Lost | Left => return Err(NotResumable::Closed(outpoint, stored.state)),
-            Settling => return Err(NotResumable::Settling(outpoint)),
             Open if !self.channels.contains_key(&outpoint) => return Err(NotResumable::InUse(outpoint)),
-            Open | Due | Unpaid if stored.settlements.is_empty() => (),
-            Open | Due | Unpaid => return Err(NotResumable::Settling(outpoint)),
+            _ => (),
         }
-        let (Some(due), Some(heights)) = (self.channels.get(&outpoint), out.heights()) else {
-            return Ok(());
+        let former = self.former(&stored.record, out)?;
+        let facts = self.facts(stored, out);
+        Ok(stored.record.check_resumable(former.as_ref(), &facts)?)
+    }
+
+    /// What is on record of the channel whose account this one was opened to take over.
+    ///
+    /// # Errors
+    /// [`NotResumable::Store`] when it can't be read.
+    pub fn former(
+        &self,
+        record: &ProviderRecord,
+        out: &Outside<'_>,
+    ) -> Result<Option<ProviderRecord>, NotResumable> {
+        let Some(former) = record.follows else {
+            return Ok(None);
         };
-        if let Some(spend) = due.status(heights).and_then(|status| status.spend) {
-            return Err(NotResumable::Spent(outpoint, spend.txid));
+        match out.store.provider_channel(former) {
+            Ok(stored) => Ok(Some(stored.record)),
+            Err(StoreError::Unknown(_)) => Ok(None),
+            Err(error) => Err(NotResumable::Store(error)),
         }
-        let last = due.channel.contract().delay().last_usable_confirmation();
-        match due.age(heights) {
-            confirmations if confirmations > last => Err(NotResumable::TooOld {
-                outpoint,
-                confirmations,
-                last,
-            }),
-            _ => Ok(()),
+    }
+
+    /// What decides about a channel beside its record, as far as the engine knows.
+    pub fn facts(&self, stored: &StoredProviderChannel, out: &Outside<'_>) -> ChannelFacts {
+        let heights = out.heights();
+        let held = self.channels.get(&stored.record.outpoint).zip(heights);
+        let spend = held.and_then(|(due, heights)| due.status(heights)?.spend);
+        ChannelFacts {
+            confirmations: held.map_or(0, |(due, heights)| due.age(heights)),
+            spent_by: spend.map(|spend| spend.txid),
+            is_settling: stored.state == ProviderChannelState::Settling || !stored.settlements.is_empty(),
         }
     }
 

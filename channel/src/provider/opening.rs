@@ -128,7 +128,7 @@ impl ProviderSession {
         commitment::check_cost(&transaction)?;
         let channel = commitment::check(contract, &transaction, output, self.tip_height)?;
         let key = self.keys.channel_key;
-        self.committed(&channel, key, transaction, out);
+        self.committed(&channel, key, None, transaction, out);
         self.open(
             OpenChannel::new(channel, key, None, self.config.unconfirmed_limit),
             now,
@@ -154,7 +154,8 @@ impl ProviderSession {
             *key,
             commitment::check(contract, &transaction, output, self.tip_height)?,
         );
-        self.committed(&channel, key, transaction, out);
+        let follows = Some(open.channel.outpoint());
+        self.committed(&channel, key, follows, transaction, out);
         if let State::Open(open) = &mut self.state {
             let limit = self.config.unconfirmed_limit;
             open.next = Next::Ready(Box::new(OpenChannel::new(channel, key, None, limit)));
@@ -162,7 +163,14 @@ impl ProviderSession {
         Ok(())
     }
 
-    fn committed(&self, channel: &Channel, key: ChannelKey, commitment: Transaction, out: &mut Vec<Effect>) {
+    fn committed(
+        &self,
+        channel: &Channel,
+        key: ChannelKey,
+        follows: Option<OutPoint>,
+        commitment: Transaction,
+        out: &mut Vec<Effect>,
+    ) {
         let outpoint = channel.outpoint();
         let capacity = channel.contract().capacity();
         out.push(Effect::SaveChannel(Box::new(ProviderRecord {
@@ -171,7 +179,10 @@ impl ProviderSession {
             key_index: key.index,
             stream: self.config.stream.to_string(),
             rate: self.config.rate,
-            commitment: commitment.clone(),
+            commitment: Some(commitment.clone()),
+            is_known: false,
+            follows,
+            went_on_to: None,
             best: None,
             carried: Amount::ZERO,
             consumed: Msat::ZERO,

@@ -11,8 +11,8 @@ use streamium_channel::bitcoin::{FeeRate, OutPoint};
 use streamium_channel::message::{GateState, encode};
 use streamium_channel::money::Rate;
 use streamium_channel::provider::{
-    AccountRecord, CommitmentStatus, Keep, ProviderEffect as Effect, ProviderNotice, ProviderSession,
-    Recalled,
+    AccountRecord, ChannelFacts, CommitmentStatus, Keep, ProviderEffect as Effect, ProviderNotice,
+    ProviderSession, Recalled,
 };
 use streamium_channel::record::ProviderRecord;
 
@@ -147,6 +147,14 @@ impl World {
                 self.judge_switch(&from, &to);
                 self.save_account(&from);
                 self.save_account(&to);
+                let old = &mut self.provider.disk.get_mut(&from.outpoint).unwrap().record;
+                old.went_on_to = Some(to.outpoint);
+                if let Some(other) = self.provider.owner.get(&from.outpoint).copied()
+                    && other != conn
+                {
+                    self.with_provider(other, |session, now| session.supersede(from.outpoint, now));
+                    self.commit_accounts();
+                }
                 self.release(from.outpoint, Keep::Due);
             }
             Effect::FreshKey => self.answer_later(Side::Provider, conn, Answer::FreshKey),
@@ -254,12 +262,16 @@ impl World {
                 self.with_provider(conn, |session, now| session.fresh_key(key, now));
             }
             Answer::Recall(outpoint) => {
-                // A session that still has it brings the record up to date.
-                if let Some(other) = self.provider.owner.get(&outpoint).copied() {
-                    let life = self.provider.life;
-                    self.with_provider(other, |session, now| session.book(now));
-                    if self.provider.life != life {
-                        return;
+                // Sessions that still have it, or the one before it, bring the records up to date.
+                let stored = self.provider.disk.get(&outpoint);
+                let former = stored.and_then(|stored| stored.record.follows);
+                for outpoint in [Some(outpoint), former].into_iter().flatten() {
+                    if let Some(other) = self.provider.owner.get(&outpoint).copied() {
+                        let life = self.provider.life;
+                        self.with_provider(other, |session, now| session.book(now));
+                        if self.provider.life != life {
+                            return;
+                        }
                     }
                 }
                 self.commit_accounts();
@@ -273,15 +285,21 @@ impl World {
         }
     }
 
-    /// What is due waits for its batch: until a settlement or a close has been made it may go on.
+    fn provider_record(&self, outpoint: OutPoint) -> ProviderRecord {
+        self.provider.disk[&outpoint].record.clone()
+    }
+
     fn recall(&self, outpoint: OutPoint) -> Result<Recalled, String> {
         let stored = self.provider.disk.get(&outpoint).ok_or("unknown")?;
-        if stored.closing.is_some() || self.chain.spend(outpoint).is_some() {
-            return Err("it is being settled".into());
-        }
         let status = self.provider.views.get(&outpoint).copied();
         Ok(Recalled {
             record: stored.record.clone(),
+            former: stored.record.follows.map(|former| self.provider_record(former)),
+            facts: ChannelFacts {
+                is_settling: stored.closing.is_some(),
+                spent_by: self.chain.spend(outpoint).map(|_| outpoint.txid),
+                ..ChannelFacts::default()
+            },
             key: keys::provider(stored.record.key_index),
             status: status.unwrap_or(CommitmentStatus::Mempool),
         })

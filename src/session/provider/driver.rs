@@ -223,7 +223,7 @@ impl Driver {
                 self.accounts.push(account);
                 self.accounts_since.get_or_insert((self.clock)());
             }
-            Effect::Switch { from, to } => self.switch(&from, &to)?,
+            Effect::Switch { from, to } => self.switch(id, &from, &to)?,
             Effect::FreshKey => self.fresh_key(id)?,
             Effect::Recall(outpoint) => self.recall(id, outpoint)?,
             Effect::TakeOver(outpoint) => self.take_over(id, outpoint)?,
