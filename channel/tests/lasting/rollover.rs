@@ -240,7 +240,7 @@ fn a_next_channel_that_is_resumed_before_its_first_payment_takes_the_debt_along_
 
 #[test]
 fn a_next_channel_whose_account_went_on_with_another_is_not_resumed() {
-    let mut pair = with_next();
+    let pair = with_next();
     let [first, second] = pair.provider.channels()[..] else {
         panic!("two channels")
     };
