@@ -72,7 +72,7 @@ fn check_bundled(webrtcbin: &gst::Element, data: &WebRTCDTLSTransport) -> Result
 }
 
 /// SHA-256 over the first certificate of a PEM text, as an SDP's `a=fingerprint:sha-256` has it.
-pub(super) fn fingerprint(pem: &str) -> Result<[u8; 32], CertificateError> {
+fn fingerprint(pem: &str) -> Result<[u8; 32], CertificateError> {
     const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
     const END: &str = "-----END CERTIFICATE-----";
     let (_, rest) = pem.split_once(BEGIN).ok_or(CertificateError::NotPem)?;

@@ -9,7 +9,15 @@ use gststreamiumpay::{paysink, paysrc};
 use crate::pages::{files, page, table};
 
 /// The names of numbers end in a unit, or are one of these.
-const COUNTS: [&str; 4] = ["blocks-left", "channels", "confirmations", "min-confirmations"];
+const COUNTS: [&str; 7] = [
+    "blocks-left",
+    "channels",
+    "confirmations",
+    "descriptors",
+    "descriptors-limit",
+    "min-confirmations",
+    "turned-away",
+];
 const UNITS: [&str; 5] = ["-sat", "-msat", "-msat-per-s", "-ms", "-vb"];
 
 fn fields(fields: &[FieldSpec]) -> String {

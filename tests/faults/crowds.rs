@@ -89,7 +89,7 @@ fn the_soft_limit_is_raised_and_said() {
     run(|| {
         let dir = tempfile::tempdir().unwrap();
         let port = free_port();
-        let limited = "ulimit -Hn 4096; ulimit -Sn 256; exec \"$0\" \"$@\"";
+        let limited = "ulimit -Sn 256; ulimit -Hn 4096; exec \"$0\" \"$@\"";
         let mut sink = broadcaster(&["sh", "-c", limited], "the test", dir.path(), port, VIDEO);
         let said = sink.wait_for("limit of open files");
         assert!(said.contains("from 256 to 4096"), "{said}");
