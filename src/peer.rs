@@ -6,6 +6,8 @@ use streamium_channel::consumer::Arrivals;
 use streamium_channel::handshake::Certificates;
 use streamium_channel::terms::Track;
 
+use crate::origin::Origin;
+
 /// A connection with the other side, as far as both elements have the same.
 pub trait Peer: Send {
     /// Sends a message; the words say why it could not be.
@@ -25,6 +27,11 @@ pub trait ProviderPeer: Peer {
     /// Asked from time to time where nobody is pinged: true once the consumer's machine has gone without a word.
     fn is_gone(&self) -> bool {
         false
+    }
+
+    /// Where it comes from, if that is known: those from one place share what one may have.
+    fn origin(&self) -> Option<Origin> {
+        None
     }
 
     /// Who it is and what it got, for statistics.

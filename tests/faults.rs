@@ -6,6 +6,8 @@ mod audience;
 #[path = "faults/chain.rs"]
 mod chain;
 mod common;
+#[path = "faults/crowds.rs"]
+mod crowds;
 #[path = "faults/failing.rs"]
 mod failing;
 #[path = "faults/flood.rs"]
@@ -14,5 +16,7 @@ mod flood;
 mod hostile;
 #[path = "faults/signalling.rs"]
 mod signalling;
+#[path = "faults/strangers.rs"]
+mod strangers;
 #[path = "faults/vanishing.rs"]
 mod vanishing;

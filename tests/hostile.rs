@@ -121,6 +121,32 @@ fn who_wants_to_pay_gets_in_past_hundreds_that_do_not() {
     provider.handle.stop(PATIENCE);
 }
 
+/// Proposals cost nothing: they do not leave newcomers one place, from which each sends away the last.
+#[test]
+fn proposals_leave_newcomers_half_of_the_room() {
+    let (regtest, _turn) = chain();
+    let dirs = tempfile::tempdir().unwrap();
+    let mut provider = provider(regtest, dirs.path(), |paid| paid.max_unpaid_consumers = 32);
+    let proposed: Vec<_> = (0..31)
+        .map(|number| {
+            let stranger = provider.stranger(100 + number);
+            stranger.open(&stranger.hello());
+            stranger
+        })
+        .collect();
+    let honest = provider.stranger(1);
+    let _crowd = provider.crowd(1_000, 15);
+    let (channel, _) = committed(regtest, &honest);
+    honest.pay(&channel, OPENING);
+    provider.gate(&honest.id, "open");
+    assert!(honest.is_open() && !honest.has_ended());
+    let gone = proposed
+        .iter()
+        .filter(|one| one.was_told("busy") || one.has_ended());
+    assert!(gone.count() >= 14);
+    provider.handle.stop(PATIENCE);
+}
+
 #[test]
 fn commitments_that_no_network_takes_keep_nobody_out() {
     let (regtest, _turn) = chain();
@@ -302,6 +328,17 @@ fn fifty_sybils_get_no_more_than_what_may_be_unconfirmed_over_all() {
 
 #[test]
 fn a_close_that_nobody_would_mine_does_not_keep_the_provider_from_settling() {
+    settles_in_spite_of_a_close(0);
+}
+
+#[test]
+fn a_close_of_a_balance_worth_settling_does_not_keep_the_provider_from_settling() {
+    // Any miner would take it; pinned through its change it would wait for the refund leaf.
+    settles_in_spite_of_a_close(300);
+}
+
+/// A viewer that paid 5,000 sat closes cooperatively: it pays the provider in full, and a miner this much.
+fn settles_in_spite_of_a_close(fee: u64) {
     let (regtest, _turn) = chain();
     let dirs = tempfile::tempdir().unwrap();
     let mut provider = provider(regtest, dirs.path(), |_| ());
@@ -313,8 +350,7 @@ fn a_close_that_nobody_would_mine_does_not_keep_the_provider_from_settling() {
     provider
         .reports
         .wait_for("channel", |report| number(report, "confirmations") == 1);
-    // It pays the provider in full, and no miner anything.
-    thief.close(&channel, &provider.payout.script_pubkey(), 5_000, 0);
+    thief.close(&channel, &provider.payout.script_pubkey(), 5_000, fee);
     provider.handle.stop(PATIENCE);
     wait_until("a settlement in the mempool", || {
         spend(regtest, &channel).is_some()

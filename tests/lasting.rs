@@ -11,6 +11,9 @@ use common::driver::*;
 use common::reports::{number, outpoint_of, text};
 use common::wait::{PATIENCE, wait_until};
 use common::wire::Wire;
+use gststreamiumpay::refund::{backup, restore};
+use gststreamiumpay::store::{Role, Store};
+use gststreamiumpay::wallet::Seed;
 
 /// What a crash would leave of a data folder.
 fn copy_of(stage: &Stage, folder: &str) -> PathBuf {
@@ -120,6 +123,71 @@ fn a_consumer_that_died_goes_on_with_its_channel() {
     wait_until("media", || wire.is_open());
     second.stop(PATIENCE);
     provider.stop(PATIENCE);
+}
+
+#[test]
+fn a_channel_restored_from_its_backup_goes_on() {
+    let stage = Stage::new();
+    let regtest = &stage.regtest;
+    let Playing {
+        provider,
+        mut provided,
+        consumer: first,
+        consumed: _consumed,
+        wire,
+        outpoint,
+    } = stage.playing(30_000);
+    let paid = provided.wait_for("payment", |report| number(report, "balance-sat") > 3_000);
+    wire.cut();
+    provided.wait("ended");
+    first.stop(PATIENCE);
+    // Another machine, with the seed and the channel's file.
+    let seed = Seed::load(&stage.folder("c")).unwrap().unwrap();
+    let file = backup::path(&stage.folder("c"), outpoint);
+    let folder = stage.folder("restored");
+    let restored = restore::restore(&folder, bitcoin::Network::Regtest, &[file], Some(&seed));
+    assert_eq!(restored.unwrap(), [outpoint]);
+
+    let (second, mut consumed) = consumer(regtest, &folder, provider.public_key(), 30_000);
+    let wire = Wire::connect_as("again", &provider.inputs(), &second.inputs());
+    let resumed = consumed.wait("resumed");
+    assert_eq!(outpoint_of(&resumed), outpoint);
+    assert!(number(&resumed, "paid-sat") >= number(&paid, "balance-sat"));
+    wait_until("media", || wire.is_open());
+    let paid = number(&resumed, "paid-sat");
+    provided.wait_for("payment", |report| number(report, "balance-sat") > paid + 500);
+    // It was taken up once: now the record knows, and the next connection needs no trust.
+    wire.cut();
+    provided.wait("ended");
+    let wire = Wire::connect_as("once more", &provider.inputs(), &second.inputs());
+    wait_until("media", || wire.is_open());
+    second.stop(PATIENCE);
+    provider.stop(PATIENCE);
+    let store = Store::open(&folder).unwrap();
+    let record = store.consumer_channel(outpoint).unwrap().record;
+    assert!(record.has_figures() && record.agreed.is_some());
+}
+
+#[test]
+fn who_opens_no_channel_uses_up_no_key_and_no_script() {
+    let stage = Stage::new();
+    let (provider, mut provided) = stage.provider();
+    let (consumer, mut consumed) = stage.consumer(provider.public_key(), 20_000);
+    let mut connect = |id: &str| {
+        let wire = Wire::connect_as(id, &provider.inputs(), &consumer.inputs());
+        provided.wait("offered");
+        consumed.wait("terms");
+        wire.cut();
+        provided.wait("ended");
+        consumed.wait("lost");
+    };
+    for n in 0..5 {
+        connect(&format!("session {n}"));
+    }
+    consumer.stop(PATIENCE);
+    provider.stop(PATIENCE);
+    let mut store = Store::open(&stage.folder("c")).unwrap();
+    assert_eq!(store.next_key_index(Role::Consumer).unwrap(), 0);
 }
 
 #[test]

@@ -81,8 +81,24 @@ mutate "no rollover from an unconfirmed channel" provider/paying.rs 's/if !open\
     hostile the_next_channel_pays_only_once_the_present_one_is_confirmed
 mutate "the first payment is at least the opening" provider/paying.rs 's/if cumulative < self\.opening \{/if false {/' \
     session the_first_payment_covers_its_settlement
-mutate "a cooperative close pays its miner" provider/paying.rs 's/if offer\.fee < self\.config\.least_fee\(&transaction\)\? \{/if false {/' \
+mutate "a cooperative close pays its miner, now" cooperative.rs 's/least\.is_none_or\(\|least\| fee < least\)/false/' \
     hostile a_cooperative_close_that_nobody_would_mine_is_not_taken
+mutate "what is worth settling is not closed" cooperative.rs 's/if balance > most \{/if false {/' \
+    hostile a_cooperative_close_of_a_balance_worth_settling_is_not_taken
+mutate "a close never takes more than a small balance" cooperative.rs 's/\.map_or\(MAX_CLOSING_BALANCE, \|cost\| cost\.min\(MAX_CLOSING_BALANCE\)\)/.unwrap_or(MAX_CLOSING_BALANCE)/' \
+    hostile a_cooperative_close_of_a_balance_worth_settling_is_not_taken
+mutate "one close a channel" provider/closing.rs 's/\|\| outpoints\.len\(\) < offers\.len\(\)//; s/offers\.len\(\) > self\.open_channels\(\)\.count\(\)/false/' \
+    hostile one_message_makes_one_close_a_channel_at_most
+mutate "no close of what nobody knows" provider/closing.rs 's/if !open\.is_known\(\) \{/if false {/' \
+    hostile what_nobody_knows_is_not_closed
+mutate "no estimate is believed beyond twice the last" fee_belief.rs 's/estimate\.min\(times\(self\.grown\(height\), JUMP\)\)/estimate/' \
+    fee_belief one_estimate_is_believed_up_to_twice_the_last
+mutate "what is believed rises by a doubling an hour" fee_belief.rs 's/estimate\.min\(self\.grown\(height\)\), height\.max/estimate, height.max/' \
+    fee_belief a_rise_that_lasts_is_followed_by_a_doubling_an_hour
+mutate "a commitment is small" commitment.rs 's/if weight > MAX_COMMITMENT_WEIGHT \{/if false {/' \
+    hostile a_commitment_that_costs_servers_much_or_can_never_be_valid_opens_nothing
+mutate "a commitment could be valid" commitment.rs 's/if !is_possible\(transaction\) \{/if false {/' \
+    hostile a_commitment_that_costs_servers_much_or_can_never_be_valid_opens_nothing
 mutate "a cooperative close pays the whole balance" cooperative.rs 's/if self\.balance < balance \{/if false {/' \
     hostile a_cooperative_close_for_less_is_not_taken
 
@@ -171,11 +187,11 @@ mutate "what a provider forgets stays spent" consumer/resuming.rs 's/candidate\.
     hostile forgetting_what_earlier_channels_paid_earns_no_second_budget
 mutate "an aging channel is used first" consumer/renewing.rs 's/ && self\.purse\.has_used_opening\(now\)//' \
     hostile a_depth_that_is_no_depth_earns_one_opening_payment_at_a_time
-mutate "the price stays for the next channel" consumer/renewing.rs 's/\(\) if terms\.rate != open\.terms\.rate => Some\("rate"\),//' \
+mutate "the price stays for the next channel" agreement.rs 's/\("rate", \*rate == self\.rate\)/("rate", true)/' \
     lasting a_price_raised_in_mid_stream_is_refused_and_said
 mutate "resumed is held against the own signature" consumer/resuming.rs 's/Some\(signature\) => Payment::check\(channel, resumed\.balance, signature\)\.map\(\|_\| \(\)\)\?,/Some(_) => (),/' \
     lasting a_provider_that_lies_about_the_account_is_left
-mutate "resumed is held against the own carried credit" consumer/resuming.rs 's/if resumed\.carried != record\.carried \{/if false {/' \
+mutate "resumed is held against the own carried credit" consumer/resuming.rs 's/if resumed\.carried != record\.carried && !carried_unknown \{/if false {/' \
     lasting a_provider_that_lies_about_the_account_is_left
 mutate "terms are signed by the link's key" terms.rs 's/\.map_err\(\|_\| TermsError::Signature\)\?;/.ok();/' \
     session terms_of_somebody_else_lock_no_money
@@ -217,11 +233,11 @@ mutate "a new rate has a time limit" provider/repricing.rs 's/late\.then_some\(E
     repricing a_consumer_that_does_not_answer_is_let_go_and_settled
 mutate "new rates keep their distance" provider/repricing.rs 's/if now < self\.repricing\.not_before\(\) \{/if false {/' \
     repricing offers_keep_their_distance_and_the_last_rate_that_was_set_counts
-mutate "the application is asked about the terms (new rate)" consumer/authorizing.rs 's/if agreed\.is_some_and\(\|agreed\| agreed\.covers\(&terms, resuming\)\)/if true || agreed.is_some()/' \
+mutate "the application is asked about the terms (new rate)" consumer/authorizing.rs 's/if agreed\.is_some_and\(\|agreed\| agreed\.continues\(&terms, stage\)\.is_ok\(\)\)/if true || agreed.is_some()/' \
     authorizing an_application_that_says_no_has_committed_and_paid_nothing
 mutate "the application is asked about a new rate" consumer/repricing.rs 's/Ok\(\(\)\) if unchanged =>/Ok(()) if true || unchanged =>/' \
     authorizing an_application_that_refuses_a_new_rate_ends_the_session
-mutate "a word holds for the terms, new rate or opening" consumer/authorizing.rs 's/\s*&& \(resuming \|\| terms\.opening <= self\.opening\)//' \
+mutate "a word holds for the terms, new rate or opening" agreement.rs 's/!owes_opening \|\| \*opening <= self\.opening/true/' \
     authorizing a_word_on_what_resuming_costs_is_none_on_a_dearer_opening
 mutate "nothing is opened at a rate that nobody agreed to" consumer/authorizing.rs 's/if self\.asked \|\| self\.repricing\.coming\(\)\.is_some\(\) \{/if false {/' \
     authorizing a_word_on_a_cheaper_rate_is_none_on_that_of_the_terms
@@ -233,6 +249,41 @@ mutate "who answers no new rate is let go" provider/repricing.rs 's/ANSWER_TIMEO
     repricing who_never_answers_is_let_go_though_the_rate_changes_again_and_again
 mutate "nobody is let go over the rate in force" provider/repricing.rs 's/if rate == in_force \{/if false {/' \
     repricing nobody_is_let_go_over_the_rate_in_force
+
+# What was agreed.
+mutate "the opening is paid once" consumer/resuming.rs 's/true => Amount::ZERO,\n\s*false => terms\.opening,/_ => terms.opening,/' \
+    agreement a_channel_that_goes_on_owes_no_opening_payment_again
+mutate "an opening that is owed still is judged" consumer/authorizing.rs 's/false => self\.judged\(\)\.judge_opening\(terms, record\.contract\.capacity\(\)\),/false => Ok(()),/' \
+    agreement an_opening_payment_that_is_owed_still_is_judged_when_it_is_raised
+mutate "worse terms are asked about (confirmations)" agreement.rs 's/\*min_confirmations <= self\.min_confirmations/true/' \
+    agreement terms_that_are_worse_are_asked_about_before_a_channel_goes_on
+mutate "worse terms are asked about (field by field)" agreement.rs 's/\*settle_delay_ms >= self\.settle_delay_ms/true/' \
+    agreement every_field_of_the_terms_may_change_as_documented
+mutate "a close pays the fee rate that was agreed" consumer/resuming.rs 's/fee_rate: agreed\.commitment_fee_rate\(\),/fee_rate: self.policy.fee_rate(terms, self.suggested_fee_rate),/' \
+    agreement a_close_burns_what_was_agreed_and_not_what_later_terms_ask_of_commitments
+mutate "a close burns a tenth at most" consumer/closing.rs 's/if fee > back\.checked_div\(CLOSING_FEE_PART\)\? \{/if false {/' \
+    agreement a_close_never_burns_more_than_a_tenth_of_what_comes_back
+mutate "the next channel is no worse than what was agreed" consumer/renewing.rs 's/\(Err\(what\), _\) if session\.continues\(&terms, Stage::Opened\)\.is_err\(\) =>/(Err(what), _) if false \&\& session.continues(\&terms, Stage::Opened).is_err() =>/' \
+    agreement the_next_channel_is_taken_on_what_was_agreed_or_better_only
+mutate "a dearer next opening is asked about" consumer/renewing.rs 's/let continued = open\.agreed\.continues/let continued = Agreement::of(\&open.terms).continues/' \
+    agreement a_dearer_opening_of_the_next_channel_is_put_to_the_application
+mutate "keys are wanted for a proposal only" consumer/resuming.rs 's/(if self\.past\.resumable\.is_empty\(\) \{)/out.push(Effect::FreshKeys);\n        $1/' \
+    agreement keys_are_used_up_by_proposals_only
+mutate "a restored record takes its figures up" consumer/resuming.rs 's/self\.balance > record\.paid \|\| !record\.has_figures\(\)/false/' \
+    lasting a_channel_from_its_backup_goes_on_and_its_record_knows_again
+mutate "an older copy takes its figures up" consumer/resuming.rs 's/self\.balance > record\.paid \|\| //' \
+    lasting a_record_of_an_older_copy_goes_on
+mutate "no more is believed consumed than was paid" consumer/resuming.rs 's/resumed\.consumed\.min\(most\)/resumed.consumed/' \
+    lasting a_lie_to_one_that_knows_nothing_earns_no_more_than_a_window
+mutate "a record that knows its figures is a count" consumer/resuming.rs 's/self\.balance > record\.paid \|\| !record\.has_figures\(\)/true/' \
+    lasting one_that_knows_its_figures_believes_none_beyond_them
+mutate "what is not signed spends nothing" spender.rs 's/Err\(_\) => Signature::Bad,\n\s*\},/Err(_) => Signature::Good,\n        },/' \
+    spender what_is_not_signed_as_the_leaf_asks_spends_nothing
+
+mutate "unknown fields are ignored whatever is in them" message/codec.rs 's/\.or_else\(\|_\| serde_json::from_str\(&readable\(text\)\?\)\)//' \
+    wire_text fields_that_are_not_known_are_ignored_whatever_is_in_them
+mutate "a known field that cannot be read is no null" message/tolerant.rs 's/UNREADABLE: &str = "\{\}"/UNREADABLE: &str = "null"/' \
+    wire_text a_known_field_stands_once_and_is_what_it_should_be
 
 # Third parties.
 mutate "the provider signs all of a settlement" spend.rs 's/sighash\(tx, input, &Prevouts::All\(spent\), leaf, TapSighashType::Default\)/sighash(tx, input, \&Prevouts::All(spent), leaf, TapSighashType::SinglePlusAnyoneCanPay)/' \

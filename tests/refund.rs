@@ -8,6 +8,9 @@ mod common;
 mod disk;
 #[path = "refund/gone.rs"]
 mod gone;
+#[allow(dead_code)]
+#[path = "chain/liar.rs"]
+mod liar;
 #[path = "refund/races.rs"]
 mod races;
 #[path = "refund/reorgs.rs"]

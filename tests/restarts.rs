@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
 use common::child::broadcaster;
-use common::footprint::Footprint;
+use common::footprint::{Footprint, growth_kb};
 use common::frames;
 use common::paid::pipeline;
 use common::wait::PATIENCE;
@@ -19,8 +19,10 @@ use gststreamiumpay::gate::TrackKind;
 /// Pools of threads, registries and caches fill up in the first rounds.
 const WARM_UP: usize = 5;
 const ROUNDS: usize = 20;
-/// Less than one picture a round.
-const TOLERANCE_KB: i64 = 2_048;
+/// GStreamer 1.22 keeps 25 to 40 kB of each run, of ours there is nothing in it: the names of a session's SDP attributes,
+/// which have its SSRCs in them and are entered into GLib's table of names for good, and two caps of the query by which
+/// webrtcsrc finds out whether to decode. A session that is kept is ten times as much.
+const MAX_GROWTH_KB: f64 = 120.0;
 
 fn watch(pipeline: &gst::Pipeline) -> Receiver<bool> {
     let (sender, pictures) = channel();
@@ -53,26 +55,8 @@ fn round(pipeline: &gst::Pipeline, frames: &Receiver<bool>, to_video: bool) {
     while frames.try_recv().is_ok() {}
 }
 
-/// One heap that gives back what is free: otherwise memory grows for a while as each new thread gets a heap of its own.
-const ONE_HEAP: [(&str, &str); 3] = [
-    ("MALLOC_ARENA_MAX", "1"),
-    ("MALLOC_TRIM_THRESHOLD_", "131072"),
-    ("MALLOC_MMAP_THRESHOLD_", "131072"),
-];
-
 #[test]
 fn twenty_restarts_leave_nothing_behind() {
-    let own = std::env::current_exe().unwrap();
-    let mut rounds = std::process::Command::new(own);
-    rounds
-        .args(["--exact", "rounds", "--ignored", "--nocapture"])
-        .envs(ONE_HEAP);
-    assert!(rounds.status().unwrap().success());
-}
-
-#[test]
-#[ignore = "run by the other, in a process of its own"]
-fn rounds() {
     init();
     let dir = tempfile::tempdir().unwrap();
     // What that keeps of its consumers is another matter: tests/broadcast_leaks.rs.
@@ -98,9 +82,7 @@ fn rounds() {
         round(&running.0, &frames, n % 4 != 3);
     }
     let after = Footprint::back_to(before);
-    println!("before: {before}; after {ROUNDS} more rounds: {after}");
-    assert!(
-        after.rss_kb <= before.rss_kb + TOLERANCE_KB,
-        "{before}, then {after}"
-    );
+    let growth_kb = growth_kb(before, after, ROUNDS);
+    println!("before: {before}; after {ROUNDS} more rounds: {after}; {growth_kb:.1} kB a round");
+    assert!(growth_kb < MAX_GROWTH_KB, "{growth_kb} kB a round");
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sets the machine up and runs the whole test suite, unit and integration tests: with cargo-nextest where it is installed,
-# which takes a third of the time (.config/nextest.toml), else with cargo test. Arguments go to that.
+# Sets the machine up and runs the whole test suite, unit and integration tests: with cargo-nextest, several at once
+# (.config/nextest.toml), or with cargo test where that can not be had. Arguments go to that.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -23,8 +23,8 @@ export STREAMIUM_CONFIG=
 cd "$root"
 # Else the first tests, side by side, would each look through all of GStreamer's plugins.
 gst-inspect-1.0 >/dev/null
-if have_nextest; then
-  cargo nextest run --workspace --locked "$@"
+if nextest=$("$root/tests/env/nextest.sh"); then
+  "${nextest#NEXTEST=}" nextest run --workspace --locked "$@"
 else
   cargo test --workspace --locked "$@"
 fi

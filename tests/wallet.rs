@@ -195,7 +195,7 @@ fn a_restored_seed_finds_its_money() {
     let mut restored = Consumer::new(regtest, &dir);
     assert!(matches!(
         restored.wallet.sync_request(),
-        WalletRequest::FullScan(_)
+        WalletRequest::FullScan(..)
     ));
     restored.sync();
     assert_eq!(restored.wallet.spendable(), Amount::from_sat(150_000));

@@ -174,8 +174,11 @@ fn stops_and_restarts(sources: &str) {
         let last = last.map_or(Duration::ZERO, |last| last.saturating_duration_since(closed));
         println!("opening {opening}: first frame after {first:?}; last buffer {last:?} after closing");
         // What was under way at the closing may still come.
-        assert!(last < Duration::from_millis(900), "media {last:?} after closing");
-        assert!(first < Duration::from_secs(5), "first frame only after {first:?}");
+        assert!(last < Duration::from_secs(3), "media {last:?} after closing");
+        assert!(
+            first < Duration::from_secs(20),
+            "first frame only after {first:?}"
+        );
     }
     consumer.running.check();
     provider.running.check();
@@ -244,7 +247,7 @@ fn arrivals_are_recorded_track_by_track() {
             let arrival = arrivals.iter().find(|arrival| arrival.kind == kind).unwrap();
             let age = gststreamiumpay::boottime::now() - arrival.last.unwrap();
             assert!(
-                arrival.count >= 5 && age < Duration::from_secs(5),
+                arrival.count >= 5 && age < Duration::from_secs(20),
                 "{arrival:?}, {age:?} ago"
             );
         }

@@ -3,7 +3,8 @@
 use crate::contract::{Channel, Contract};
 use crate::script::ScriptError;
 use bitcoin::transaction::Version;
-use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction};
+use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxIn};
+use std::collections::BTreeSet;
 use thiserror::Error;
 
 /// How many blocks the consumer's server may be ahead of the provider's.
@@ -11,6 +12,9 @@ const TIP_LAG: u32 = 1;
 
 /// A transaction of exactly 64 bytes without witness could pose as an inner node of a merkle tree.
 const AMBIGUOUS_SIZE: usize = 64;
+
+/// The largest commitment, in weight units: more than sixty inputs. Every server is sent each one, at the cost of whoever asks.
+pub const MAX_COMMITMENT_WEIGHT: u64 = 16_000;
 
 /// Why a transaction is not the commitment of this contract.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -41,6 +45,12 @@ pub enum CommitmentError {
     /// See the constant: 64 bytes without witness.
     #[error("a transaction of 64 bytes can't be told from a merkle node")]
     AmbiguousSize,
+    /// More than [`MAX_COMMITMENT_WEIGHT`].
+    #[error("the transaction weighs {0} units; a commitment may weigh {MAX_COMMITMENT_WEIGHT}")]
+    TooLarge(u64),
+    /// No network takes it, whatever the coins: an input twice or of a coinbase, or more money than there is.
+    #[error("the transaction can be valid in no chain")]
+    Impossible,
     /// See [`ScriptError`].
     #[error(transparent)]
     Derivation(#[from] ScriptError),
@@ -97,6 +107,36 @@ pub fn check(
         return Err(CommitmentError::Script);
     }
     Ok(channel)
+}
+
+/// Checks what costs nothing to check, before a commitment goes to servers: its size, and that some chain could take it.
+/// Not for a commitment on record, which may be in the chain already.
+///
+/// # Errors
+/// [`CommitmentError::TooLarge`], [`CommitmentError::Impossible`].
+pub fn check_cost(transaction: &Transaction) -> Result<(), CommitmentError> {
+    let weight = transaction.weight().to_wu();
+    if weight > MAX_COMMITMENT_WEIGHT {
+        return Err(CommitmentError::TooLarge(weight));
+    }
+    if !is_possible(transaction) {
+        return Err(CommitmentError::Impossible);
+    }
+    Ok(())
+}
+
+/// What can be told without knowing the coins.
+fn is_possible(transaction: &Transaction) -> bool {
+    let mut spent = BTreeSet::new();
+    let spends = |input: &TxIn, spent: &mut BTreeSet<OutPoint>| {
+        !input.previous_output.is_null() && spent.insert(input.previous_output)
+    };
+    let paid = transaction
+        .output
+        .iter()
+        .try_fold(Amount::ZERO, |sum, output| sum.checked_add(output.value));
+    transaction.input.iter().all(|input| spends(input, &mut spent))
+        && paid.is_some_and(|paid| paid <= Amount::MAX_MONEY)
 }
 
 fn check_final(transaction: &Transaction, height: Option<u32>) -> Result<(), CommitmentError> {

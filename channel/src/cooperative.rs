@@ -2,14 +2,75 @@
 //!
 //! The consumer offers it and pays the fee from its own change, so the provider never gets less than its
 //! balance; a balance too small to settle then does not lock the consumer's money for the whole delay.
+//!
+//! It is of version 2, so the consumer can pin it: hang many cheap descendants on its change, which whoever replaces
+//! the close has to pay for. So it never stands in the place of a settlement that is worth making, and of no
+//! balance above [`MAX_CLOSING_BALANCE`].
 
 use crate::contract::Channel;
 use crate::secp::secp;
+use crate::settlement::SINGLE_SETTLEMENT_VB;
 use crate::spend::{self, SighashError};
 use bitcoin::secp256k1::{Keypair, schnorr};
 use bitcoin::transaction::Version;
-use bitcoin::{Amount, ScriptBuf, Sequence, Transaction, TxIn, TxOut, absolute};
+use bitcoin::{Amount, FeeRate, ScriptBuf, Sequence, Transaction, TxIn, TxOut, absolute};
 use thiserror::Error;
+
+/// No balance above this is left to a cooperative close, however high fees are said to be.
+pub const MAX_CLOSING_BALANCE: Amount = Amount::from_sat(10_000);
+
+/// What nodes relay at the least.
+const MIN_CLOSING_FEE_RATE: FeeRate = FeeRate::from_sat_per_vb_u32(1);
+
+/// Above this a node may take the fee for a mistake and not relay it: Bitcoin Core's `sendrawtransaction` refuses
+/// 10,000 sat/vB, and servers may be stricter.
+const MAX_CLOSING_FEE_RATE: FeeRate = FeeRate::from_sat_per_vb_u32(1_000);
+
+/// What a provider asks of a close at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClosingTerms {
+    rate: FeeRate,
+}
+
+impl ClosingTerms {
+    /// The terms while a settlement of one channel would be made at `rate`.
+    #[must_use]
+    pub fn new(rate: FeeRate) -> Self {
+        let rate = rate.clamp(MIN_CLOSING_FEE_RATE, MAX_CLOSING_FEE_RATE);
+        Self { rate }
+    }
+
+    /// The most that is left to a close: what its own settlement would cost, and the dust limit of its payout.
+    fn max_balance(self, payout: &ScriptBuf) -> Amount {
+        let cost = self.rate.fee_vb(SINGLE_SETTLEMENT_VB);
+        cost.and_then(|cost| cost.checked_add(payout.minimal_non_dust()))
+            .map_or(MAX_CLOSING_BALANCE, |cost| cost.min(MAX_CLOSING_BALANCE))
+    }
+
+    /// Checks that a complete close may stand in the place of settling `balance`, which must not be worth it now, and
+    /// that its fee suits the present rate.
+    ///
+    /// # Errors
+    /// [`ClosingError::WorthSettling`], [`ClosingError::Fee`].
+    pub fn check(
+        self,
+        closing: &Closing<'_>,
+        balance: Amount,
+        transaction: &Transaction,
+    ) -> Result<(), ClosingError> {
+        let most = self.max_balance(closing.payout);
+        if balance > most {
+            return Err(ClosingError::WorthSettling { balance, most });
+        }
+        let (fee, rate) = (closing.fee, self.rate);
+        let vsize = transaction.vsize() as u64;
+        let (least, highest) = (rate.fee_vb(vsize), MAX_CLOSING_FEE_RATE.fee_vb(vsize));
+        if least.is_none_or(|least| fee < least) || highest.is_none_or(|highest| fee > highest) {
+            return Err(ClosingError::Fee { fee, rate });
+        }
+        Ok(())
+    }
+}
 
 /// What both sides build the same transaction from.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +105,22 @@ pub enum ClosingError {
         offered: Amount,
         /// The provider's best payment.
         balance: Amount,
+    },
+    /// The balance is worth its settlement.
+    #[error("the balance of {balance} is settled: a close takes at most {most}")]
+    WorthSettling {
+        /// The provider's best payment.
+        balance: Amount,
+        /// What a close may take.
+        most: Amount,
+    },
+    /// Nobody would relay or mine it now.
+    #[error("a fee of {fee} is too low or too high for a close at {rate} sat/kwu")]
+    Fee {
+        /// What it pays.
+        fee: Amount,
+        /// The present fee rate.
+        rate: FeeRate,
     },
     /// The consumer's signature is not for this transaction.
     #[error("the consumer's signature is not for this closing transaction")]
@@ -97,7 +174,7 @@ impl Closing<'_> {
     }
 
     /// The provider's half: checks that the offer pays at least `balance` and carries the consumer's
-    /// signature, then completes it.
+    /// signature, then completes it. Whether to take it at all says [`ClosingTerms::check`].
     ///
     /// # Errors
     /// See [`ClosingError`].

@@ -29,6 +29,7 @@ pub mod consumer;
 pub mod contract;
 pub mod cooperative;
 pub mod fault;
+pub mod fee_belief;
 pub mod handshake;
 pub mod keys;
 pub mod link;

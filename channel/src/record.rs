@@ -21,8 +21,15 @@ pub struct ProviderRecord {
     pub stream: String,
     /// Its rate when the channel was opened.
     pub rate: Rate,
-    /// The commitment transaction, to be broadcast again until it is confirmed.
-    pub commitment: Transaction,
+    /// The commitment transaction, to be broadcast again until it is confirmed; `None` once it has been given up, since
+    /// no server ever knew it.
+    pub commitment: Option<Transaction>,
+    /// A server has known the commitment at some time.
+    pub is_known: bool,
+    /// The channel whose account this one was opened to take over.
+    pub follows: Option<OutPoint>,
+    /// The channel that the account went on with: what this one paid counts there, and never here again.
+    pub went_on_to: Option<OutPoint>,
     /// The best payment so far.
     pub best: Option<PaymentRecord>,
     /// What earlier channels of the same account paid: their credit went on with this one.

@@ -88,7 +88,7 @@ const PING: &str = r#"{"type":"ping"}"#;
 
 #[test]
 fn fields_that_are_not_known_are_ignored_whatever_is_in_them() {
-    let deep = format!(r#""later":{}{}"#, "[".repeat(500), "]".repeat(500));
+    let deep = format!(r#""later":{}{}"#, "[".repeat(126), "]".repeat(126));
     let long = format!(r#""later":"{}""#, "x".repeat(60_000));
     for more in [
         r#""later":1e400"#,
@@ -122,7 +122,10 @@ fn fields_that_are_not_known_are_ignored_whatever_is_in_them() {
 #[test]
 fn what_is_not_one_object_with_a_type_is_no_message() {
     let long = with(PING, &format!(r#""later":"{}""#, "x".repeat(65_536)));
+    let deep = format!(r#""later":{}{}"#, "[".repeat(127), "]".repeat(127));
+    let deep = with(PING, &deep);
     for text in [
+        &deep,
         "",
         " ",
         "null",

@@ -109,6 +109,19 @@ pub static SINK: Catalogue = Catalogue(&[
         when: "something went wrong with one consumer, whose session is over; the broadcast goes on",
     },
     Message {
+        name: "busy",
+        fields: &[
+            text("session"),
+            text("peer"),
+            text("reason"),
+            number("turned-away"),
+            number("descriptors"),
+            number("descriptors-limit"),
+        ],
+        when: "a consumer was turned away before its session began, every 10 s at most: `turned-away` since the last \
+               message. `descriptors` are the process's open files and sockets",
+    },
+    Message {
         name: "signalling",
         fields: &[text("server"), flag("reachable"), text("reason").maybe()],
         when: "the stream is listed at the signalling server, or not any more. `reason` if not",

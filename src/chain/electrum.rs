@@ -8,7 +8,9 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use bitcoin::{FeeRate, Network, Script, Transaction};
+use streamium_channel::fee_belief::FeeBelief;
 
+use super::fee_file;
 use super::header_file::HeaderFile;
 use super::server::Worker;
 use super::session::Known;
@@ -68,6 +70,7 @@ pub(super) struct Shared {
     /// Where verified headers are kept, if anywhere.
     folder: Option<PathBuf>,
     file: Mutex<Option<HeaderFile>>,
+    saved_belief: Mutex<Option<FeeBelief>>,
     loaded: Once,
     stopping: Arc<AtomicBool>,
 }
@@ -77,6 +80,9 @@ impl Shared {
     pub(super) fn load_headers(&self) {
         self.loaded.call_once(|| {
             let loaded = self.folder.as_deref();
+            if let Some(belief) = loaded.and_then(|folder| fee_file::load(folder, self.network)) {
+                self.lock().set_belief(belief);
+            }
             if let Some((file, headers)) = loaded.and_then(|folder| HeaderFile::load(folder, self.network)) {
                 self.lock().set_headers(headers);
                 *self.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
@@ -94,6 +100,18 @@ impl Shared {
             && open.write(index, &headers).is_err()
         {
             *file = None;
+        }
+    }
+
+    /// Keeps what is believed of fees, so that a start does not begin from nothing. A disk that is full costs that only.
+    pub(super) fn save_belief(&self) {
+        let belief = self.lock().belief();
+        let mut saved = self.saved_belief.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(folder), Some(now)) = (self.folder.as_deref(), belief)
+            && *saved != belief
+        {
+            *saved = belief;
+            let _ = fee_file::save(folder, self.network, now);
         }
     }
 
@@ -176,6 +194,7 @@ impl ElectrumChain {
                 state,
                 folder,
                 file: Mutex::new(None),
+                saved_belief: Mutex::new(None),
                 loaded: Once::new(),
                 stopping,
             }),

@@ -18,8 +18,8 @@ pub(super) struct Estimates {
 }
 
 impl Estimates {
-    /// One from what several servers say: for each target the median, so that one of three can't set it; the higher
-    /// of two. Never below the floor, and a tighter target is never cheaper than a looser one.
+    /// One from what several servers say: for each target the median, so that one of three can't set it; the lower
+    /// of two, as what pays too little is bumped, and what pays too much is gone. Never below the floor, and a tighter target is never cheaper than a looser one.
     pub(super) fn merge(all: &[Self]) -> Self {
         let floor = median(all.iter().filter_map(|one| one.floor).collect());
         let mut merged = Self {
@@ -58,7 +58,7 @@ pub(super) fn from_btc_per_kvb(btc_per_kvb: f64) -> Option<FeeRate> {
 
 fn median(mut rates: Vec<FeeRate>) -> Option<FeeRate> {
     rates.sort_unstable();
-    rates.get(rates.len() / 2).copied()
+    rates.get(rates.len().saturating_sub(1) / 2).copied()
 }
 
 #[cfg(test)]
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(Estimates::merge(&[]), Estimates::default());
         let at = |sat| says([sat; 4], 1);
         assert_eq!(Estimates::merge(&[at(5)]).rate(6), rate(5));
-        assert_eq!(Estimates::merge(&[at(9), at(5)]).rate(6), rate(9));
+        assert_eq!(Estimates::merge(&[at(9), at(5)]).rate(6), rate(5));
         assert_eq!(Estimates::merge(&[at(1_000), at(5), at(6)]).rate(6), rate(6));
     }
 

@@ -17,6 +17,7 @@
 mod broadcast;
 mod electrum;
 mod fee;
+mod fee_file;
 mod header_file;
 mod health;
 mod involvement;
@@ -78,7 +79,8 @@ pub trait Chain: Send + Sync {
     fn tip(&self) -> Option<Tip>;
 
     /// The fee rate for confirmation within so many blocks, as last estimated: that of the largest of the targets 2,
-    /// 6, 24 and 144 within it. Never below what servers relay, and a tighter target is never cheaper. Where
+    /// 6, 24 and 144 within it, as far as that is believed ([`FeeBelief`](streamium_channel::fee_belief::FeeBelief)):
+    /// everything that moves money by an estimate takes it from here. A tighter target is never cheaper. Where
     /// servers can't estimate (regtest, a fresh node) it is the lowest rate they relay.
     fn fee_rate(&self, within_blocks: u16) -> Option<FeeRate>;
 
@@ -148,15 +150,15 @@ impl ScriptTransaction {
 pub enum WalletRequest {
     /// The scripts the wallet has handed out.
     Sync(SyncRequest<(KeychainKind, u32)>),
-    /// A search for scripts used before: for a seed that has a past.
-    FullScan(FullScanRequest<KeychainKind>),
+    /// A search for scripts used before, until so many unused ones come in a row: for a seed that may have a past.
+    FullScan(FullScanRequest<KeychainKind>, usize),
 }
 
 impl std::fmt::Debug for WalletRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Sync(_) => "Sync",
-            Self::FullScan(_) => "FullScan",
+            Self::FullScan(..) => "FullScan",
         })
     }
 }

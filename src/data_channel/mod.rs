@@ -31,6 +31,9 @@ pub const PROTOCOL: &str = "streamium-pay/1";
 /// The longest message that is sent or taken, in bytes. WebRTC peers need not take more.
 pub const MAX_MESSAGE_LEN: usize = 65_536;
 
+/// What may wait to be sent, in bytes. A peer can keep its window shut for as long as it likes and still ask.
+pub const MAX_WAITING: u64 = 256 << 10;
+
 /// What happens on a channel. `Open` comes first and once, `Closed` last and once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DataChannelEvent {
@@ -69,6 +72,8 @@ pub enum DataChannelError {
     TooLong { len: usize },
     #[error("the data channel is not open")]
     NotOpen,
+    #[error("the peer takes no messages: {waiting} bytes wait")]
+    Full { waiting: u64 },
     #[error("the data channel did not take the message: {0}")]
     Send(#[from] glib::Error),
 }
@@ -131,6 +136,10 @@ impl DataChannel {
         }
         if self.0.ready_state() != WebRTCDataChannelState::Open {
             return Err(DataChannelError::NotOpen);
+        }
+        let waiting = self.0.buffered_amount();
+        if waiting > MAX_WAITING {
+            return Err(DataChannelError::Full { waiting });
         }
         Ok(self.0.send_string_full(Some(message))?)
     }

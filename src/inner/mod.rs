@@ -9,6 +9,7 @@
 mod bond;
 mod kind;
 mod left_out;
+mod listing;
 mod proxied;
 mod relay;
 mod resolve;

@@ -12,20 +12,24 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use async_tungstenite::tungstenite::Message;
+use async_tungstenite::tungstenite::{Error, Message};
 use futures::StreamExt;
 use futures::channel::oneshot;
 use futures::future::{Either, select};
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::listing::{self, Heard};
 use super::socket::{ServerAddress, Socket};
 use super::{CAT, Signaller};
 
 /// The field of a producer's metadata that has the stream's name.
 pub const NAME_FIELD: &str = "name";
 
-/// The longest message taken from a server: a list of some ten thousand producers.
-const MAX_MESSAGE_LEN: usize = 4 << 20;
+/// The longest message taken from a server. Others may fill its list with whatever they like, of which nothing is kept;
+/// beyond this a list can't be read at all.
+const MAX_MESSAGE_LEN: usize = 64 << 20;
+/// So many producers of one name are reported at a time; which can be told apart only by trying one after the other.
+const MOST_PRODUCERS: usize = 64;
 
 /// What the signalling server says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,24 +121,33 @@ impl Listener {
         let mut socket = self.server.connect(MAX_MESSAGE_LEN).await?;
         gst::debug!(CAT, "listening at {}", self.server.uri);
         while let Some(message) = socket.next().await {
-            let Message::Text(text) = message.map_err(|error| error.to_string())? else {
-                continue;
+            let text = match message {
+                Ok(Message::Text(text)) => text,
+                Ok(_) => continue,
+                Err(Error::Capacity(_)) => {
+                    return Err(format!(
+                        "its list of streams is longer than {MAX_MESSAGE_LEN} bytes"
+                    ));
+                }
+                Err(error) => return Err(error.to_string()),
             };
             // What is no message of the protocol as we know it is none for us.
-            let Ok(message) = serde_json::from_str::<Value>(&text) else {
+            let Some(message) = listing::read(&text, &self.name) else {
                 continue;
             };
-            self.handle(&message, &mut socket).await?;
+            // Not together with what is made of it.
+            drop(text);
+            self.handle(message, &mut socket).await?;
         }
         Err("it closed the connection".to_owned())
     }
 
-    async fn handle(&mut self, message: &Value, socket: &mut Socket) -> Result<(), String> {
-        match message["type"].as_str() {
-            Some("welcome") => {
+    async fn handle(&mut self, message: Heard, socket: &mut Socket) -> Result<(), String> {
+        match message.kind.as_str() {
+            "welcome" => {
                 let status = json!({
                     "type": "setPeerStatus",
-                    "peerId": message["peerId"],
+                    "peerId": message.peer_id,
                     "roles": ["listener"],
                     "meta": null,
                 });
@@ -145,28 +158,24 @@ impl Listener {
                         .map_err(|error| error.to_string())?;
                 }
             }
-            Some("list") => {
+            "list" => {
                 self.listened = true;
-                for producer in message["producers"].as_array().into_iter().flatten() {
-                    self.producer(&producer["id"], &producer["meta"], true);
+                for id in message.producers {
+                    self.producer(id, true);
                 }
             }
-            Some("peerStatusChanged") => {
-                let roles = message["roles"].as_array();
-                let producing = roles.is_some_and(|roles| roles.iter().any(|role| role == "producer"));
-                self.producer(&message["peerId"], &message["meta"], producing);
+            "peerStatusChanged" => {
+                if let Some(id) = message.peer_id {
+                    self.producer(id, message.is_producer && message.is_of_name);
+                }
             }
             _ => (),
         }
         Ok(())
     }
 
-    fn producer(&mut self, peer_id: &Value, meta: &Value, producing: bool) {
-        let Some(peer_id) = peer_id.as_str().map(ToOwned::to_owned) else {
-            return;
-        };
-        let ours = producing && meta[NAME_FIELD] == self.name;
-        if ours && self.known.insert(peer_id.clone()) {
+    fn producer(&mut self, peer_id: String, ours: bool) {
+        if ours && self.known.len() < MOST_PRODUCERS && self.known.insert(peer_id.clone()) {
             gst::debug!(CAT, "producer {peer_id} is called \"{}\"", self.name);
             (self.on_event)(ProducerEvent::Added { peer_id });
         } else if !ours && self.known.remove(&peer_id) {

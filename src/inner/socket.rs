@@ -9,6 +9,7 @@ use async_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 use async_tungstenite::tungstenite::protocol::WebSocketConfig;
 
 use super::Signaller;
+use crate::signalling_server::OWN_HEADER;
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
@@ -22,6 +23,8 @@ pub struct ServerAddress {
     pub uri: String,
     tls: (Option<String>, bool),
     headers: Vec<(String, String)>,
+    /// It is the element's own, which says where consumers come from.
+    pub is_own: bool,
 }
 
 impl ServerAddress {
@@ -31,12 +34,16 @@ impl ServerAddress {
             uri: uri.to_owned(),
             tls: like.tls(),
             headers: like.headers(),
+            is_own: false,
         }
     }
 
-    /// The same for a server of this process, whose certificate may be for another name than it is reached by here.
-    pub fn unverified(mut self) -> Self {
+    /// The same for a server of this process, which knows us by the secret, and whose certificate may be for another name
+    /// than it is reached by here.
+    pub fn own(mut self, secret: &str) -> Self {
         self.tls.1 = true;
+        self.headers.push((OWN_HEADER.to_owned(), secret.to_owned()));
+        self.is_own = true;
         self
     }
 

@@ -212,7 +212,7 @@ fn settlement_specs() -> Vec<glib::ParamSpec> {
          * GstStreamiumPaySink:max-settle-fee-rate:
          *
          * The highest fee rate of a settlement, in satoshi per virtual byte. While fees are higher, a channel waits
-         * for its deadline to come near. 1 to 10,000; default 500.
+         * for its deadline to come near. 1 to 10,000; default 100.
          *
          * Can be set in NULL and READY.
          *

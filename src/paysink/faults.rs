@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use gst::glib;
 use gst::prelude::*;
 
+use super::crowd::Crowd;
 use super::sessions::Sessions;
 use super::{CAT, StreamiumPaySink};
 use crate::inner::RelayEvent;
@@ -70,6 +71,7 @@ pub struct Faults {
     sessions: Sessions,
     /// It has been said that the server is gone.
     away: AtomicBool,
+    crowd: Crowd,
 }
 
 impl Faults {
@@ -78,6 +80,7 @@ impl Faults {
             element: element.downgrade(),
             sessions: sessions.clone(),
             away: AtomicBool::new(false),
+            crowd: Crowd::default(),
         }
     }
 
@@ -96,8 +99,18 @@ impl Faults {
             } => {
                 consumer_error(&element, Some(&session), peer.as_deref(), &reason);
             }
+            RelayEvent::Begins { session, origin } => self.sessions.begins(session, origin),
+            RelayEvent::TurnedAway {
+                session,
+                peer,
+                reason,
+                descriptors,
+            } => self
+                .crowd
+                .turned_away(&element, &session, &peer, reason, descriptors),
             // webrtcsink says nothing of sessions that it ends over an answer it can't use.
             RelayEvent::Ended { session, peer } => {
+                self.sessions.is_over(&session);
                 if self.sessions.gave_up(&session) {
                     let reason = "webrtcsink could not go on with it";
                     consumer_error(&element, Some(&session), peer.as_deref(), reason);

@@ -22,10 +22,12 @@ use super::stats::Stats;
 use super::{CAT, link, metrics, pads, proxied, repricing, signals, templates};
 use crate::backup::Seedling;
 use crate::config::{self, ConfigError};
+use crate::descriptors;
 use crate::folder;
 use crate::inner::{Refused, Signaller, named_meta};
 use crate::messages::{Teller, post_report};
 use crate::metrics::Server;
+use crate::origin::Origin;
 use crate::session::provider::ProviderHandle;
 use crate::settings::SettingsError;
 
@@ -165,6 +167,7 @@ impl ElementImpl for StreamiumPaySink {
                 gst::element_imp_error!(self, gst::ResourceError::Settings, ("{error}"), ["{error}"]);
                 gst::StateChangeError
             })?;
+            self.raise_limit();
         }
         match transition {
             gst::StateChange::ReadyToPaused => {
@@ -259,8 +262,28 @@ impl StreamiumPaySink {
             return Ok(());
         };
         let faults = Faults::new(&self.obj(), &self.sessions);
+        let provider = lock(&self.provider);
+        let (inputs, room) = provider.as_ref().map(|one| (one.inputs(), one.room())).unzip();
+        drop(provider);
+        let make_room = move |origin: &Origin| {
+            if let Some(inputs) = &inputs {
+                inputs.make_room(origin.clone());
+            }
+        };
         self.signalling
-            .start(&signaller, move |event| faults.relay_event(event))
+            .start(&signaller, room.unwrap_or_default(), make_room, move |event| {
+                faults.relay_event(event)
+            })
+    }
+
+    /// Each consumer takes some 25 descriptors; the usual soft limit of 1,024 is for programs that use `select()`.
+    fn raise_limit(&self) {
+        let Some((before, after)) = descriptors::raise() else {
+            return;
+        };
+        let words = format!("The limit of open files was raised from {before} to {after}, for viewers.");
+        gst::info!(CAT, imp = self, "{words}");
+        gst::element_imp_info!(self, gst::ResourceError::Settings, ("{words}"));
     }
 
     fn update_meta(&self) {

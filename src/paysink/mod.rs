@@ -38,6 +38,7 @@ use crate::messages::{OwnSignal, Speaker, Teller};
 
 mod channel_properties;
 mod children;
+mod crowd;
 mod discovery;
 mod faults;
 mod imp;

@@ -9,9 +9,10 @@ use streamium_channel::terms::{Track, TrackKind};
 use super::sessions::{ProviderHooks, SessionHandle};
 use super::{StreamiumPaySink, settings::Checked};
 use crate::boottime;
-use crate::data_channel::DataChannelEvent;
+use crate::data_channel::{DataChannelError, DataChannelEvent};
 use crate::gate;
 use crate::messages::post_report;
+use crate::origin::Origin;
 use crate::peer::{Peer, ProviderPeer, ProviderPeerFigures};
 use crate::report::{Field, Report};
 use crate::session::provider::{ProviderHandle, ProviderInputs, ProviderStartError};
@@ -66,7 +67,12 @@ impl ProviderHooks for PaymentHooks {
 
 impl Peer for SessionHandle {
     fn send(&self, message: &str) -> Result<(), String> {
-        SessionHandle::send(self, message).map_err(|error| error.to_string())
+        let sent = SessionHandle::send(self, message);
+        // It asks and does not listen: nothing that is said to it arrives, and all of it would be kept.
+        if matches!(sent, Err(DataChannelError::Full { .. })) {
+            SessionHandle::end(self);
+        }
+        sent.map_err(|error| error.to_string())
     }
 
     fn certificates(&self) -> Result<Certificates, String> {
@@ -93,6 +99,10 @@ impl ProviderPeer for SessionHandle {
 
     fn is_gone(&self) -> bool {
         SessionHandle::is_gone(self)
+    }
+
+    fn origin(&self) -> Option<Origin> {
+        self.origin.clone()
     }
 
     fn figures(&self) -> ProviderPeerFigures {

@@ -17,6 +17,7 @@ use crate::data_channel::{
 };
 use crate::gate::{Gate, TrackKind};
 use crate::inner::Signaller;
+use crate::origin::Origin;
 
 /// What the sink tells whoever drives its sessions. Every call must return at once: they run in webrtcsink's
 /// callbacks, some with its locks or webrtcbin's held.
@@ -72,6 +73,8 @@ pub struct SessionHandle {
     /// The consumer's id at the signalling server. A consumer that reconnects has another.
     pub peer: String,
     pub gate: Gate,
+    /// Where the consumer comes from, if that is known.
+    pub(super) origin: Option<Origin>,
     channel: Option<DataChannel>,
     webrtcbin: glib::WeakRef<gst::Element>,
     signaller: Signaller,
@@ -160,6 +163,8 @@ pub struct Sessions(Arc<Inner>);
 struct Inner {
     /// Lock order: neither is held while the other is taken, nor while a hook runs.
     table: Mutex<HashMap<String, Entry>>,
+    /// Where the consumers of sessions that begin come from.
+    origins: Mutex<HashMap<String, Origin>>,
     /// A session has left the table.
     removed: Condvar,
     /// The sink stops, and has told the consumers.
@@ -172,6 +177,7 @@ impl Default for Sessions {
         // Until somebody says that the stream is free, it is not.
         Self(Arc::new(Inner {
             table: Mutex::default(),
+            origins: Mutex::default(),
             removed: Condvar::new(),
             parting: AtomicBool::new(false),
             hooks: Mutex::new(Arc::new(ClosedHooks)),
@@ -186,6 +192,16 @@ impl Sessions {
 
     fn hooks(&self) -> Arc<dyn ProviderHooks> {
         lock(&self.0.hooks).clone()
+    }
+
+    /// A session begins: somebody's from there.
+    pub fn begins(&self, id: String, origin: Origin) {
+        lock(&self.0.origins).insert(id, origin);
+    }
+
+    /// A session that began is over, whether there was ever anything of it or not.
+    pub fn is_over(&self, id: &str) {
+        lock(&self.0.origins).remove(id);
     }
 
     /// Starts watching an inner sink. `tracks` says which tracks the sink has; `on_failure` takes a session, its peer, and
@@ -299,9 +315,11 @@ impl Sessions {
         let webrtcbin = webrtcbin.downgrade();
         let signaller = signaller.clone();
         gst::debug!(CAT, "session {id} of {peer}: added");
+        let origin = lock(&self.0.origins).get(&id).cloned();
         let handle = SessionHandle {
             id: id.clone(),
             peer,
+            origin,
             gate,
             channel,
             webrtcbin,
@@ -344,6 +362,7 @@ impl Sessions {
     }
 
     fn removed(&self, id: &str) -> bool {
+        self.is_over(id);
         let Some(entry) = lock(&self.0.table).remove(id) else {
             return false;
         };

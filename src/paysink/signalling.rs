@@ -7,6 +7,8 @@ use gst::glib;
 
 use super::server;
 use crate::inner::{Relay, RelayEvent, ServerAddress, Signaller};
+use crate::origin::Origin;
+use crate::room::Room;
 use crate::signalling_server::{Options, SignallingServer};
 
 /// What there is of it. With a signaller of another kind, which has no such server, there is nothing.
@@ -37,16 +39,18 @@ impl Signalling {
     pub fn start(
         &self,
         signaller: &Signaller,
+        room: Room,
+        make_room: impl Fn(&Origin) + Send + Sync + 'static,
         on_event: impl Fn(RelayEvent) + Send + Sync + 'static,
     ) -> Result<(), String> {
         let Some(server) = signaller.uri().filter(|_| signaller.is_standard()) else {
             return Ok(());
         };
         let mut address = ServerAddress::new(signaller, &server);
-        if lock(&self.own_server).is_some() {
-            address = address.unverified();
+        if let Some(own) = &*lock(&self.own_server) {
+            address = address.own(own.secret());
         }
-        let relay = Relay::start(address, on_event)
+        let relay = Relay::start(address, room, make_room, on_event)
             .map_err(|error| format!("no port of this machine could be opened for the signaller: {error}"))?;
         let relay = Arc::new(relay);
         let uri = Arc::new(Mutex::new(server));

@@ -1,5 +1,6 @@
 //! One try with one producer: an inner webrtcsrc, and the session it has or had.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -110,6 +111,7 @@ impl Attempt {
                 return;
             };
             *session.lock().unwrap_or_else(PoisonError::into_inner) = Some(id.clone());
+            watch_offers(&webrtcbin, &commander, number);
             ConsumerSession::begin(
                 id,
                 producer.clone(),
@@ -217,4 +219,17 @@ impl Attempt {
             hooks.disconnected(&id);
         }
     }
+}
+
+/// Ends the attempt at a second offer: the terms bind the transports that there were, and another offer could bring
+/// somebody else's. It may read nothing of webrtcbin's: the first offer changes the state once, its answer once more.
+fn watch_offers(webrtcbin: &gst::Element, commander: &Commander, number: u64) {
+    const OF_ONE_OFFER: usize = 2;
+    let (changes, commander) = (AtomicUsize::new(0), commander.clone());
+    webrtcbin.connect_notify(Some("signaling-state"), move |webrtcbin, _| {
+        if changes.fetch_add(1, Ordering::SeqCst) == OF_ONE_OFFER {
+            gst::warning!(CAT, obj = webrtcbin, "a second offer: the connection is given up");
+            commander.send(Command::SessionEnded(number));
+        }
+    });
 }

@@ -7,6 +7,7 @@ use bitcoin::Txid;
 use super::due::Topic;
 use super::{Engine, Outside, notices};
 use crate::chain::{BroadcastError, ChainEvent};
+use crate::store::SettlementKind;
 
 /// How long servers may take to answer for one more channel before a batch is made without it. So channels that become
 /// due in one moment, as at a start or a stop, share a settlement.
@@ -67,7 +68,11 @@ impl Engine {
             return;
         };
         // Tried again with the next block, at a higher rate.
-        made.refused |= matches!(error, BroadcastError::FeeTooLow { .. });
+        made.refused |= match made.kind {
+            SettlementKind::Settlement => matches!(error, BroadcastError::FeeTooLow { .. }),
+            // Whatever is wrong with a close, it is not to be waited for.
+            SettlementKind::Cooperative => *error != BroadcastError::Unreachable,
+        };
         let first = made.channels.first().copied();
         let report = notices::not_out(txid, &made.channels, error);
         if let Some(due) = first.and_then(|outpoint| self.channels.get_mut(&outpoint))

@@ -25,11 +25,11 @@ impl Engine {
 
     fn renew_one(&mut self, txid: Txid, view: &View, out: &mut Outside<'_>) {
         let Some(made) = self.made.get(&txid) else { return };
-        if made.kind != SettlementKind::Settlement
-            || view.is_confirmed(txid, made)
-            || !view.is_spendable(made)
-        {
+        if view.is_confirmed(txid, made) || !view.is_spendable(made) {
             return;
+        }
+        if made.kind == SettlementKind::Cooperative {
+            return self.out_bid_close(txid, view, out);
         }
         if let Some(leaver) = self.leaver(made, view)
             && self.go_alone(leaver, txid, view, out)
@@ -43,6 +43,42 @@ impl Engine {
         let Some(made) = self.made.get(&txid) else { return };
         if let Some(why) = self.reason_to_bump(made, view, out) {
             self.bump(txid, why, view, out);
+        }
+    }
+
+    /// Settles a channel whose cooperative close is not confirmed in time, refused, or late: with what was paid and a fee
+    /// of our own. What it can't afford now is tried again with each block.
+    fn out_bid_close(&mut self, txid: Txid, view: &View, out: &mut Outside<'_>) {
+        let Some(made) = self.made.get(&txid) else { return };
+        let paid = |outpoint: &OutPoint| {
+            self.channels
+                .get(outpoint)
+                .is_some_and(|due| due.payment.is_some())
+        };
+        let left = self.least_left(&made.channels, view);
+        let waited = view.heights.tip.height.saturating_sub(made.height);
+        let stale = waited > 0 && (made.refused || waited >= fees::patience_blocks(left));
+        if !stale || !made.channels.iter().all(paid) {
+            return;
+        }
+        let channels = made.channels.clone();
+        // Where no server has it, there is nothing to be replaced.
+        let replaces = match view.is_known(txid, made) {
+            true => vec![txid],
+            false => Vec::new(),
+        };
+        let Ok(rate) = self.rate(&channels, view, out) else {
+            return;
+        };
+        let wish = Wish {
+            rivals: self.rivals(&channels, view),
+            channels,
+            rate,
+            replaces,
+            why: Some("its cooperative close was not confirmed in time"),
+        };
+        if let Err(why) = self.make(&wish, view, out) {
+            self.say_unmade(&wish.channels, &why, view);
         }
     }
 

@@ -43,7 +43,8 @@ pub struct Due {
     /// The best payment; `None` where nothing was paid.
     pub payment: Option<Payment>,
     pub key: Keypair,
-    pub commitment: Transaction,
+    /// `None`: given up.
+    pub commitment: Option<Transaction>,
     pub phase: Phase,
     /// What the servers know of its script; `None` until one has answered.
     pub news: Option<Vec<ScriptTransaction>>,
@@ -212,6 +213,16 @@ impl Made {
             handed_out: None,
             confirmed: false,
         }
+    }
+
+    /// What it really pays. A cooperative close's fee is the consumer's and not on record, but whoever replaces it has to
+    /// pay more; a balance that is dust is in it too.
+    pub fn with_fee_from(mut self, capacity: Amount) -> Self {
+        if self.kind == SettlementKind::Cooperative {
+            let fee = paid_out(&self.transaction.output).and_then(|paid| capacity.checked_sub(paid));
+            self.fee = fee.unwrap_or(Amount::ZERO);
+        }
+        self
     }
 
     pub fn fee_rate(&self) -> FeeRate {

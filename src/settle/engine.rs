@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use bitcoin::{Amount, Network, OutPoint, ScriptBuf, Transaction, Txid};
+use streamium_channel::provider::ChannelFacts;
+use streamium_channel::record::ProviderRecord;
 
 use super::due::{Due, Made, Phase};
 use super::{NotResumable, Outside, Payout, Release, Said, SettlePolicy, notices};
@@ -170,34 +172,51 @@ impl Engine {
     }
 
     fn check_resumable(&self, stored: &StoredProviderChannel, out: &Outside<'_>) -> Result<(), NotResumable> {
-        use ProviderChannelState::{Due, Left, Lost, Open, Settled, Settling, Unpaid};
+        use ProviderChannelState::{Left, Lost, Open, Settled};
         let outpoint = stored.record.outpoint;
         match stored.state {
             Settled | Lost | Left => return Err(NotResumable::Closed(outpoint, stored.state)),
-            Settling => return Err(NotResumable::Settling(outpoint)),
             Open if !self.channels.contains_key(&outpoint) => return Err(NotResumable::InUse(outpoint)),
-            Open | Due | Unpaid if stored.settlements.is_empty() => (),
-            Open | Due | Unpaid => return Err(NotResumable::Settling(outpoint)),
+            _ => (),
         }
-        let (Some(due), Some(heights)) = (self.channels.get(&outpoint), out.heights()) else {
-            return Ok(());
+        let former = self.former(&stored.record, out)?;
+        let facts = self.facts(stored, out);
+        Ok(stored.record.check_resumable(former.as_ref(), &facts)?)
+    }
+
+    /// What is on record of the channel whose account this one was opened to take over.
+    ///
+    /// # Errors
+    /// [`NotResumable::Store`] when it can't be read.
+    pub fn former(
+        &self,
+        record: &ProviderRecord,
+        out: &Outside<'_>,
+    ) -> Result<Option<ProviderRecord>, NotResumable> {
+        let Some(former) = record.follows else {
+            return Ok(None);
         };
-        if let Some(spend) = due.status(heights).and_then(|status| status.spend) {
-            return Err(NotResumable::Spent(outpoint, spend.txid));
-        }
-        let last = due.channel.contract().delay().last_usable_confirmation();
-        match due.age(heights) {
-            confirmations if confirmations > last => Err(NotResumable::TooOld {
-                outpoint,
-                confirmations,
-                last,
-            }),
-            _ => Ok(()),
+        match out.store.provider_channel(former) {
+            Ok(stored) => Ok(Some(stored.record)),
+            Err(StoreError::Unknown(_)) => Ok(None),
+            Err(error) => Err(NotResumable::Store(error)),
         }
     }
 
-    /// Both sides have signed a close, which pays `payout` to the provider: it is recorded and handed out instead of a
-    /// settlement.
+    /// What decides about a channel beside its record, as far as the engine knows.
+    pub fn facts(&self, stored: &StoredProviderChannel, out: &Outside<'_>) -> ChannelFacts {
+        let heights = out.heights();
+        let held = self.channels.get(&stored.record.outpoint).zip(heights);
+        let spend = held.and_then(|(due, heights)| due.status(heights)?.spend);
+        ChannelFacts {
+            confirmations: held.map_or(0, |(due, heights)| due.age(heights)),
+            spent_by: spend.map(|spend| spend.txid),
+            is_settling: stored.state == ProviderChannelState::Settling || !stored.settlements.is_empty(),
+        }
+    }
+
+    /// Both sides have signed a close, which pays `payout` to the provider: it is recorded and handed out. It never keeps
+    /// the channel from being settled: see `bump.rs`. Where something has been made already, that stays.
     ///
     /// # Errors
     /// When it can't be recorded; then it is not handed out.
@@ -209,6 +228,10 @@ impl Engine {
         out: &mut Outside<'_>,
     ) -> Result<(), String> {
         let words = |error: StoreError| error.to_string();
+        let before = out.store.provider_channel(outpoint).map_err(words)?;
+        if !before.settlements.is_empty() {
+            return Ok(());
+        }
         out.store
             .insert_settlement(&NewSettlement {
                 kind: SettlementKind::Cooperative,
@@ -267,10 +290,11 @@ impl Engine {
         out: &Outside<'_>,
     ) -> Result<(), String> {
         let due = Due::load(stored, &self.seed, self.network, phase)?;
+        let capacity = stored.record.contract.capacity();
         for settlement in &stored.settlements {
             self.made
                 .entry(settlement.transaction.compute_txid())
-                .or_insert_with(|| Made::from_store(settlement.clone()));
+                .or_insert_with(|| Made::from_store(settlement.clone()).with_fee_from(capacity));
         }
         self.expect_answers(out.now);
         let script = due.script().clone();

@@ -1,7 +1,8 @@
 //! What a settlement may cost: targets, bounds and bumps. Pure arithmetic.
 //!
 //! Far from its deadline a channel can wait, so its settlement is cheap: a slow target, at most half of the balance,
-//! and nothing at all while fees are high. Near it a late settlement is worth nothing, so it may cost all but dust.
+//! and nothing at all while fees are high. Near it a late settlement is worth nothing, so it may cost more, and at last all
+//! but dust; but never before a lower bid was in vain, as an estimate may be a lie.
 
 use bitcoin::{Amount, FeeRate};
 use streamium_channel::blocks::{LEAVE_BATCH_BLOCKS, SETTLEMENT_MARGIN};
@@ -12,9 +13,10 @@ pub const MIN_FEE_RATE: FeeRate = FeeRate::from_sat_per_vb_u32(1);
 /// What a replacement must pay more than what it replaces, for each of its vB (BIP125's rule 4).
 pub const INCREMENTAL_FEE_RATE: FeeRate = FeeRate::from_sat_per_vb_u32(1);
 
-/// The highest fee rate by default, in sat/vB: what was seen in the worst hours so far. It guards against an estimate
-/// that is nonsense or a lie; [`MAX_FEE_SHARE`] against a fee that is not worth it.
-pub const DEFAULT_MAX_FEE_RATE_SAT_PER_VB: u32 = 500;
+/// The highest fee rate by default, in sat/vB. Blocks of the last years took as much as a hundred for days at a time only
+/// in their worst weeks, while a channel has two days and more; a settlement costs 20,500 sat at it. It bounds what
+/// lies cost that go on for hours; [`MAX_FEE_SHARE`] guards against a fee that is not worth it.
+pub const DEFAULT_MAX_FEE_RATE_SAT_PER_VB: u32 = 100;
 
 /// Until the deadline presses, a fee is at most this part of the balance (one half). The opening payment is dust and
 /// twice what its settlement costs at that moment, so at that rate it is worth settling by itself.
@@ -93,12 +95,14 @@ pub fn has_risen(estimate: FeeRate, paid: FeeRate) -> bool {
     estimate >= bumped(paid)
 }
 
-/// The most that may be paid for a balance. At the deadline the rest would only be lost.
-pub fn max_fee(balance: Amount, pressing: bool) -> Amount {
-    if pressing {
-        balance
-    } else {
-        Amount::from_sat(balance.to_sat() / MAX_FEE_SHARE)
+/// The most that may be paid for a balance. Half of it, until a lower bid was tried in vain and the deadline presses:
+/// three quarters then, and in the last stretch all, as the rest would only be lost.
+pub fn max_fee(balance: Amount, left: u32, was_tried: bool) -> Amount {
+    let sat = balance.to_sat();
+    match (was_tried, left) {
+        (true, 0..=LAST_STRETCH_BLOCKS) => balance,
+        (true, ..PRESSING_BLOCKS) => Amount::from_sat(sat.saturating_sub(sat / 4)),
+        _ => Amount::from_sat(sat / MAX_FEE_SHARE),
     }
 }
 
@@ -162,9 +166,11 @@ mod tests {
     }
 
     #[test]
-    fn a_fee_is_at_most_half_of_the_balance_until_the_deadline_presses() {
-        assert_eq!(max_fee(sat(1_001), false), sat(500));
-        assert_eq!(max_fee(sat(1_001), true), sat(1_001));
+    fn a_fee_is_at_most_half_of_the_balance_until_lower_bids_were_tried_near_the_deadline() {
+        let shares =
+            |was_tried| [u32::MAX, 36, 35, 19, 18, 0].map(|left| max_fee(sat(1_001), left, was_tried));
+        assert_eq!(shares(false), [500; 6].map(sat));
+        assert_eq!(shares(true), [500, 500, 751, 751, 1_001, 1_001].map(sat));
     }
 
     #[test]
@@ -173,7 +179,7 @@ mod tests {
         for estimate in 1..=25 {
             let fee = vb(estimate).fee_vb(SINGLE_SETTLEMENT_VB).unwrap();
             let opening = sat(330) + vb(2 * estimate).fee_vb(SINGLE_SETTLEMENT_VB).unwrap();
-            assert!(fee <= max_fee(opening, false), "{estimate}");
+            assert!(fee <= max_fee(opening, 1_000, false), "{estimate}");
         }
     }
 

@@ -3,7 +3,7 @@
 use bitcoin::{Address, Amount, FeeRate, OutPoint, Txid};
 use streamium_channel::settlement::{Claim, Settlement, SettlementError};
 
-use super::due::{Made, Rival, Topic};
+use super::due::{Due, Made, Rival, Topic};
 use super::view::View;
 use super::{Engine, Outside, Said, fees, notices};
 use crate::store::{NewSettlement, SettlementKind};
@@ -135,9 +135,15 @@ impl Engine {
     /// The most that may be paid for these channels together: of each its share.
     pub(super) fn max_fee(&self, channels: &[OutPoint], view: &View) -> Amount {
         let dues = channels.iter().filter_map(|outpoint| self.channels.get(outpoint));
-        dues.map(|due| fees::max_fee(due.balance(), fees::is_pressing(view.left(due))))
+        dues.map(|due| fees::max_fee(due.balance(), view.left(due), self.was_tried(due, view)))
             .try_fold(Amount::ZERO, Amount::checked_add)
             .unwrap_or(Amount::MAX_MONEY)
+    }
+
+    /// Whether something that was handed out for it has waited for a block in vain.
+    fn was_tried(&self, due: &Due, view: &View) -> bool {
+        let mut made = due.made.iter().filter_map(|txid| self.made.get(txid));
+        made.any(|made| made.height < view.heights.tip.height)
     }
 
     /// A bump keeps its payout script, unless the broadcaster has named another payout since.

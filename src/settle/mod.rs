@@ -103,19 +103,12 @@ pub enum NotResumable {
     Unknown(OutPoint),
     #[error("channel {0} is in use")]
     InUse(OutPoint),
-    #[error("channel {0} is being settled")]
-    Settling(OutPoint),
+    /// By its record and the chain.
+    #[error(transparent)]
+    Refused(#[from] streamium_channel::provider::NotResumable),
     /// Settled, lost or left.
     #[error("channel {0} is closed")]
     Closed(OutPoint, ProviderChannelState),
-    #[error("channel {0} was spent by {1}")]
-    Spent(OutPoint, Txid),
-    #[error("channel {outpoint} has {confirmations} confirmations and is used up to {last}")]
-    TooOld {
-        outpoint: OutPoint,
-        confirmations: u32,
-        last: u32,
-    },
     #[error(transparent)]
     Store(StoreError),
 }

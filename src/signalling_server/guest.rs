@@ -7,28 +7,29 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep};
+
+use crate::descriptors::Connection;
 
 /// The server pings every 30 s, and whoever lives answers.
 const SILENCE_LIMIT: Duration = Duration::from_secs(90);
-/// The server deals with one message at a time: until this client has taken its own, all others wait.
+/// Who takes nothing for so long is not worth what waits for it.
 const DEAFNESS_LIMIT: Duration = Duration::from_secs(5);
 
 pub struct Guest {
     stream: TcpStream,
     reading: Patience,
     writing: Patience,
-    _place: OwnedSemaphorePermit,
+    _counted: Connection,
 }
 
 impl Guest {
-    pub fn new(stream: TcpStream, place: OwnedSemaphorePermit) -> Self {
+    pub fn new(stream: TcpStream) -> Self {
         Self {
             stream,
             reading: Patience::new(SILENCE_LIMIT),
             writing: Patience::new(DEAFNESS_LIMIT),
-            _place: place,
+            _counted: Connection::new(),
         }
     }
 

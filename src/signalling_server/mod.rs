@@ -1,28 +1,28 @@
-//! The element's own signalling server: that of gst-plugin-webrtc, of which webrtcsink runs a copy too, behind a door of
-//! ours.
+//! The element's own signalling server, which speaks the protocol of gst-plugin-webrtc's.
 //!
-//! webrtcsink's own stops accepting for good when the process has no descriptor left, which anybody can bring about who
-//! opens connections and says nothing; and one client that doesn't read makes all others wait. Here connections
-//! are limited in number, and each in how long it may keep somebody waiting.
+//! gst-plugin-webrtc's stops accepting for good when the process has no descriptor left, waits for clients that do not
+//! read, and keeps whatever they send. Here each client has a budget ([`limits`]), and where places are short those go that
+//! have least use for theirs ([`places`]); the broadcast itself always has one.
 
+mod connection;
+mod exchange;
 mod guest;
+mod limits;
+mod places;
 
-use std::collections::VecDeque;
 use std::net::TcpListener;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 
-use async_tungstenite::tungstenite::handshake::server::{Callback, Request, Response};
 use async_tungstenite::tungstenite::http::{HeaderName, HeaderValue};
 use futures::FutureExt;
-use gst_plugin_webrtc_signalling::handlers::Handler;
-use gst_plugin_webrtc_signalling::server::{Server, ServerError};
-use rustix::process::{Resource, getrlimit};
-use tokio::sync::Semaphore;
-use tokio::task::AbortHandle;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 
+use crate::descriptors::{self, Count};
+use crate::origin::Origin;
 use crate::serving::{ServerThread, accept};
+use connection::{Door, Hall};
+pub use exchange::{ADDRESS_FIELD, REASON_FIELD};
 use guest::Guest;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -32,13 +32,6 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
         Some("streamium-pay signalling server"),
     )
 });
-
-/// The part of the process's descriptors that connections may have: the media need more.
-const SHARE: u64 = 4;
-const MIN_CONNECTIONS: usize = 16;
-const MAX_CONNECTIONS: usize = 4_096;
-/// From the connection to the end of the WebSocket's handshake.
-const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 
 /// Where and how it listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,9 +59,13 @@ pub enum StartError {
     System(std::io::Error),
 }
 
+/// A header by which the server knows the broadcast that it belongs to.
+pub const OWN_HEADER: &str = "streamium-pay-own";
+
 /// A running server. Dropping it closes all its sockets.
 pub struct SignallingServer {
     _thread: ServerThread,
+    secret: String,
 }
 
 impl SignallingServer {
@@ -80,16 +77,50 @@ impl SignallingServer {
         let address = (options.host.as_str(), options.port);
         let listener = TcpListener::bind(address).map_err(StartError::Address)?;
         let acceptor = options.tls.as_ref().map(acceptor).transpose()?;
-        let hall = Hall {
-            acceptor,
-            headers: Arc::new(options.headers.clone()),
-            places: Arc::new(Semaphore::new(most_connections())),
-            greeted: VecDeque::new(),
+        let secret = exchange::new_id()
+            .ok_or_else(|| StartError::System(std::io::Error::other("no random numbers")))?;
+        let hall = Hall::new(limits::most_connections(descriptors::limit()));
+        let door = Door {
+            headers: options.headers.clone(),
+            secret: secret.clone(),
         };
-        let thread = ServerThread::start("streamium-sig", listener, |listener| hall.open(listener));
+        let thread = ServerThread::start("streamium-sig", listener, |listener| {
+            open(listener, hall, door, acceptor)
+        });
         Ok(Self {
             _thread: thread.map_err(StartError::System)?,
+            secret,
         })
+    }
+
+    /// What the broadcast says in [`OWN_HEADER`].
+    pub fn secret(&self) -> &str {
+        &self.secret
+    }
+}
+
+/// Lets everybody in for whom there is a place, until it is dropped.
+async fn open(listener: tokio::net::TcpListener, hall: Hall, door: Door, acceptor: Option<TlsAcceptor>) {
+    let door = Arc::new(door);
+    let failed = |error| gst::warning!(CAT, "own signalling server: {error}");
+    loop {
+        let stream = accept(&listener, failed).await;
+        let Ok(address) = stream.peer_addr() else { continue };
+        let is_tight = !Count::now().takes_connection();
+        let Some(place) = hall.enter(Origin::of(address.ip()), Instant::now(), is_tight) else {
+            continue;
+        };
+        let number = place.number();
+        let guest = Guest::new(stream);
+        let (door, acceptor) = (door.clone(), acceptor.clone());
+        let task = tokio::spawn(async move {
+            let reason = match acceptor {
+                Some(acceptor) => connection::serve_tls(&acceptor, guest, &door, place).await,
+                None => connection::serve(guest, &door, place).await,
+            };
+            gst::info!(CAT, "own signalling server: {address}: {reason}");
+        });
+        hall.runs(number, task.abort_handle());
     }
 }
 
@@ -99,85 +130,4 @@ fn acceptor((certificate, key): &(String, String)) -> Result<TlsAcceptor, StartE
     let made = gstrswebrtc::utils::create_tls_acceptor(certificate, key).now_or_never();
     let made = made.unwrap_or_else(|| Err("they can't be read at once".into()));
     made.map_err(|error| StartError::Tls(format!("{certificate} and {key}: {error}")))
-}
-
-/// How many connections there may be at a time.
-fn most_connections() -> usize {
-    let files = getrlimit(Resource::Nofile).current;
-    let share = files.map_or(usize::MAX, |files| {
-        usize::try_from(files / SHARE).unwrap_or(usize::MAX)
-    });
-    share.clamp(MIN_CONNECTIONS, MAX_CONNECTIONS)
-}
-
-struct Hall {
-    acceptor: Option<TlsAcceptor>,
-    headers: Arc<Vec<(HeaderName, HeaderValue)>>,
-    places: Arc<Semaphore>,
-    /// Those who have not said what they want yet, the oldest first.
-    greeted: VecDeque<AbortHandle>,
-}
-
-impl Hall {
-    /// Lets everybody in, until it is dropped.
-    async fn open(mut self, listener: tokio::net::TcpListener) {
-        let server = Server::spawn(Handler::new);
-        let failed = |error| gst::warning!(CAT, "own signalling server: {error}");
-        loop {
-            let stream = accept(&listener, failed).await;
-            self.make_room();
-            let Ok(place) = self.places.clone().acquire_owned().await else {
-                return;
-            };
-            let guest = Guest::new(stream, place);
-            let (mut server, acceptor) = (server.clone(), self.acceptor.clone());
-            let greeting = greeting(self.headers.clone());
-            self.welcome(async move {
-                match acceptor {
-                    Some(acceptor) => {
-                        let stream = acceptor.accept(guest).await?;
-                        server.accept_hdr_async(stream, greeting).await
-                    }
-                    None => server.accept_hdr_async(guest, greeting).await,
-                }
-            });
-        }
-    }
-
-    /// Who came long ago and has said nothing goes for who comes now.
-    fn make_room(&mut self) {
-        self.greeted.retain(|guest| !guest.is_finished());
-        if self.places.available_permits() > 0 {
-            return;
-        }
-        match self.greeted.pop_front() {
-            Some(oldest) => oldest.abort(),
-            None => gst::warning!(
-                CAT,
-                "own signalling server: all places are taken, whoever comes waits"
-            ),
-        }
-    }
-
-    fn welcome(&mut self, welcome: impl Future<Output = Result<String, ServerError>> + Send + 'static) {
-        let task = tokio::spawn(async {
-            match tokio::time::timeout(HANDSHAKE_LIMIT, welcome).await {
-                Ok(Ok(id)) => gst::info!(CAT, "own signalling server: {id} has come"),
-                Ok(Err(error)) => gst::info!(CAT, "own signalling server: {error}"),
-                Err(_) => gst::info!(CAT, "own signalling server: a client said nothing"),
-            }
-        });
-        self.greeted.push_back(task.abort_handle());
-    }
-}
-
-/// Adds the headers to the handshake's answer.
-#[allow(clippy::result_large_err, reason = "it is the library's")]
-fn greeting(headers: Arc<Vec<(HeaderName, HeaderValue)>>) -> impl Callback + Unpin {
-    move |_: &Request, mut response: Response| {
-        for (name, value) in headers.iter() {
-            response.headers_mut().append(name, value.clone());
-        }
-        Ok(response)
-    }
 }

@@ -20,8 +20,8 @@ impl Store {
         Ok(transaction.commit()?)
     }
 
-    /// Records that an account goes on with another channel: both accounts, and that the old channel is due. All or
-    /// none, so that no crash leaves its credit with both.
+    /// Records that an account goes on with another channel: both accounts, that the old channel has gone on and, where
+    /// it was open, that it is due. All or none, so that no crash leaves its credit with both.
     pub fn switch_account(&mut self, from: &AccountRecord, to: &AccountRecord) -> Result<(), StoreError> {
         let _point = around("provider/switch-account");
         self.totals = None;
@@ -29,8 +29,10 @@ impl Store {
         save(&transaction, from)?;
         save(&transaction, to)?;
         let known = transaction.execute(
-            "UPDATE provider_channel SET state = 'due' WHERE outpoint = ?1",
-            [from.outpoint.to_string()],
+            "UPDATE provider_channel SET went_on_to = ?2,
+                state = CASE WHEN state = 'open' THEN 'due' ELSE state END
+             WHERE outpoint = ?1",
+            [from.outpoint.to_string(), to.outpoint.to_string()],
         )?;
         found(known, from.outpoint)?;
         Ok(transaction.commit()?)
@@ -51,7 +53,8 @@ fn save(transaction: &Transaction<'_>, account: &AccountRecord) -> Result<(), St
     found(known, account.outpoint)?;
     if let Some(best) = account.best {
         transaction.execute(
-            "UPDATE provider_channel SET balance_sat = ?2, signature = ?3
+            "UPDATE provider_channel SET balance_sat = ?2, signature = ?3,
+                state = CASE WHEN state = 'unpaid' THEN 'open' ELSE state END
              WHERE outpoint = ?1 AND balance_sat < ?2",
             params![outpoint, amount(best.cumulative)?, best.signature.to_string()],
         )?;

@@ -99,6 +99,16 @@ impl Store {
         Ok(Self { db, totals: None })
     }
 
+    /// Never gives out an index below this one.
+    pub fn pass_key_indices(&mut self, role: Role, below: u32) -> Result<(), StoreError> {
+        self.db.execute(
+            "INSERT INTO key_index (role, next) VALUES (?1, ?2)
+             ON CONFLICT (role) DO UPDATE SET next = max(next, excluded.next)",
+            params![role.name(), below],
+        )?;
+        Ok(())
+    }
+
     /// Reserves a channel key index for ever, also against other processes.
     pub fn next_key_index(&mut self, role: Role) -> Result<u32, StoreError> {
         let _point = crash::around(match role {

@@ -1,6 +1,6 @@
 //! The provider's channels.
 
-use bitcoin::{Amount, OutPoint, Txid};
+use bitcoin::{Amount, OutPoint, Transaction, Txid};
 use rusqlite::types::Type;
 use rusqlite::{Row, named_params, params};
 use streamium_channel::money::{Msat, Rate};
@@ -31,6 +31,8 @@ pub enum ProviderChannelState {
     Lost,
     /// Its refund leaf is open, and it was never worth its settlement.
     Left,
+    /// No server ever knew its commitment, which is not kept. It may still be resumed, should one come to know it.
+    GivenUp,
 }
 
 impl ProviderChannelState {
@@ -43,6 +45,7 @@ impl ProviderChannelState {
             Self::Unpaid => "unpaid",
             Self::Lost => "lost",
             Self::Left => "left",
+            Self::GivenUp => "given-up",
         }
     }
 
@@ -55,6 +58,7 @@ impl ProviderChannelState {
             Self::Unpaid,
             Self::Lost,
             Self::Left,
+            Self::GivenUp,
         ];
         all.into_iter().find(|state| state.name() == name)
     }
@@ -81,9 +85,9 @@ impl Store {
         let contract = &record.contract;
         self.db.execute(
             "INSERT INTO provider_channel (outpoint, stream, rate_msat_per_s, consumer_key, provider_key,
-                key_index, refund_delay_blocks, capacity_sat, change_script, commitment)
+                key_index, refund_delay_blocks, capacity_sat, change_script, commitment, known, follows, went_on_to)
              VALUES (:outpoint, :stream, :rate, :consumer_key, :provider_key, :key_index, :delay, :capacity,
-                :change, :commitment)",
+                :change, :commitment, :known, :follows, :went_on_to)",
             named_params! {
                 ":outpoint": record.outpoint.to_string(),
                 ":stream": record.stream,
@@ -94,7 +98,10 @@ impl Store {
                 ":delay": contract.delay().blocks(),
                 ":capacity": amount(contract.capacity())?,
                 ":change": contract.change().script().to_hex_string(),
-                ":commitment": hex(&record.commitment),
+                ":commitment": record.commitment.as_ref().map(hex).unwrap_or_default(),
+                ":known": record.is_known,
+                ":follows": record.follows.map(|outpoint| outpoint.to_string()),
+                ":went_on_to": record.went_on_to.map(|outpoint| outpoint.to_string()),
             },
         )?;
         Ok(())
@@ -124,6 +131,28 @@ impl Store {
         }
     }
 
+    /// Records that a server knows a channel's commitment.
+    pub fn set_provider_known(&mut self, outpoint: OutPoint) -> Result<(), StoreError> {
+        let _point = around("provider/set-known");
+        self.db.execute(
+            "UPDATE provider_channel SET known = 1 WHERE outpoint = ?1 AND known = 0",
+            [outpoint.to_string()],
+        )?;
+        Ok(())
+    }
+
+    /// Gives up a channel whose commitment no server ever knew. The commitment, which is as large as its consumer
+    /// liked, is not kept; all that a settlement needs is.
+    pub fn give_up_provider_channel(&mut self, outpoint: OutPoint) -> Result<(), StoreError> {
+        let _point = around("provider/give-up");
+        self.totals = None;
+        self.db.execute(
+            "UPDATE provider_channel SET state = 'given-up', commitment = '' WHERE outpoint = ?1 AND known = 0",
+            [outpoint.to_string()],
+        )?;
+        Ok(())
+    }
+
     /// One channel, whatever its state.
     pub fn provider_channel(&self, outpoint: OutPoint) -> Result<StoredProviderChannel, StoreError> {
         let mut statement = self
@@ -134,10 +163,13 @@ impl Store {
         Ok(self.read_provider_channel(row)?)
     }
 
-    /// All channels that may still move money, and the outpoints of rows that can't be read.
+    /// All channels that may still move money, and the outpoints of rows that can't be read. What holds a payment is one
+    /// of them unless its end is on record, whatever else is said of it.
     pub fn unsettled(&self) -> Result<(Vec<StoredProviderChannel>, Vec<String>), StoreError> {
         let mut statement = self.db.prepare(
-            "SELECT * FROM provider_channel WHERE state IN ('open', 'due', 'settling') ORDER BY opened_at",
+            "SELECT * FROM provider_channel WHERE state IN ('open', 'due', 'settling')
+                OR (state NOT IN ('settled', 'lost', 'left', 'given-up') AND signature IS NOT NULL)
+             ORDER BY opened_at",
         )?;
         let mut rows = statement.query([])?;
         let (mut channels, mut damaged) = (Vec::new(), Vec::new());
@@ -153,7 +185,7 @@ impl Store {
     /// All that was ever paid to this provider, fees not deducted.
     pub fn earned(&self) -> Result<Amount, StoreError> {
         let sum = self.db.query_row(
-            "SELECT coalesce(sum(balance_sat), 0) FROM provider_channel WHERE state NOT IN ('lost', 'left')",
+            "SELECT coalesce(sum(balance_sat), 0) FROM provider_channel WHERE state NOT IN ('lost', 'left', 'given-up')",
             [],
             |row| row.get::<_, i64>(0),
         )?;
@@ -177,6 +209,12 @@ fn read_state(row: &Row<'_>) -> rusqlite::Result<ProviderChannelState> {
     ProviderChannelState::from_name(&name).ok_or_else(|| damaged(Type::Text)(UnknownState(name)))
 }
 
+/// Empty once it has been given up.
+fn read_commitment(row: &Row<'_>) -> rusqlite::Result<Option<Transaction>> {
+    let is_kept = !row.get::<_, String>("commitment")?.is_empty();
+    is_kept.then(|| read_transaction(row, "commitment")).transpose()
+}
+
 fn read_record(row: &Row<'_>) -> rusqlite::Result<ProviderRecord> {
     let cumulative = read_amount(row, "balance_sat")?;
     let best = read_optional(row, "signature")?.map(|signature| PaymentRecord {
@@ -189,7 +227,10 @@ fn read_record(row: &Row<'_>) -> rusqlite::Result<ProviderRecord> {
         key_index: read_index(row)?,
         stream: row.get("stream")?,
         rate: Rate::new(read_u64(row, "rate_msat_per_s")?),
-        commitment: read_transaction(row, "commitment")?,
+        commitment: read_commitment(row)?,
+        is_known: row.get("known")?,
+        follows: read_optional(row, "follows")?,
+        went_on_to: read_optional(row, "went_on_to")?,
         best,
         carried: read_amount(row, "carried_sat")?,
         consumed: Msat::new(read_u64(row, "consumed_msat")?),

@@ -6,7 +6,7 @@ use super::StoreError;
 
 /// What each version added. A file is brought up to date step by step, all or nothing; a step that has been
 /// released is never changed.
-const VERSIONS: [&str; 5] = [V1, V2_PROVIDER, V3_CONSUMER, V4_RATES, V5_AGREED];
+const VERSIONS: [&str; 6] = [V1, V2_PROVIDER, V3_CONSUMER, V4_RATES, V5_AGREED, V6_ACCOUNTS];
 
 const V1: &str = "
     CREATE TABLE key_index (
@@ -127,6 +127,21 @@ const V4_RATES: &str = "
 const V5_AGREED: &str = "
     ALTER TABLE consumer_channel ADD COLUMN agreed TEXT;";
 
+/// Which channel's account went on with which; what no server ever knew; the payout script that consumers are told.
+///
+/// A channel that was due when the file was of an earlier version may be used up, which was not on record: none of them
+/// goes on. One that held a payment while it was said to be unpaid is due.
+const V6_ACCOUNTS: &str = "
+    ALTER TABLE provider_channel ADD COLUMN follows TEXT;      -- the channel whose account it was opened to take over
+    ALTER TABLE provider_channel ADD COLUMN went_on_to TEXT;   -- the channel that its account went on with
+    ALTER TABLE provider_channel ADD COLUMN known INTEGER NOT NULL DEFAULT 1; -- 1: a server has known its commitment
+    UPDATE provider_channel SET state = 'due' WHERE state = 'unpaid' AND signature IS NOT NULL;
+    UPDATE provider_channel SET went_on_to = outpoint WHERE state = 'due';
+    CREATE TABLE payout_told (                -- the index that consumers are told; no settlement takes it
+        descriptor TEXT PRIMARY KEY NOT NULL,
+        payout_index INTEGER NOT NULL
+    ) STRICT;";
+
 /// Brings a file to the newest version.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -172,6 +187,7 @@ mod tests {
             |row| row.get::<_, String>(0),
         );
         assert_eq!(settled.unwrap(), "o:0t37");
+        db.prepare("SELECT agreed FROM consumer_channel").unwrap();
         let carried = db.query_row("SELECT count(carried_sat) FROM provider_channel", [], |row| {
             row.get::<_, i64>(0)
         });

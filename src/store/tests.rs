@@ -4,6 +4,7 @@ use bitcoin::hashes::Hash;
 use bitcoin::key::{Keypair, Secp256k1};
 use bitcoin::transaction::Version;
 use bitcoin::{Amount, OutPoint, ScriptBuf, Transaction, TxOut, Txid, absolute};
+use streamium_channel::agreement::Agreement;
 use streamium_channel::blocks::RefundDelay;
 use streamium_channel::contract::{Channel, Contract};
 use streamium_channel::keys::ChannelKeys;
@@ -62,7 +63,10 @@ fn provider_record(byte: u8) -> ProviderRecord {
         key_index: 7,
         stream: "cats".into(),
         rate: Rate::new(1_000),
-        commitment: transaction(1),
+        commitment: Some(transaction(1)),
+        is_known: true,
+        follows: None,
+        went_on_to: None,
         best: None,
         carried: Amount::ZERO,
         consumed: Msat::ZERO,
@@ -579,4 +583,51 @@ fn what_is_no_store_is_refused_and_left_as_it_is() {
         Store::open(&file.join("folder")),
         Err(StoreError::Io { .. })
     ));
+}
+
+#[test]
+fn key_indices_that_may_have_been_used_elsewhere_are_passed_over() {
+    let mut store = Store::in_memory().unwrap();
+    store.pass_key_indices(Role::Consumer, 0).unwrap();
+    assert_eq!(store.next_key_index(Role::Consumer).unwrap(), 0);
+    store.pass_key_indices(Role::Consumer, 500).unwrap();
+    store.pass_key_indices(Role::Consumer, 7).unwrap();
+    assert_eq!(store.next_key_index(Role::Consumer).unwrap(), 500);
+    assert_eq!(store.next_key_index(Role::Provider).unwrap(), 0);
+}
+
+#[test]
+fn what_was_agreed_comes_back_and_keeps_no_channel_from_its_refund() {
+    let mut store = Store::in_memory().unwrap();
+    let agreed = Agreement {
+        rate: Rate::new(500),
+        opening: Amount::from_sat(700),
+        window_ms: 5_000,
+        tracks: Vec::new(),
+        commitment_fee_rate_sat_per_kvb: 1_000,
+        min_confirmations: 1,
+        unconfirmed_limit: Amount::from_sat(1_000),
+        settle_delay_ms: 60_000,
+    };
+    let record = ConsumerRecord {
+        contract: contract(),
+        outpoint: outpoint(1),
+        key_index: 3,
+        link: "streamium://…".into(),
+        commitment: transaction(1),
+        paid: Amount::ZERO,
+        carried: Amount::ZERO,
+        consumed: Msat::ZERO,
+        rate: Rate::new(500),
+        agreed: Some(agreed),
+    };
+    store.insert_consumer_channel(&record, "tr(…)").unwrap();
+    let read = |store: &Store| store.consumer_channel(outpoint(1)).unwrap().record;
+    assert_eq!(read(&store), record);
+    // Files of earlier versions have none, and a damaged one is as good as none.
+    for agreed in ["NULL", "'{'"] {
+        let change = format!("UPDATE consumer_channel SET agreed = {agreed}");
+        store.db.execute(&change, []).unwrap();
+        assert_eq!(read(&store).agreed, None);
+    }
 }

@@ -1,9 +1,10 @@
-//! The wallet's file: `bdk_wallet`'s tables, and three of our own.
+//! The wallet's file: `bdk_wallet`'s tables, and four of our own.
 //!
 //! `streamium_reserved_script` holds the change-side indices given to channels, since bdk itself takes any
 //! that has not received anything yet for unused. `streamium_reserved_coin` says for which transaction a
 //! coin is locked, since bdk's lock does not. `streamium_transaction` has the transactions themselves, with what they
-//! are for, until one of them or a conflict is buried.
+//! are for, until one of them or a conflict is buried. `streamium_new_seed` has a row where the seed was made together
+//! with this file: then there is no past to look for.
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
@@ -36,6 +37,9 @@ const OWN_TABLES: &str = "
         txid TEXT PRIMARY KEY NOT NULL,
         kind TEXT NOT NULL, -- commitment, withdrawal
         tx TEXT NOT NULL -- in hexadecimal
+    ) STRICT;
+    CREATE TABLE IF NOT EXISTS streamium_new_seed (
+        since TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP
     ) STRICT;";
 
 /// What a transaction with reserved coins is for.
@@ -156,6 +160,16 @@ pub(super) fn load_or_create(
                 .map_err(|error| WalletError::Damaged(error.to_string()))
         }
     }
+}
+
+/// The seed has been made just now: nothing was ever paid to it.
+pub(super) fn note_new_seed(db: &Connection) -> rusqlite::Result<()> {
+    db.execute("INSERT INTO streamium_new_seed DEFAULT VALUES", [])
+        .map(|_| ())
+}
+
+pub(super) fn is_new_seed(db: &Connection) -> rusqlite::Result<bool> {
+    db.prepare("SELECT 1 FROM streamium_new_seed")?.exists([])
 }
 
 pub(super) fn reserved_scripts(db: &Connection) -> rusqlite::Result<Vec<u32>> {

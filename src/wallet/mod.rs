@@ -37,6 +37,13 @@ pub const WALLET_FILE: &str = "wallet.sqlite";
 /// How far an adopted script is looked for: some are given out with each connection.
 const MAX_ADOPTED: usize = 20_000;
 
+/// How many unused scripts in a row end the first scan of a new seed (BIP44's gap limit).
+const FRESH_GAP: usize = 20;
+
+/// And of one that may have a past. Each proposal of a channel uses up a change script, and whatever its provider then does,
+/// nothing may ever be paid to it. It takes seconds, once.
+const RESTORE_GAP: usize = 1_000;
+
 /// The consumer's wallet. One program at a time may have it open.
 pub struct Wallet {
     inner: bdk_wallet::Wallet,
@@ -44,6 +51,8 @@ pub struct Wallet {
     /// Signs for the funding addresses, and for change.
     signers: [SignersContainer; 2],
     seed: Seed,
+    /// The seed was there before this file: it may have been used elsewhere.
+    has_past: bool,
     path: PathBuf,
 }
 
@@ -51,11 +60,16 @@ impl Wallet {
     /// Opens the wallet of a data folder; makes folder, seed and wallet where there are none.
     pub fn open(dir: &Path, network: Network) -> Result<Self, WalletError> {
         let path = dir.join(WALLET_FILE);
-        if path.exists() && Seed::load(dir)?.is_none() {
+        let has_seed = Seed::load(dir)?.is_some();
+        if path.exists() && !has_seed {
             return Err(WalletError::SeedMissing { path });
         }
         let seed = Seed::load_or_create(dir)?;
         let mut db = database::open(&path)?;
+        if !has_seed {
+            database::note_new_seed(&db)?;
+        }
+        let has_past = !database::is_new_seed(&db)?;
         let keys = database::keys(&seed, network)?;
         let inner = database::load_or_create(&mut db, &path, &keys, network)?;
         let signers = keys.signers(&inner);
@@ -64,6 +78,7 @@ impl Wallet {
             db,
             signers,
             seed,
+            has_past,
             path,
         };
         for index in database::reserved_scripts(&wallet.db)? {
@@ -104,6 +119,14 @@ impl Wallet {
         self.fresh_address()
     }
 
+    /// How many scripts on the change side a seed that was there before this wallet may have used, by the last scan; 0 for a
+    /// seed without a past.
+    pub fn scripts_of_the_past(&self) -> u32 {
+        let last = self.inner.derivation_index(KeychainKind::Internal);
+        last.filter(|_| self.has_past)
+            .map_or(0, |last| last.saturating_add(1))
+    }
+
     /// Makes a channel's change script known to this wallet, which another data folder of the same seed gave out;
     /// false if it is none of this seed's.
     pub fn adopt_change_script(&mut self, script: &Script) -> Result<bool, WalletError> {
@@ -134,7 +157,8 @@ impl Wallet {
     /// past), then the scripts handed out.
     pub fn sync_request(&self) -> WalletRequest {
         if self.inner.latest_checkpoint().height() == 0 {
-            WalletRequest::FullScan(self.inner.start_full_scan().build())
+            let gap = if self.has_past { RESTORE_GAP } else { FRESH_GAP };
+            WalletRequest::FullScan(self.inner.start_full_scan().build(), gap)
         } else {
             WalletRequest::Sync(self.inner.start_sync_with_revealed_spks().build())
         }

@@ -19,7 +19,7 @@ impl Syncs {
         }
         let request = wallet.sync_request();
         // A full scan ends at a gap; scripts beyond it that this wallet did give out need a second look.
-        self.again = matches!(request, WalletRequest::FullScan(_));
+        self.again = matches!(request, WalletRequest::FullScan(..));
         self.running = true;
         chain.sync_wallet(request);
     }

@@ -9,30 +9,43 @@ const POOLS_IDLE: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_secs(90);
 const GLANCE: Duration = Duration::from_millis(100);
 
+/// What glibc's `mallinfo2` answers, in bytes.
+#[repr(C)]
+struct Mallinfo2 {
+    arena: usize,
+    ordblks: usize,
+    smblks: usize,
+    hblks: usize,
+    hblkhd: usize,
+    usmblks: usize,
+    fsmblks: usize,
+    uordblks: usize,
+    fordblks: usize,
+    keepcost: usize,
+}
+
 unsafe extern "C" {
-    /// Gives the kernel back what is free: else the figure says what the allocator keeps, not what is held.
-    fn malloc_trim(pad: usize) -> std::ffi::c_int;
+    fn mallinfo2() -> Mallinfo2;
 }
 
 #[derive(Clone, Copy, Debug)]
 pub struct Footprint {
     pub threads: usize,
     pub fds: usize,
-    pub rss_kb: i64,
+    /// What is allocated, in all heaps, and not what the process has in the machine's memory: that swings by megabytes
+    /// with what the allocator keeps and the kernel takes back.
+    pub heap_kb: i64,
 }
 
 impl Footprint {
     pub fn now() -> Self {
         // SAFETY: glibc's function may be called at any time, by any thread.
-        unsafe { malloc_trim(0) };
+        let heap = unsafe { mallinfo2() };
         let count = |dir| std::fs::read_dir(dir).unwrap().count();
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let rss = rss.unwrap().trim().trim_end_matches(" kB");
         Self {
             threads: count("/proc/self/task"),
             fds: count("/proc/self/fd"),
-            rss_kb: rss.parse().unwrap(),
+            heap_kb: i64::try_from((heap.uordblks + heap.hblkhd) / 1024).unwrap(),
         }
     }
 
@@ -45,7 +58,7 @@ impl Footprint {
             let now = Self::now();
             least.threads = least.threads.min(now.threads);
             least.fds = least.fds.min(now.fds);
-            least.rss_kb = now.rss_kb;
+            least.heap_kb = least.heap_kb.min(now.heap_kb);
         }
         least
     }
@@ -71,9 +84,18 @@ impl Footprint {
 
 impl fmt::Display for Footprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { threads, fds, rss_kb } = self;
-        write!(f, "{threads} threads, {fds} descriptors, {rss_kb} kB")
+        let Self {
+            threads,
+            fds,
+            heap_kb,
+        } = self;
+        write!(f, "{threads} threads, {fds} descriptors, {heap_kb} kB")
     }
+}
+
+/// How much more is allocated after so many rounds, for each of them.
+pub fn growth_kb(before: Footprint, after: Footprint, rounds: usize) -> f64 {
+    (after.heap_kb - before.heap_kb) as f64 / rounds as f64
 }
 
 fn thread_names() -> Vec<String> {

@@ -231,6 +231,8 @@ impl Regtest {
         };
         let answer: Value = serde_json::from_str(&answer).expect("the node answers in JSON");
         match answer["confirmations"].as_u64() {
+            // The node's index still knows the block that is not in the chain any more.
+            None | Some(0) if answer.get("blockhash").is_some() => TxStatus::Unknown,
             None | Some(0) => TxStatus::InMempool,
             Some(confirmations) => TxStatus::Confirmed {
                 confirmations: confirmations.try_into().expect("a count of blocks"),

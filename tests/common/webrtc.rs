@@ -3,8 +3,9 @@
 
 use std::net::TcpListener;
 use std::path::Path;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
 use gst::prelude::*;
@@ -167,12 +168,19 @@ pub struct Provider {
     pub port: u16,
 }
 
+/// A port that nobody listens at, and that no other test of this run is given: each of those that run at once has a slot,
+/// and a range with it. Below the ports that the kernel gives to outgoing connections, and beside those of regtest.sh.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    const PORTS: u16 = 1_000;
+    static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(fastrand::u16(..PORTS)));
+    let slot = std::env::var("NEXTEST_TEST_GLOBAL_SLOT").map_or(0, |slot| slot.parse().unwrap());
+    let first = 10_000 + (slot % 10) * PORTS;
+    loop {
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % PORTS;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// The settings of a sink with a signalling server of its own.

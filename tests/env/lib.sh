@@ -69,6 +69,3 @@ use_cargo() {
   done
   return 1
 }
-
-# Asked of cargo: it is a program of cargo's folder, which need not be on PATH.
-have_nextest() { cargo nextest --version >/dev/null 2>&1; }

@@ -87,8 +87,9 @@ start_process() { # log file, command...
 # --- ports ---
 
 # Any port below those that the kernel gives to outgoing connections, or one of these may have it while a server is
-# stopped. Where it is taken, the server says so and another is tried.
-any_port() { echo $((10000 + SRANDOM % 20000)); }
+# stopped; the ten thousand below are the tests' own (`free_port` in tests/common/webrtc.rs). Where it is taken, the server
+# says so and another is tried.
+any_port() { echo $((20000 + SRANDOM % 10000)); }
 
 readonly clash='[Aa]ddress already in use|Unable to bind|failed to listen'
 

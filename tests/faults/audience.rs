@@ -18,10 +18,13 @@ use crate::common::webrtc::{Running, free_port, own_server, producer_of};
 pub const VIDEO: &str =
     "videotestsrc is-live=true ! video/x-raw,width=320,height=240,framerate=30/1 ! sink. ";
 
-/// The largest gap, on the stream's own time line.
+/// The largest gap in what a session is given, on the stream's own time line: three frames. A busy machine makes none.
 const MAX_GAP: Duration = Duration::from_millis(100);
-/// On the wall clock a loaded machine may be late.
-const MAX_WAIT: Duration = Duration::from_secs(2);
+/// The largest gap in what a consumer sees, on the same line. An encoder that falls behind on a busy machine leaves frames
+/// out; a connection that is lost and made again takes longer than this.
+const MAX_SEEN_GAP: Duration = Duration::from_millis(1_500);
+/// On the wall clock such a machine may be late too.
+const MAX_WAIT: Duration = Duration::from_secs(5);
 /// Two seconds.
 const BEFORE: usize = 60;
 /// Four.
@@ -159,6 +162,7 @@ impl Audience {
         self.saw_no_gap(what);
         let sent = largest_sent(taps);
         println!("{what}: largest gap {sent:?} of media time at the provider's gates");
+        assert!(sent <= MAX_GAP, "{sent:?} never passed a gate");
     }
 
     /// The same of a broadcast in another process.
@@ -175,7 +179,7 @@ impl Audience {
                 seen.len(),
                 seen.last().unwrap().at - seen[0].at,
             );
-            assert!(gap <= MAX_GAP, "consumer {number}: {gap:?} are missing");
+            assert!(gap <= MAX_SEEN_GAP, "consumer {number}: {gap:?} are missing");
             assert!(wait <= MAX_WAIT, "consumer {number}: nothing for {wait:?}");
             for word in ["reconnecting", "lost", "eos", "ended"] {
                 assert!(!consumer.notes.said(word), "consumer {number} said \"{word}\"");

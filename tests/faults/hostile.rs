@@ -12,20 +12,26 @@ use crate::common::wait::PATIENCE;
 use crate::common::webrtc::{producer_of, run};
 
 /// A connection to the signalling server, without WebRTC behind it.
-struct Hostile {
-    socket: WebSocketStream<ConnectStream>,
-    session: Value,
+pub struct Hostile {
+    pub socket: WebSocketStream<ConnectStream>,
+    pub session: Value,
 }
 
 impl Hostile {
-    /// Asks for the stream, and gets its offer.
-    async fn offered(port: u16, producer: &str, offer: Option<&str>) -> Self {
+    /// Is there, and no more.
+    pub async fn connected(port: u16) -> Self {
         let (socket, _) = connect_async(format!("ws://127.0.0.1:{port}")).await.unwrap();
         let mut hostile = Self {
             socket,
             session: Value::Null,
         };
         hostile.wait(|message| message["type"] == "welcome").await;
+        hostile
+    }
+
+    /// Asks for the stream, and gets its offer.
+    pub async fn offered(port: u16, producer: &str, offer: Option<&str>) -> Self {
+        let mut hostile = Self::connected(port).await;
         let mut start = json!({ "type": "startSession", "peerId": producer });
         if let Some(offer) = offer {
             start["offer"] = offer.into();
@@ -39,7 +45,7 @@ impl Hostile {
         hostile
     }
 
-    async fn send(&mut self, message: &Value) {
+    pub async fn send(&mut self, message: &Value) {
         self.socket
             .send(Message::text(message.to_string()))
             .await
@@ -47,7 +53,7 @@ impl Hostile {
     }
 
     /// The next message for which this holds.
-    async fn wait(&mut self, holds: impl Fn(&Value) -> bool) -> Value {
+    pub async fn wait(&mut self, holds: impl Fn(&Value) -> bool) -> Value {
         loop {
             let message = tokio::time::timeout(PATIENCE, self.socket.next()).await;
             let message = message.expect("the server answers").unwrap().unwrap();
@@ -60,14 +66,14 @@ impl Hostile {
         }
     }
 
-    async fn say(&mut self, part: &str, nonsense: &Value) {
+    pub async fn say(&mut self, part: &str, nonsense: &Value) {
         let mut message = json!({ "type": "peer", "sessionId": self.session });
         message[part] = nonsense.clone();
         self.send(&message).await;
     }
 
     /// The other side has ended the session.
-    async fn shown_out(&mut self) {
+    pub async fn shown_out(&mut self) {
         let session = self.session.clone();
         self.wait(|message| message["type"] == "endSession" && message["sessionId"] == session)
             .await;
@@ -184,5 +190,27 @@ fn other_nonsense_is_seen_by_nobody_else() {
         assert_eq!(producer_of(port), producer, "it was listed all the time");
         ours(&broadcast.link()).expect(Video, 10);
         broadcast.notes.check();
+    });
+}
+
+#[test]
+fn what_was_not_offered_is_not_answered_twice() {
+    run(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut broadcast, port) = Broadcast::with_server(dir.path());
+        let mut audience = Audience::seated(vec![ours(&broadcast.link()), plain(port)]);
+        let producer = producer_of(port);
+        let answer = json!({ "type": "answer", "sdp": format!("{SESSION}{VP8}a=inactive\r\n") });
+        gstrswebrtc::RUNTIME.block_on(async {
+            let mut hostile = Hostile::offered(port, &producer, None).await;
+            hostile.say("sdp", &answer).await;
+            hostile.say("sdp", &answer).await;
+            hostile.shown_out().await;
+        });
+        broadcast
+            .notes
+            .wait_for("consumer-error", |note| !note.text("session").is_empty());
+        audience.saw_nothing_of("a second answer", &broadcast.taps);
+        broadcast.goes_on("a second answer", audience);
     });
 }

@@ -226,6 +226,6 @@ fn from_the_money_to_the_first_picture() {
             "{:>6} ms from funds seen to the first picture",
             paid_for.as_millis()
         );
-        assert!(paid_for < Duration::from_secs(5), "{paid_for:?}");
+        assert!(paid_for < Duration::from_secs(20), "{paid_for:?}");
     });
 }

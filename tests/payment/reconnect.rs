@@ -14,7 +14,7 @@ use crate::common::paid::{PaidConsumer, paid_provider, stats};
 use crate::common::regtest::Regtest;
 use crate::common::webrtc::{free_port, raw_both, run};
 
-const SLACK: std::time::Duration = std::time::Duration::from_secs(3);
+const SLACK: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// The channels that a consumer has paid in, in order.
 fn channels(consumer: &mut PaidConsumer) -> Vec<OutPoint> {

@@ -10,14 +10,15 @@ use crate::common::regtest::Regtest;
 use crate::common::webrtc::{Consumer, RAW_VIDEO, raw_both, run};
 
 /// The longest time between two buffers that passed the gate, in a stretch of time.
+/// On the stream's own time line, which a busy machine does not stretch.
 fn longest_gap(passed: &[crate::common::taps::Passed], from: Instant, to: Instant) -> Duration {
     let times = passed
         .iter()
         .filter(|p| p.kind == Video && p.at >= from && p.at <= to);
-    let times: Vec<_> = times.map(|passed| passed.at).collect();
+    let times: Vec<_> = times.map(|passed| passed.running_time).collect();
     times
         .windows(2)
-        .map(|pair| pair[1] - pair[0])
+        .map(|pair| Duration::from(pair[1].saturating_sub(pair[0])))
         .max()
         .unwrap_or(to - from)
 }
@@ -63,7 +64,7 @@ fn who_does_not_pay_gets_nothing_and_disturbs_nobody() {
             paid.encoded > 50 && paid.rtp.len() > 50,
             "the same taps see the payer"
         );
-        assert!(longest_gap(&paid.passed, came, end) < Duration::from_millis(700));
+        assert!(longest_gap(&paid.passed, came, end) < Duration::from_millis(200));
         provider.notes.check();
         payer.notes.check();
         plain.running.check();

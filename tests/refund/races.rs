@@ -1,7 +1,14 @@
 //! Refund and settlement at the same time: what the servers know first is accepted, whoever made it.
 
-use bitcoin::{Amount, FeeRate};
-use gststreamiumpay::refund::Position;
+use bitcoin::consensus::encode::serialize_hex;
+use bitcoin::hashes::{Hash, sha256};
+use bitcoin::transaction::Version;
+use bitcoin::{Amount, FeeRate, Script, Transaction, TxIn, TxOut, absolute};
+use gststreamiumpay::refund::{PATIENCE_BLOCKS, Position, Runner};
+use serde_json::json;
+
+use crate::common::driver::chain_at;
+use crate::liar::Liar;
 
 use crate::common::regtest::{Regtest, TxStatus};
 use crate::viewer::*;
@@ -120,4 +127,92 @@ fn a_refund_that_is_mined_first_stays() {
     viewer.until("the refund", |viewer| {
         viewer.runner.wallet.spendable() == rest + CAPACITY - fee
     });
+}
+
+/// As Electrum names a script.
+fn script_hash(script: &Script) -> String {
+    let hash = sha256::Hash::hash(script.as_bytes()).to_byte_array();
+    hash.iter().rev().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn a_spend_that_a_server_makes_up_keeps_no_refund_back() {
+    let regtest = &Regtest::start();
+    let dir = tempfile::tempdir().unwrap();
+    let mut viewer = Viewer::open(regtest, dir.path());
+    viewer.fund(regtest, 60_000);
+    let opened = viewer.open_confirmed(regtest, dir.path());
+    drop(viewer);
+    // A transaction that nobody has signed: its id is as good as any.
+    let made_up = Transaction {
+        version: Version::TWO,
+        lock_time: absolute::LockTime::ZERO,
+        input: vec![TxIn {
+            previous_output: opened.outpoint(),
+            ..TxIn::default()
+        }],
+        output: vec![TxOut {
+            value: CAPACITY - Amount::from_sat(500),
+            script_pubkey: opened.channel.contract().change().script().clone(),
+        }],
+    };
+    let (txid, told) = (made_up.compute_txid().to_string(), serialize_hex(&made_up));
+    let watched = script_hash(opened.channel.script().script_pubkey());
+    let liar = Liar::before(regtest.electrum_url());
+    liar.lies(move |method, params, said| match method {
+        "blockchain.scripthash.get_history" if params[0] == watched => {
+            let mut history = said.as_array()?.clone();
+            history.push(json!({ "tx_hash": txid, "height": 0, "fee": 500 }));
+            Some(json!(history))
+        }
+        "blockchain.transaction.get" if params[0] == txid => Some(json!(told)),
+        _ => None,
+    });
+    let servers = format!("{},{}", liar.url(), regtest.electrum_url());
+    let mut viewer = Viewer {
+        runner: Runner::open(dir.path(), &chain_at(&servers), MAX_RATE).unwrap(),
+        reports: Vec::new(),
+    };
+    regtest.mine(u32::from(DELAY) - 1);
+    viewer.until("a refund", |viewer| viewer.refunds(&opened).len() == 1);
+    let refund = viewer.refunds(&opened)[0].compute_txid();
+    until_pending(&mut viewer, regtest, refund);
+}
+
+#[test]
+fn a_settlement_that_nobody_mines_is_waited_for_as_long_as_is_stated() {
+    let regtest = &Regtest::start();
+    let dir = tempfile::tempdir().unwrap();
+    let mut viewer = Viewer::open(regtest, dir.path());
+    viewer.fund(regtest, 60_000);
+    let opened = viewer.open_confirmed(regtest, dir.path());
+    regtest.mine(u32::from(DELAY) - 2);
+    let txid = regtest.broadcast(&opened.settlement(PAID, RATE)).unwrap();
+    viewer.until_closing(&opened, txid, 0, false);
+    let passes = |viewer: &mut Viewer| {
+        mine_empty(regtest, 1);
+        let tip = regtest.cli(&["getbestblockhash"]).parse().unwrap();
+        viewer.until("the block", |viewer| {
+            viewer.runner.wallet.is_synced_to(tip) && viewer.runner.is_done()
+        });
+    };
+    // The first of them opens the refund leaf.
+    passes(&mut viewer);
+    passes(&mut viewer);
+    for _ in 2..PATIENCE_BLOCKS {
+        passes(&mut viewer);
+    }
+    assert_eq!(viewer.refunds(&opened), [], "it is waited for");
+    passes(&mut viewer);
+    passes(&mut viewer);
+    assert_eq!(viewer.refunds(&opened).len(), 1);
+    // It is refused while the settlement pays more, and bids half as much again every six blocks.
+    for _ in 0..30 {
+        passes(&mut viewer);
+        if regtest.tx_status(txid) == TxStatus::Unknown {
+            let newest = viewer.refunds(&opened).last().unwrap().compute_txid();
+            return until_pending(&mut viewer, regtest, newest);
+        }
+    }
+    panic!("the refund never took its place; said: {:#?}", viewer.reports);
 }

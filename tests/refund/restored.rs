@@ -7,7 +7,7 @@ use std::process::Output;
 
 use gststreamiumpay::refund::backup;
 use gststreamiumpay::store::{Lease, Role};
-use gststreamiumpay::wallet::{SEED_FILE, Seed};
+use gststreamiumpay::wallet::{SEED_FILE, Seed, Wallet};
 
 use crate::common::regtest::Regtest;
 use crate::viewer::*;
@@ -51,7 +51,9 @@ fn channels_come_back_on_another_machine_from_seed_and_backups() {
             let kept = away
                 .path()
                 .with_extension(format!("{}.json", opened.outpoint().txid));
-            fs::copy(&path, &kept).unwrap();
+            // As the first version wrote it, which knew nothing of what was agreed.
+            let text = fs::read_to_string(&path).unwrap();
+            fs::write(&kept, text.replace("\"version\": 2", "\"version\": 1")).unwrap();
             kept
         })
         .collect();
@@ -121,7 +123,7 @@ fn what_does_not_fit_is_refused_and_leaves_the_folder_as_it_was() {
     let twice = restore(away.path(), "regtest", &[path, path], &words);
     refused(away.path(), &twice, "is given twice");
     for (from, to, why) in [
-        ("\"version\": 1", "\"version\": 2", "has version 2"),
+        ("\"version\": 2", "\"version\": 3", "has version 3"),
         ("144", "145", "checksum is wrong"),
         ("streamium://", "streamiums://", "checksum is wrong"),
         ("channel backup", "other file", "its format is not"),
@@ -140,4 +142,39 @@ fn what_does_not_fit_is_refused_and_leaves_the_folder_as_it_was() {
     let output = restore(home.path(), "regtest", &[path], "");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("is in use by another consumer"), "{said}");
+}
+
+#[test]
+fn the_seed_alone_finds_what_was_paid_beyond_five_hundred_unused_scripts() {
+    let regtest = &Regtest::start();
+    let (home, away) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut viewer = Viewer::open(regtest, home.path());
+    viewer.fund(regtest, 60_000);
+    // So many proposals of which nothing came.
+    for _ in 0..500 {
+        viewer.runner.wallet.fresh_change_script().unwrap();
+    }
+    let opened = viewer.open_confirmed(regtest, home.path());
+    let rest = viewer.runner.wallet.spendable().to_sat();
+    drop(viewer);
+    // Its provider settles; the change is all that there is of the channel.
+    regtest.broadcast(&opened.settlement(4_000, RATE)).unwrap();
+    regtest.mine(1);
+
+    fs::copy(home.path().join(SEED_FILE), away.path().join(SEED_FILE)).unwrap();
+    let begun = std::time::Instant::now();
+    let balance = command(regtest, away.path(), &["balance"]);
+    println!("a scan from the seed alone: {} ms", begun.elapsed().as_millis());
+    assert_eq!(figure(&balance, "confirmed"), rest + 50_000 - 4_000);
+    let mut wallet = Wallet::open(away.path(), bitcoin::Network::Regtest).unwrap();
+    assert!(
+        wallet.scripts_of_the_past() > 500,
+        "no key of theirs is used again"
+    );
+    let script = wallet.fresh_change_script().unwrap();
+    assert_ne!(
+        &script,
+        opened.channel.contract().change().script(),
+        "never given out again"
+    );
 }

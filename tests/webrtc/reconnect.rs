@@ -16,7 +16,7 @@ use crate::common::wait::wait_for_port;
 use crate::common::webrtc::{RAW_AUDIO, RAW_VIDEO, free_port, own_server, run};
 
 /// What detection may take beyond the time after which a peer counts as gone.
-const SLACK: Duration = Duration::from_secs(3);
+const SLACK: Duration = Duration::from_secs(10);
 
 /// A provider of a free stream in a process of its own.
 fn provider(dir: &Path, server: &str) -> Launched {
@@ -65,7 +65,7 @@ fn goes_on(consumer: &mut PaidConsumer, last: Frame, since: Instant, what: &str)
     let gap = Duration::from(first.running_time.saturating_sub(last.running_time));
     let real = first.at - last.at;
     assert!(
-        gap.abs_diff(real) < Duration::from_secs(1),
+        gap.abs_diff(real) < Duration::from_secs(3),
         "{gap:?} of running time in {real:?}"
     );
     consumer.expect(Audio, 10);

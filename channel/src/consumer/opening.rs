@@ -4,6 +4,7 @@ use super::session::ConsumerSession;
 use super::state::{ConsumerChannel, Next, Opening, Paying, State};
 use super::{ChannelKeys as OwnKeys, ConsumerEffect as Effect, ConsumerEnd, ConsumerNotice, Purse};
 use crate::agreement::Agreement;
+use crate::commitment;
 use crate::contract::{Channel, Contract};
 use crate::fault::Fault;
 use crate::keys::ChannelKeys;
@@ -56,7 +57,7 @@ impl ConsumerSession {
                 effects.push(Effect::Notice(ConsumerNotice::Opening {
                     capacity: contract.capacity(),
                 }));
-                self.enter_opening(Opening::Asked(terms, keys, contract), now);
+                self.enter_opening(Opening::Asked(terms, Box::new(keys), contract), now);
             }
             Err(fault) => self.fault(fault, now, &mut effects),
         }
@@ -92,6 +93,11 @@ impl ConsumerSession {
         let Some(Opening::Building(terms, keys, contract, payout)) = self.opening() else {
             return effects;
         };
+        // A provider refuses it, so no money is put into it.
+        if let Err(error) = commitment::check_cost(&transaction) {
+            self.fault(error.into(), now, &mut effects);
+            return effects;
+        }
         let outpoint = OutPoint {
             txid: transaction.compute_txid(),
             vout: output,

@@ -217,13 +217,11 @@ impl ConsumerSession {
             purse.has_kept_ahead(Duration::from_millis(agreed.window_ms.into()));
         }
         let rate = purse.peak();
-        let untouched = resumed.carried == Amount::ZERO
-            && resumed.balance == Amount::ZERO
-            && resumed.consumed == Msat::ZERO;
-        if untouched {
+        if resumed.carried == Amount::ZERO && resumed.balance == Amount::ZERO {
             // It died before the first payment through this channel reached it: what was left with the channel
-            // before is at most a window.
+            // before is at most a window. What was owed there comes along, and is held against the drift.
             purse.restore(Amount::ZERO, paid, Msat::ZERO);
+            purse.report(resumed.consumed, now)?;
             return Ok(purse);
         }
         let unknown = resumed.is_ahead_of(record);

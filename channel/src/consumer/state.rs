@@ -30,8 +30,8 @@ pub(super) enum Opening {
     AwaitFunds(Box<Terms>),
     /// The wallet can pay: fresh keys are wanted, and nothing of them is used up before.
     AwaitKeys(Box<Terms>),
-    Asked(Box<Terms>, ChannelKeys, Contract),
-    Building(Box<Terms>, ChannelKeys, Contract, ScriptBuf),
+    Asked(Box<Terms>, Box<ChannelKeys>, Contract),
+    Building(Box<Terms>, Box<ChannelKeys>, Contract, ScriptBuf),
 }
 
 /// The channel that the session pays through, and how it stands.

@@ -3,7 +3,7 @@
 //! serde_json reads a value before it is known whether anybody wants it, and fails at numbers beyond its types, at text
 //! that is no Unicode, and at deep nesting.
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::fmt;
@@ -11,17 +11,41 @@ use std::fmt;
 /// Deeper than any field of this version lies.
 const DEPTH: u32 = 8;
 
+/// No message is nested deeper, whatever is in its unknown fields: many JSON parsers go no further than this.
+const MAX_NESTING: usize = 127;
+
 /// Stands for a value that can't be read. No field of this version takes it, so a known one is refused with it.
 const UNREADABLE: &str = "{}";
 
 /// The same JSON, with `{}` in the place of each value that can't be read.
 ///
 /// # Errors
-/// When the text is not JSON at all.
+/// When the text is not JSON at all, or nested deeper than [`MAX_NESTING`].
 pub(super) fn readable(text: &str) -> Result<String, serde_json::Error> {
+    if nesting(text) > MAX_NESTING {
+        return Err(serde_json::Error::custom("nested too deeply"));
+    }
     let mut out = String::with_capacity(text.len());
     copy(text.trim(), DEPTH, &mut out)?;
     Ok(out)
+}
+
+/// Returns how deep lists and objects lie in each other; brackets within text do not count.
+fn nesting(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let (mut in_text, mut escaped) = (false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_text,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => depth = depth.saturating_add(1),
+            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
+            _ => (),
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 fn copy(value: &str, depth: u32, out: &mut String) -> Result<(), serde_json::Error> {
@@ -108,7 +132,7 @@ mod tests {
 
     #[test]
     fn only_what_cannot_be_read_is_replaced() {
-        let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+        let deep = format!("{}1{}", "[".repeat(100), "]".repeat(100));
         for (text, read) in [
             (
                 r#" {"a":1, "b":[true,null,"x"]} "#,
@@ -140,6 +164,15 @@ mod tests {
         ] {
             assert!(readable(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_nested_too_deeply_is_an_error() {
+        let nested = |levels| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(readable(&nested(MAX_NESTING)).is_ok());
+        assert!(readable(&nested(MAX_NESTING + 1)).is_err());
+        let brackets_in_text = format!(r#"{{"a":"\"{}","b":1e400}}"#, "[".repeat(500));
+        assert!(readable(&brackets_in_text).is_ok());
     }
 
     proptest! {

@@ -307,23 +307,24 @@ mod tests {
 
     #[test]
     fn each_opening_is_charged_a_second_at_least_whatever_closes_the_gate() {
-        let paused = |account: &mut Account, now| {
+        type Close = fn(&mut Account, Duration);
+        let paused: Close = |account, now| {
             account.set_paused(true);
             account.decide(true, now);
         };
-        let silent = |account: &mut Account, now| {
+        let silent: Close = |account, now| {
             account.heard(now, now);
             account.decide(false, now);
         };
-        let vanished = |account: &mut Account, now| {
+        let vanished: Close = |account, now| {
             account.set_limit(Some(Amount::ZERO));
             account.meter.add(Msat::new(501));
             account.decide(true, now);
         };
-        let ends: [(&dyn Fn(&mut Account, Duration), _); 3] = [
-            (&paused, GateState::Paused),
-            (&silent, GateState::Silent),
-            (&vanished, GateState::Unconfirmed),
+        let ends = [
+            (paused, GateState::Paused),
+            (silent, GateState::Silent),
+            (vanished, GateState::Unconfirmed),
         ];
         for (close, why) in ends {
             let mut account = slow();

@@ -66,6 +66,7 @@ impl ProviderSession {
         };
         let (before, waited) = (open.confirmations(), !open.is_confirmed(least));
         open.status = status;
+        open.seen |= status != CommitmentStatus::Missing;
         let confirmations = open.confirmations();
         if waited && open.is_confirmed(least) {
             // The wait for the block is over: from now on it is the consumer's.

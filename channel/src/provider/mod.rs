@@ -4,6 +4,7 @@
 //! the [`ProviderEffect`]s it returns, in order. If one of them fails, the rest must not be carried out.
 
 mod account;
+mod closing;
 mod confirming;
 mod figures;
 mod gating;
@@ -11,6 +12,7 @@ mod messages;
 mod opening;
 mod paying;
 mod repricing;
+mod resumable;
 mod resuming;
 mod session;
 mod stake;
@@ -18,6 +20,7 @@ mod state;
 
 pub use account::Account;
 pub use figures::{ChannelFigures, Figures};
+pub use resumable::{ChannelFacts, NotResumable};
 pub use resuming::Recalled;
 pub use session::{COMMITMENT_TIMEOUT, HELLO_TIMEOUT, PAUSE_TIMEOUT, ProviderSession};
 pub use stake::Stake;
@@ -133,8 +136,10 @@ pub enum ProviderEffect {
     /// Record payment and account. May be committed together with others within 250 ms: the next cumulative
     /// payment heals a lost one.
     SaveAccount(AccountRecord),
-    /// The account goes on with another channel: record both at once and make that durable, so that no crash
-    /// leaves the old one's credit with both. The old one is due: settle it.
+    /// The account goes on with another channel: record both accounts, and with the old channel that it has gone on
+    /// ([`ProviderRecord::went_on_to`]), all at once and durable, so that neither a crash nor a resume ever leaves its
+    /// credit with both. The old one is due: settle it. A session that still has it is to be told with
+    /// [`ProviderSession::supersede`].
     Switch {
         /// The channel that is used up.
         from: AccountRecord,

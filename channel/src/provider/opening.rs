@@ -125,9 +125,10 @@ impl ProviderSession {
         now: Duration,
         out: &mut Vec<Effect>,
     ) -> Result<(), Fault> {
+        commitment::check_cost(&transaction)?;
         let channel = commitment::check(contract, &transaction, output, self.tip_height)?;
         let key = self.keys.channel_key;
-        self.committed(&channel, key, transaction, out);
+        self.committed(&channel, key, None, transaction, out);
         self.open(
             OpenChannel::new(channel, key, None, self.config.unconfirmed_limit),
             now,
@@ -148,11 +149,13 @@ impl ProviderSession {
         let Next::Accepted(key, contract) = &open.next else {
             return Ok(());
         };
+        commitment::check_cost(&transaction)?;
         let (key, channel) = (
             *key,
             commitment::check(contract, &transaction, output, self.tip_height)?,
         );
-        self.committed(&channel, key, transaction, out);
+        let follows = Some(open.channel.outpoint());
+        self.committed(&channel, key, follows, transaction, out);
         if let State::Open(open) = &mut self.state {
             let limit = self.config.unconfirmed_limit;
             open.next = Next::Ready(Box::new(OpenChannel::new(channel, key, None, limit)));
@@ -160,7 +163,14 @@ impl ProviderSession {
         Ok(())
     }
 
-    fn committed(&self, channel: &Channel, key: ChannelKey, commitment: Transaction, out: &mut Vec<Effect>) {
+    fn committed(
+        &self,
+        channel: &Channel,
+        key: ChannelKey,
+        follows: Option<OutPoint>,
+        commitment: Transaction,
+        out: &mut Vec<Effect>,
+    ) {
         let outpoint = channel.outpoint();
         let capacity = channel.contract().capacity();
         out.push(Effect::SaveChannel(Box::new(ProviderRecord {
@@ -169,7 +179,10 @@ impl ProviderSession {
             key_index: key.index,
             stream: self.config.stream.to_string(),
             rate: self.config.rate,
-            commitment: commitment.clone(),
+            commitment: Some(commitment.clone()),
+            is_known: false,
+            follows,
+            went_on_to: None,
             best: None,
             carried: Amount::ZERO,
             consumed: Msat::ZERO,

@@ -4,11 +4,10 @@ use super::session::ProviderSession;
 use super::state::{Next, State};
 use super::{EndReason, ProviderConfig, ProviderEffect as Effect, ProviderNotice};
 use crate::contract::Channel;
-use crate::cooperative::Closing;
 use crate::fault::Fault;
 use crate::message::{ClosingOffer, words};
 use crate::payment::{Payment, PaymentError, PaymentSignature};
-use bitcoin::{Amount, FeeRate, OutPoint, Transaction};
+use bitcoin::{Amount, OutPoint};
 use std::time::Duration;
 
 impl ProviderSession {
@@ -123,45 +122,12 @@ impl ProviderSession {
         now: Duration,
         out: &mut Vec<Effect>,
     ) {
-        out.extend(offers.iter().filter_map(|offer| self.cooperative(offer)));
+        self.close_cooperatively(offers, out);
         self.end(EndReason::ConsumerClosed(words(reason)), now, out);
-    }
-
-    /// An offer that pays all that has been paid, with the fee from the consumer's change: at least as good as
-    /// settling, unless the balance is dust.
-    fn cooperative(&self, offer: &ClosingOffer) -> Option<Effect> {
-        let open = self
-            .open_channels()
-            .find(|open| open.channel.outpoint() == offer.outpoint)?;
-        let payout = &self.config.payout;
-        let closing = Closing {
-            channel: &open.channel,
-            balance: offer.balance,
-            payout,
-            fee: offer.fee,
-        };
-        let balance = open.best.map_or(Amount::ZERO, |best| best.cumulative());
-        let transaction = closing.complete(&offer.signature, balance, &open.key.key).ok()?;
-        // One that nobody mines would stand in the place of our settlement until the refund.
-        if offer.fee < self.config.least_fee(&transaction)? {
-            return None;
-        }
-        let is_dust = offer.balance < payout.minimal_non_dust();
-        Some(Effect::CloseCooperatively {
-            outpoint: offer.outpoint,
-            transaction,
-            payout: if is_dust { Amount::ZERO } else { offer.balance },
-        })
     }
 }
 
 impl ProviderConfig {
-    /// What a transaction pays at the fee rate that the terms ask of commitments.
-    fn least_fee(&self, transaction: &Transaction) -> Option<Amount> {
-        let rate = FeeRate::from_sat_per_kwu(self.commitment_fee_rate_sat_per_kvb.div_ceil(4));
-        rate.fee_vb(transaction.vsize() as u64)
-    }
-
     /// The first payment of a channel covers its own settlement.
     fn check_first(
         &self,

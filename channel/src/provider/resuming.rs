@@ -2,7 +2,10 @@
 
 use super::session::ProviderSession;
 use super::state::{OpenChannel, State};
-use super::{ChannelKey, CommitmentStatus, ProviderEffect as Effect, ProviderNotice};
+use super::{
+    AccountRecord, ChannelFacts, ChannelKey, CommitmentStatus, NotResumable, ProviderEffect as Effect,
+    ProviderNotice,
+};
 use crate::contract::Channel;
 use crate::fault::Fault;
 use crate::message::{ChannelState, ProviderMessage, words};
@@ -18,10 +21,35 @@ use std::time::Duration;
 pub struct Recalled {
     /// What is on record, up to date.
     pub record: ProviderRecord,
+    /// What is on record of the channel that it names as [`ProviderRecord::follows`], up to date.
+    pub former: Option<ProviderRecord>,
     /// The key of its index.
     pub key: ChannelKey,
     /// What is known of it on the chain.
     pub status: CommitmentStatus,
+    /// What decides whether it may go on, beside the record.
+    pub facts: ChannelFacts,
+}
+
+impl Recalled {
+    /// Whether it may go on.
+    fn check(&self) -> Result<(), NotResumable> {
+        self.record.check_resumable(self.former.as_ref(), &self.facts)
+    }
+
+    /// To go on with a next channel before its first payment is to go on without the former one: its debt comes along.
+    /// Credit does not, since the consumer has not said so by a payment; it stays with what the former one paid.
+    fn taken_over(&self) -> Option<(AccountRecord, AccountRecord)> {
+        let former = self
+            .former
+            .as_ref()
+            .filter(|former| self.record.is_pending(former))?;
+        let to = AccountRecord {
+            consumed: self.record.consumed.plus(former.debt()),
+            ..self.record.account()
+        };
+        Some((former.account(), to))
+    }
 }
 
 /// A channel that has been named and is being looked up.
@@ -52,15 +80,20 @@ impl ProviderSession {
         };
         let (outpoint, signature) = (resuming.outpoint, resuming.signature);
         match recalled.map(|recalled| self.checked(recalled, outpoint, &signature)) {
-            Ok(Ok((recalled, channel, best))) => self.go_on(recalled, channel, best, now, &mut effects),
+            Ok(Ok((recalled, channel, best))) => match recalled.check() {
+                Ok(()) => self.go_on(recalled, channel, best, now, &mut effects),
+                Err(error) => self.not_resumed(outpoint, &error.to_string(), now, &mut effects),
+            },
             Ok(Err(fault)) => self.fault(fault, now, &mut effects),
-            Err(reason) => {
-                let reason = words(&reason);
-                effects.push(Effect::Send(ProviderMessage::NotResumed { outpoint, reason }));
-                self.enter(State::Offered, now);
-            }
+            Err(reason) => self.not_resumed(outpoint, &reason, now, &mut effects),
         }
         effects
+    }
+
+    fn not_resumed(&mut self, outpoint: OutPoint, reason: &str, now: Duration, out: &mut Vec<Effect>) {
+        let reason = words(reason);
+        out.push(Effect::Send(ProviderMessage::NotResumed { outpoint, reason }));
+        self.enter(State::Offered, now);
     }
 
     fn checked(
@@ -88,11 +121,21 @@ impl ProviderSession {
         now: Duration,
         out: &mut Vec<Effect>,
     ) {
-        let Recalled { record, key, status } = recalled;
+        let taken_over = recalled.taken_over();
+        let Recalled {
+            mut record,
+            key,
+            status,
+            ..
+        } = recalled;
         let outpoint = record.outpoint;
         let balance = best.map_or(Amount::ZERO, |best| best.cumulative());
-        self.account.restore(record.carried, balance, record.consumed);
         out.push(Effect::TakeOver(outpoint));
+        if let Some((from, to)) = taken_over {
+            record.consumed = to.consumed;
+            out.push(Effect::Switch { from, to });
+        }
+        self.account.restore(record.carried, balance, record.consumed);
         out.push(Effect::Watch {
             outpoint,
             script: channel.script().script_pubkey().clone(),

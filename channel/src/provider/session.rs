@@ -11,7 +11,7 @@ use crate::handshake::Nonce;
 use crate::liveness::Liveness;
 use crate::message::{GateState, ProviderMessage, decode, words};
 use crate::money::Msat;
-use bitcoin::{Amount, OutPoint};
+use bitcoin::{Amount, FeeRate, OutPoint};
 use std::time::Duration;
 
 /// How long a consumer may take to say hello.
@@ -50,6 +50,8 @@ pub struct ProviderSession {
     /// When the viewer paused.
     pub(super) paused_since: Option<Duration>,
     pub(super) tip_height: Option<u32>,
+    /// What the chain suggests now.
+    pub(super) suggested_fee_rate: Option<FeeRate>,
     /// The channel that another session has taken over: it is not this one's to let go of.
     pub(super) taken: Option<OutPoint>,
 }
@@ -72,6 +74,7 @@ impl ProviderSession {
             booked: Msat::ZERO,
             paused_since: None,
             tip_height: None,
+            suggested_fee_rate: None,
             taken: None,
         }
     }

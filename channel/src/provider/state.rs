@@ -24,6 +24,8 @@ pub(super) struct OpenChannel {
     pub(super) key: ChannelKey,
     pub(super) best: Option<Payment>,
     pub(super) status: CommitmentStatus,
+    /// Some server has known the commitment since it became this session's.
+    pub(super) seen: bool,
     /// What may count of it before it is confirmed.
     pub(super) unconfirmed_limit: Amount,
     /// The channel that goes on when this one is used up.
@@ -54,6 +56,7 @@ impl OpenChannel {
             key,
             best,
             status: CommitmentStatus::Mempool,
+            seen: false,
             unconfirmed_limit,
             next: Next::None,
         }

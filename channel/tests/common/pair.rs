@@ -12,8 +12,8 @@ use streamium_channel::link::Link;
 use streamium_channel::message::{ConsumerMessage, GateState, ProviderMessage, encode};
 use streamium_channel::money::Msat;
 use streamium_channel::provider::{
-    AccountRecord, ChannelKey, CommitmentStatus, EndReason, Keep, ProviderEffect, ProviderIdentity,
-    ProviderNotice, ProviderSession, Recalled,
+    AccountRecord, ChannelFacts, ChannelKey, CommitmentStatus, EndReason, Keep, ProviderEffect,
+    ProviderIdentity, ProviderNotice, ProviderSession, Recalled,
 };
 use streamium_channel::record::{ConsumerRecord, PaymentRecord, ProviderRecord};
 use streamium_channel::terms::Terms;
@@ -440,7 +440,13 @@ impl Pair {
                 ProviderEffect::SaveAccount(account) => self.save_account(&account),
                 ProviderEffect::Switch { from, to } => {
                     self.save_account(&from);
+                    // Without a payment only the debt goes on.
+                    if to.best.is_none() {
+                        (self.best, self.consumed) = (None, Msat::ZERO);
+                    }
                     self.save_account(&to);
+                    let old = self.provider_records.get_mut(&from.outpoint).unwrap();
+                    old.went_on_to = Some(to.outpoint);
                     self.used_up.push(from.outpoint);
                 }
                 ProviderEffect::FreshKey => {
@@ -453,6 +459,10 @@ impl Pair {
                     let recalled = match self.provider_records.get(&outpoint) {
                         Some(record) => Ok(Recalled {
                             record: record.clone(),
+                            former: record
+                                .follows
+                                .and_then(|o| self.provider_records.get(&o).cloned()),
+                            facts: ChannelFacts::default(),
                             key: provider_key(record.key_index),
                             status: self.status(outpoint),
                         }),

@@ -175,6 +175,33 @@ fn a_transaction_that_could_pose_as_a_merkle_node_opens_nothing() {
     assert_eq!(pair.provider_end, Some(EndReason::Fault(ambiguous)));
 }
 
+#[test]
+fn a_commitment_that_costs_servers_much_or_can_never_be_valid_opens_nothing() {
+    // Each one goes to every server: what can be known to be of no use is not sent.
+    let good = commitment(&contract(50_000));
+    let mut heavy = good.clone();
+    heavy.input[0].witness.push(vec![0; 20_000]);
+    let mut twice = good.clone();
+    twice.input.push(twice.input[0].clone());
+    let mut coinbase = good.clone();
+    coinbase.input[0].previous_output = streamium_channel::bitcoin::OutPoint::null();
+    let mut rich = good.clone();
+    let mut more = rich.output[0].clone();
+    more.value = streamium_channel::bitcoin::Amount::MAX_MONEY;
+    rich.output.push(more);
+    for (what, tx) in [
+        ("heavy", heavy),
+        ("twice", twice),
+        ("coinbase", coinbase),
+        ("rich", rich),
+    ] {
+        not_committed(what, &sent(&tx, 1), "other");
+    }
+    let mut pair = accepted();
+    say(&mut pair, &sent(&good, 1));
+    assert_eq!(pair.broadcasts, [good], "the one they were made of is taken");
+}
+
 /// A provider with an open channel, confirmed or not, on which the opening payment is made.
 fn paid() -> Pair {
     let mut pair = Pair::new();

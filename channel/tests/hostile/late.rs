@@ -4,6 +4,7 @@ use crate::common::pair::Pair;
 use crate::common::*;
 use crate::harness::*;
 use serde_json::json;
+use streamium_channel::bitcoin::FeeRate;
 use streamium_channel::contract::Channel;
 use streamium_channel::cooperative::Closing;
 use streamium_channel::message::GateState;
@@ -98,33 +99,90 @@ fn offering(channel: &Channel, offers: &[(u64, u64)]) -> String {
     json!({ "type": "close", "reason": "x", "closing": offers }).to_string()
 }
 
+/// A session whose balance is not worth its settlement at the present fee rate of 30 sat/vB, and that balance.
+fn dear() -> (Pair, Channel, u64) {
+    let mut pair = alone(playing());
+    pair.provider.suggest_fee_rate(FeeRate::from_sat_per_vb_u32(30));
+    let (channel, balance) = (channel_of(&pair), pair.provider.balance().to_sat());
+    assert!((1_000..6_480).contains(&balance), "{balance}");
+    (pair, channel, balance)
+}
+
 #[test]
 fn a_cooperative_close_that_nobody_would_mine_is_not_taken() {
-    // It pays the provider all of its balance, but no miner: taken, it would stand in the settlement's place.
-    for fee in [0, 1, 100, 203] {
-        let mut pair = alone(playing());
+    // It pays the provider all of its balance, but no miner now, or so much that nodes take it for a mistake.
+    for fee in [0, 1, 204, 204 * 15, 204 * 30 - 1, 204 * 1_000 + 1_000] {
+        let (mut pair, _, balance) = dear();
         let channel = channel_of(&pair);
-        let balance = pair.provider.balance().to_sat();
-        let text = offering(&channel, &[(balance, fee)]);
-        say(&mut pair, &text);
+        if balance + fee > 50_000 {
+            continue;
+        }
+        say(&mut pair, &offering(&channel, &[(balance, fee)]));
         assert_eq!(pair.closing, None, "a fee of {fee} sat");
         assert!(pair.settle_due, "it is settled instead");
     }
-    let mut pair = alone(playing());
-    let channel = channel_of(&pair);
-    let balance = pair.provider.balance().to_sat();
-    let text = offering(&channel, &[(balance, 204)]);
-    say(&mut pair, &text);
+    let (mut pair, channel, balance) = dear();
+    say(&mut pair, &offering(&channel, &[(balance, 204 * 30)]));
     let closing = pair.closing.unwrap();
-    assert_eq!(closing.output[1].value, sat(balance), "one sat a byte is relayed");
+    assert_eq!(closing.output[1].value, sat(balance), "at the present rate");
+}
+
+#[test]
+fn a_cooperative_close_of_a_balance_worth_settling_is_not_taken() {
+    // The fee rate of the session's start does not count, nor does one that a server makes up.
+    let (mut pair, channel, balance) = dear();
+    pair.provider.suggest_fee_rate(FeeRate::from_sat_per_vb_u32(1));
+    say(&mut pair, &offering(&channel, &[(balance, 204 * 30)]));
+    assert!(pair.closing.is_none() && pair.settle_due);
+
+    let mut pair = playing();
+    pair.until("more than a close may take", |pair| {
+        pair.provider.balance() > sat(10_000)
+    });
+    let mut pair = alone(pair);
+    pair.provider.suggest_fee_rate(FeeRate::from_sat_per_vb_u32(100));
+    let (channel, balance) = (channel_of(&pair), pair.provider.balance().to_sat());
+    say(&mut pair, &offering(&channel, &[(balance, 204 * 100)]));
+    assert!(pair.closing.is_none() && pair.settle_due, "{balance} sat");
+}
+
+#[test]
+fn one_message_makes_one_close_a_channel_at_most() {
+    for count in [2, 3, 200] {
+        let (mut pair, channel, balance) = dear();
+        let offers: Vec<_> = (0..count).map(|more| (balance, 204 * 30 + more)).collect();
+        say(&mut pair, &offering(&channel, &offers));
+        assert!(pair.closing.is_none() && pair.settle_due, "{count}");
+    }
+}
+
+#[test]
+fn what_nobody_knows_is_not_closed() {
+    use streamium_channel::provider::CommitmentStatus::{Mempool, Missing};
+    for (status, is_taken) in [(Missing, false), (Mempool, true)] {
+        let (mut pair, channel, balance) = dear();
+        pair.chain_says(channel.outpoint(), status);
+        say(&mut pair, &offering(&channel, &[(balance, 204 * 30)]));
+        assert_eq!(pair.closing.is_some(), is_taken, "{status:?}");
+    }
+    // Not even a word of it yet: servers have only just been told.
+    let mut pair = Pair::new();
+    pair.until_playing();
+    let mut pair = alone(pair);
+    pair.provider.suggest_fee_rate(FeeRate::from_sat_per_vb_u32(30));
+    let (channel, balance) = (channel_of(&pair), pair.provider.balance().to_sat());
+    say(&mut pair, &offering(&channel, &[(balance, 204 * 30)]));
+    assert_eq!(pair.closing, None);
 }
 
 #[test]
 fn a_cooperative_close_for_less_is_not_taken() {
-    let mut pair = alone(playing());
-    let channel = channel_of(&pair);
-    let balance = pair.provider.balance().to_sat();
-    let text = offering(&channel, &[(0, 300), (1, 300), (balance - 1, 300)]);
-    say(&mut pair, &text);
+    for less in [1, 1_000] {
+        let (mut pair, channel, balance) = dear();
+        say(&mut pair, &offering(&channel, &[(balance - less, 204 * 30)]));
+        assert!(pair.closing.is_none() && pair.settle_due);
+    }
+    let (mut pair, channel, _) = dear();
+    say(&mut pair, &offering(&channel, &[(0, 204 * 30)]));
     assert!(pair.closing.is_none() && pair.settle_due);
 }

@@ -3,12 +3,13 @@
 use crate::common::pair::{Pair, consumer_key};
 use crate::common::*;
 use std::time::Duration;
+use streamium_channel::bitcoin::OutPoint;
 use streamium_channel::consumer::ConsumerNotice;
 use streamium_channel::fault::Fault;
 use streamium_channel::message::{ConsumerMessage, GateState, ProviderMessage, decode};
 use streamium_channel::money::Rate;
 use streamium_channel::payment::Payment;
-use streamium_channel::provider::{CommitmentStatus, ProviderEffect};
+use streamium_channel::provider::{ChannelFacts, CommitmentStatus, NotResumable, ProviderEffect};
 use streamium_channel::terms::Terms;
 
 /// A small channel at 100 sat a second, and a budget for several.
@@ -212,4 +213,66 @@ fn a_used_up_channel_is_never_resumed_and_its_credit_counts_once() {
             |notice| matches!(notice, ConsumerNotice::NotResumed { outpoint, .. } if *outpoint == first)
         )
     );
+}
+
+#[test]
+fn a_next_channel_that_is_resumed_before_its_first_payment_takes_the_debt_along_and_ends_the_former_one() {
+    let mut pair = with_next();
+    let [first, second] = pair.provider.channels()[..] else {
+        panic!("two channels")
+    };
+    // Nothing more is paid: credit and grace of the first are used up.
+    let effects = pair.consumer.set_budget(pair.paid, pair.now);
+    pair.consumer_effects(effects);
+    pair.until("starvation", |pair| pair.gate == GateState::Starved);
+    pair.cut();
+    let debt = pair.provider_records[&first].debt();
+    assert!(debt.to_msat() > 25_000, "{debt:?}");
+    let mut past = pair.past(false);
+    past.resumable
+        .retain(|resumable| resumable.record.outpoint == second);
+    pair.reconnect(config(), policy_of(10_000, 40_000), past);
+    pair.until("media again", |pair| pair.gate == GateState::Open);
+    assert!(pair.provider_records[&second].consumed >= debt, "debt stays");
+    assert_eq!(pair.provider_records[&first].went_on_to, Some(second));
+    assert!(pair.faults().is_empty(), "{:?}", pair.faults());
+}
+
+#[test]
+fn a_next_channel_whose_account_went_on_with_another_is_not_resumed() {
+    let pair = with_next();
+    let [first, second] = pair.provider.channels()[..] else {
+        panic!("two channels")
+    };
+    let record = pair.provider_records[&second].clone();
+    let mut former = pair.provider_records[&first].clone();
+    let facts = ChannelFacts::default();
+    assert_eq!(record.check_resumable(Some(&former), &facts), Ok(()));
+    let left = Err(NotResumable::LeftBehind(second));
+    assert_eq!(record.check_resumable(None, &facts), left, "not on record");
+    former.went_on_to = Some(OutPoint::null());
+    assert_eq!(record.check_resumable(Some(&former), &facts), left);
+    former.went_on_to = Some(second);
+    assert_eq!(record.check_resumable(Some(&former), &facts), Ok(()));
+}
+
+#[test]
+fn what_is_settling_spent_or_too_old_is_not_resumed() {
+    let pair = with_next();
+    let record = pair.provider_records[&pair.provider.channels()[0]].clone();
+    let last = record.contract.delay().last_usable_confirmation();
+    let facts = |confirmations, spent_by, is_settling| ChannelFacts {
+        confirmations,
+        spent_by,
+        is_settling,
+    };
+    assert_eq!(record.check_resumable(None, &facts(last, None, false)), Ok(()));
+    let txid = record.outpoint.txid;
+    for bad in [
+        facts(0, None, true),
+        facts(0, Some(txid), false),
+        facts(last + 1, None, false),
+    ] {
+        assert!(record.check_resumable(None, &bad).is_err(), "{bad:?}");
+    }
 }

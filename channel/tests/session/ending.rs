@@ -65,7 +65,8 @@ fn the_viewer_stops_and_everything_paid_is_due() {
 #[test]
 fn a_channel_that_never_paid_is_closed_cooperatively() {
     let mut pair = Pair::new();
-    pair.until("the commitment", |pair| pair.consumer_record.is_some());
+    pair.until("the commitment", |pair| pair.provider_record.is_some());
+    pair.confirm(1);
     let effects = pair.consumer.close(ConsumerEnd::Stopped, pair.now);
     pair.consumer_effects(effects);
     pair.until("the closing transaction", |pair| pair.closing.is_some());
@@ -80,20 +81,21 @@ fn a_channel_that_paid_is_never_given_back_for_less() {
     let mut pair = playing();
     pair.run(seconds(3));
     let (channel, _) = pair.provider_record.as_ref().unwrap().restore().unwrap();
-    let paid = pair.provider.balance();
-    let offers = [sat(0), paid - sat(1)].map(|balance| {
+    pair.provider
+        .suggest_fee_rate(streamium_channel::bitcoin::FeeRate::from_sat_per_vb_u32(30));
+    let offers = [sat(0)].map(|balance| {
         let payout = config().payout;
         let closing = Closing {
             channel: &channel,
             balance,
             payout: &payout,
-            fee: sat(300),
+            fee: sat(204 * 30),
         };
         let signature = closing.offer(&key(CONSUMER)).unwrap();
         ClosingOffer {
             outpoint: channel.outpoint(),
             balance,
-            fee: sat(300),
+            fee: sat(204 * 30),
             signature,
         }
     });

@@ -1,7 +1,7 @@
 //! A chain: a mempool, blocks that take some of it, reorganisations, and coins that go elsewhere.
 
 use crate::dice::Dice;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use streamium_channel::bitcoin::{Amount, OutPoint, Txid};
 use streamium_channel::provider::CommitmentStatus;
 
@@ -50,6 +50,8 @@ pub struct Chain {
     /// Which were ever deep enough to count fully: nobody double-spends those here.
     deepest: BTreeMap<Txid, u32>,
     spends: BTreeMap<OutPoint, Spend>,
+    /// Commitments that no server takes.
+    refused: BTreeSet<Txid>,
 }
 
 impl Chain {
@@ -62,7 +64,14 @@ impl Chain {
 
     /// Takes a commitment, unless its coins are gone.
     pub fn commit(&mut self, txid: Txid) {
-        self.commitments.entry(txid).or_insert(Place::Mempool);
+        if !self.refused.contains(&txid) {
+            self.commitments.entry(txid).or_insert(Place::Mempool);
+        }
+    }
+
+    /// Its coins do not exist: no server ever takes it.
+    pub fn refuse(&mut self, txid: Txid) {
+        self.refused.insert(txid);
     }
 
     pub fn status(&self, outpoint: OutPoint) -> CommitmentStatus {
@@ -89,7 +98,7 @@ impl Chain {
     }
 
     pub fn has_vanished(&self, outpoint: OutPoint) -> bool {
-        self.commitments.get(&outpoint.txid) == Some(&Place::Nowhere)
+        self.commitments.get(&outpoint.txid) == Some(&Place::Nowhere) || self.refused.contains(&outpoint.txid)
     }
 
     pub fn spend(&self, outpoint: OutPoint) -> Option<&Spend> {

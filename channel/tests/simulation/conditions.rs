@@ -32,6 +32,8 @@ pub struct Conditions {
     pub unconfirmed_limit_sat: u64,
     pub refund_delay: u16,
     pub settle_delay: Duration,
+    /// How long what is due waits for company.
+    pub batch: Duration,
     pub latency: Duration,
     pub jitter: Duration,
     /// Messages overtake each other and come twice, which the transport forbids.
@@ -68,6 +70,20 @@ pub struct Conditions {
     pub reprice: Option<Duration>,
     pub provider_ppm: i64,
     pub consumer_ppm: i64,
+    /// The chance of a connection to have other terms than the last, within the consumer's bounds or beyond, in percent.
+    pub fickle: u32,
+    /// Each connection asks for a refund delay of its own.
+    pub delays: bool,
+    /// The viewer presses play and pause as fast as the limit on messages allows, for a while.
+    pub toggle: Option<Duration>,
+    /// Somebody with the consumer's key offers a cooperative close of some balance and fee.
+    pub odd_close: Option<Duration>,
+    /// The chance of a connection to name the oldest channel first, used up or not, in percent.
+    pub greedy: u32,
+    /// The chance of a commitment that no server ever takes, in percent.
+    pub unknown: u32,
+    /// The chance of a connection to be told a made-up fee rate, in percent.
+    pub lies: u32,
     /// The provider never comes back after the end: everything has to be refunded.
     pub provider_gone: bool,
 }
@@ -103,6 +119,7 @@ impl Conditions {
             unconfirmed_limit_sat: dice.pick(&[0, 500, 1_000, 1_000, 20_000]),
             refund_delay: 144,
             settle_delay: dice.pick(&[3, 10, 60]) * SECOND,
+            batch: Duration::ZERO,
             latency: dice.pick(&[2, 40, 40, 150, 600]) * MS,
             jitter: dice.pick(&[0, 20, 100, 400]) * MS,
             unruly: dice.percent(10),
@@ -133,12 +150,74 @@ impl Conditions {
             reprice,
             provider_ppm: dice.between(0, 400) as i64 - 200,
             consumer_ppm: dice.between(0, 400) as i64 - 200,
+            fickle: 0,
+            delays: false,
+            toggle: None,
+            odd_close: None,
+            greedy: 0,
+            unknown: 0,
+            lies: 0,
             provider_gone: dice.percent(4),
         };
+        conditions.draw_odd(dice);
         if length > SECOND * 3_600 {
             conditions.for_hours();
         }
         conditions
+    }
+
+    /// What a side may do that is not this crate, or that means harm.
+    fn draw_odd(&mut self, dice: &mut Dice) {
+        let length = self.length;
+        let mut maybe = |percent: u32, mean: Duration| dice.percent(percent).then_some(mean);
+        self.toggle = maybe(20, length / 4);
+        self.odd_close = maybe(15, length / 2);
+        self.fickle = dice.pick(&[0, 0, 60]);
+        self.batch = dice.pick(&[0, 0, 20]) * SECOND;
+        self.delays = dice.percent(30);
+        self.greedy = dice.pick(&[0, 0, 0, 50]);
+        self.unknown = dice.pick(&[0, 0, 0, 0, 30]);
+        self.lies = dice.pick(&[0, 0, 0, 30]);
+        // XXX
+        if let Ok(only) = std::env::var("ODD") {
+            if !only.contains("toggle") {
+                self.toggle = None;
+            }
+            if !only.contains("close") {
+                self.odd_close = None;
+            }
+            if !only.contains("fickle") {
+                self.fickle = 0;
+            }
+            if !only.contains("delays") {
+                self.delays = false;
+            }
+            if !only.contains("greedy") {
+                self.greedy = 0;
+            }
+            if !only.contains("unknown") {
+                self.unknown = 0;
+            }
+            if !only.contains("lies") {
+                self.lies = 0;
+            }
+        }
+    }
+
+    /// The most that a first payment may be, by the consumer's bounds.
+    pub fn max_opening_sat(&self) -> u64 {
+        match self.fickle {
+            0 => self.opening_sat,
+            _ => self.opening_sat * 2,
+        }
+    }
+
+    /// The longest window that it keeps.
+    pub fn max_window(&self) -> Duration {
+        match self.fickle {
+            0 => self.window,
+            _ => self.window * 2,
+        }
     }
 
     /// Whatever comes by the effect comes as often in hours as in a short run, and channels last for a while.

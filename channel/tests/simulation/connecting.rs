@@ -44,7 +44,8 @@ impl World {
                 peer: Bytes32::new([0xbb; 32]),
             },
         };
-        let mut session = ProviderSession::new(self.provider_config(), keys, self.provider_now());
+        let config = self.terms_of_a_connection();
+        let mut session = ProviderSession::new(config, keys, self.provider_now());
         session.tip(self.chain.height);
         let effects = session.start();
         self.provider.sessions.insert(
@@ -68,8 +69,8 @@ impl World {
             },
         };
         let (past, now) = (self.past(), self.consumer_now());
-        let suggested = FeeRate::from_sat_per_vb_u32(self.conditions.fee_rate);
-        let mut session = ConsumerSession::new(self.policy(), keys, past, Some(suggested), now);
+        let (policy, suggested) = (self.policy(), self.suggested_fee_rate());
+        let mut session = ConsumerSession::new(policy, keys, past, Some(suggested), now);
         session.set_playing(self.consumer.playing, now);
         let effects = session.start();
         self.consumer.live = Some((conn, session));
@@ -77,7 +78,7 @@ impl World {
         self.consumer_effects(conn, effects);
     }
 
-    fn provider_config(&self) -> ProviderConfig {
+    pub fn provider_config(&self) -> ProviderConfig {
         let conditions = &self.conditions;
         ProviderConfig {
             rate: self.provider.rate,
@@ -95,15 +96,16 @@ impl World {
         }
     }
 
-    fn policy(&self) -> ConsumerPolicy {
+    fn policy(&mut self) -> ConsumerPolicy {
+        let refund_delay = self.refund_delay();
         ConsumerPolicy {
             max_rate: MAX_RATE,
-            max_opening: sat(self.conditions.opening_sat),
-            max_window: self.conditions.window,
+            max_opening: sat(self.conditions.max_opening_sat()),
+            max_window: self.conditions.max_window(),
             max_fee_rate: FeeRate::from_sat_per_vb_u32(50),
             capacity: sat(self.conditions.capacity_sat),
             budget: self.consumer.budget,
-            refund_delay: RefundDelay::new(self.conditions.refund_delay).unwrap(),
+            refund_delay: RefundDelay::new(refund_delay).unwrap(),
             payment_interval: Duration::from_secs(1),
         }
     }

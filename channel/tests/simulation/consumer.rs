@@ -48,6 +48,8 @@ pub struct Consumer {
     pub last_tick: Duration,
     pub arrivals: Arrivals,
     pub playing: bool,
+    /// When the viewer pressed play or pause last.
+    pub pressed_at: Option<Duration>,
     pub budget: Amount,
     /// Does not come back by itself any more.
     pub stopped: bool,
@@ -72,6 +74,7 @@ impl Consumer {
             last_tick: Duration::ZERO,
             arrivals: Arrivals::default(),
             playing: true,
+            pressed_at: None,
             budget,
             stopped: false,
         }
@@ -133,6 +136,10 @@ impl World {
                 self.answer_later(Side::Consumer, conn, Answer::Build(contract));
             }
             Effect::SaveChannel(record) => {
+                if self.dice.percent(self.conditions.unknown) {
+                    self.totals.unknown += 1;
+                    self.chain.refuse(record.outpoint.txid);
+                }
                 self.consumer.order.push(record.outpoint);
                 self.consumer.disk.insert(record.outpoint, *record);
                 self.totals.channels += 1;
@@ -236,16 +243,17 @@ impl World {
     }
 
     /// What a new session may go on with.
-    pub fn past(&self) -> Past {
+    pub fn past(&mut self) -> Past {
+        let greedy = self.dice.percent(self.conditions.greedy);
         let consumer = &self.consumer;
-        let candidates = consumer
-            .order
-            .iter()
-            .rev()
-            .map(|outpoint| &consumer.disk[outpoint]);
+        let mut order = consumer.order.clone();
+        if !greedy {
+            order.reverse();
+        }
+        let candidates = order.iter().map(|outpoint| &consumer.disk[outpoint]);
         let usable = |record: &&ConsumerRecord| {
             let last = record.contract.delay().last_usable_confirmation();
-            record.paid < record.contract.payable()
+            (greedy || record.paid < record.contract.payable())
                 && self.chain.spend(record.outpoint).is_none()
                 && self.chain.confirmations(record.outpoint) < last
         };

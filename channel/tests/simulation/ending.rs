@@ -12,7 +12,7 @@ use streamium_channel::provider::EndReason;
 const SESSIONS_END: Duration = Duration::from_secs(400);
 
 /// Every channel is spent and buried by then.
-const BLOCKS: u32 = 400;
+const BLOCKS: u32 = 700;
 
 impl World {
     pub fn end(&mut self) {
@@ -102,7 +102,11 @@ impl World {
                 Kind::Cooperative => self.totals.cooperative += 1,
                 Kind::Refund { .. } => self.totals.refunded += 1,
             }
-            let signed = self.consumer.disk[&outpoint].paid;
+            let odd = self.judge.closes.get(&outpoint).copied().unwrap_or_default();
+            let signed = self.consumer.disk[&outpoint].paid.max(odd);
+            if spend.kind == Kind::Cooperative {
+                self.judge_closed(outpoint, spend);
+            }
             let taken = capacity - spend.to_consumer;
             let fee = match spend.kind {
                 Kind::Settlement => Amount::ZERO,

@@ -59,6 +59,9 @@ pub enum Mishap {
     Budget,
     StopAndReturn,
     Reprice,
+    /// So many times more.
+    Toggle(u32),
+    OddClose,
 }
 
 #[derive(Default)]

@@ -31,6 +31,8 @@ impl World {
             Mishap::Budget,
             Mishap::StopAndReturn,
             Mishap::Reprice,
+            Mishap::Toggle(0),
+            Mishap::OddClose,
         ] {
             self.next_mishap(mishap);
         }
@@ -47,6 +49,9 @@ impl World {
             Mishap::Budget => conditions.budget,
             Mishap::StopAndReturn => conditions.stop_and_return,
             Mishap::Reprice => conditions.reprice,
+            Mishap::Toggle(0) => conditions.toggle,
+            Mishap::Toggle(_) => None,
+            Mishap::OddClose => conditions.odd_close,
         };
         if let Some(mean) = mean {
             let at = self.now + self.dice.wait(mean);
@@ -217,11 +222,7 @@ impl World {
                 let back = self.now + self.dice.up_to(longest);
                 self.queue.push(back, Event::Reachable);
             }
-            Mishap::Pause => {
-                self.consumer.playing = !self.consumer.playing;
-                let playing = self.consumer.playing;
-                self.with_consumer(|session, now| session.set_playing(playing, now));
-            }
+            Mishap::Pause => self.press(),
             Mishap::Budget => {
                 let most = self.conditions.budget_sat * 2;
                 let budget = crate::common::sat(self.dice.below(most));
@@ -232,6 +233,8 @@ impl World {
                 self.with_consumer(|session, now| session.close(ConsumerEnd::Stopped, now))
             }
             Mishap::Reprice => self.reprice(),
+            Mishap::Toggle(times) => self.toggle(times),
+            Mishap::OddClose => self.odd_close(),
         }
     }
 

@@ -21,6 +21,7 @@ mod happenings;
 mod judge;
 mod keys;
 mod link;
+mod odd;
 mod provider;
 mod settling;
 mod totals;

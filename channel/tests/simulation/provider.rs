@@ -11,21 +11,22 @@ use streamium_channel::bitcoin::{FeeRate, OutPoint};
 use streamium_channel::message::{GateState, encode};
 use streamium_channel::money::Rate;
 use streamium_channel::provider::{
-    AccountRecord, CommitmentStatus, Keep, ProviderEffect as Effect, ProviderNotice, ProviderSession,
-    Recalled,
+    AccountRecord, ChannelFacts, CommitmentStatus, Keep, ProviderEffect as Effect, ProviderNotice,
+    ProviderSession, Recalled,
 };
 use streamium_channel::record::ProviderRecord;
 
 /// Payments and debits may wait this long for the disk.
 pub const GROUP_COMMIT: Duration = Duration::from_millis(250);
 
-/// What a settlement costs here.
+/// What a refund costs here.
 pub const FEE_RATE: FeeRate = FeeRate::from_sat_per_vb_u32(1);
 
 #[derive(Clone, Debug)]
 pub struct Stored {
     pub record: ProviderRecord,
     pub due: bool,
+    pub due_since: Duration,
     pub closing: Option<Spend>,
 }
 
@@ -130,6 +131,7 @@ impl World {
                     Stored {
                         record,
                         due: false,
+                        due_since: Duration::ZERO,
                         closing: None,
                     },
                 );
@@ -145,6 +147,14 @@ impl World {
                 self.judge_switch(&from, &to);
                 self.save_account(&from);
                 self.save_account(&to);
+                let old = &mut self.provider.disk.get_mut(&from.outpoint).unwrap().record;
+                old.went_on_to = Some(to.outpoint);
+                if let Some(other) = self.provider.owner.get(&from.outpoint).copied()
+                    && other != conn
+                {
+                    self.with_provider(other, |session, now| session.supersede(from.outpoint, now));
+                    self.commit_accounts();
+                }
                 self.release(from.outpoint, Keep::Due);
             }
             Effect::FreshKey => self.answer_later(Side::Provider, conn, Answer::FreshKey),
@@ -167,6 +177,7 @@ impl World {
                 transaction,
                 payout,
             } => {
+                self.judge_close(outpoint);
                 let capacity = self.provider.disk[&outpoint].record.contract.capacity();
                 let change = transaction.output[0].value;
                 let spend = Spend::new(Kind::Cooperative, payout, change, capacity - change - payout);
@@ -216,6 +227,7 @@ impl World {
             self.commit_accounts();
         }
         self.provider.idle.remove(&outpoint);
+        self.provider.disk.get_mut(&outpoint).unwrap().due = false;
         self.provider.owner.insert(outpoint, conn);
     }
 
@@ -250,12 +262,16 @@ impl World {
                 self.with_provider(conn, |session, now| session.fresh_key(key, now));
             }
             Answer::Recall(outpoint) => {
-                // A session that still has it brings the record up to date.
-                if let Some(other) = self.provider.owner.get(&outpoint).copied() {
-                    let life = self.provider.life;
-                    self.with_provider(other, |session, now| session.book(now));
-                    if self.provider.life != life {
-                        return;
+                // Sessions that still have it, or the one before it, bring the records up to date.
+                let stored = self.provider.disk.get(&outpoint);
+                let former = stored.and_then(|stored| stored.record.follows);
+                for outpoint in [Some(outpoint), former].into_iter().flatten() {
+                    if let Some(other) = self.provider.owner.get(&outpoint).copied() {
+                        let life = self.provider.life;
+                        self.with_provider(other, |session, now| session.book(now));
+                        if self.provider.life != life {
+                            return;
+                        }
                     }
                 }
                 self.commit_accounts();
@@ -269,15 +285,21 @@ impl World {
         }
     }
 
+    fn provider_record(&self, outpoint: OutPoint) -> ProviderRecord {
+        self.provider.disk[&outpoint].record.clone()
+    }
+
     fn recall(&self, outpoint: OutPoint) -> Result<Recalled, String> {
         let stored = self.provider.disk.get(&outpoint).ok_or("unknown")?;
-        let open = self.provider.idle.contains_key(&outpoint) || self.provider.owner.contains_key(&outpoint);
-        if stored.due || !open {
-            return Err("it is being settled".into());
-        }
         let status = self.provider.views.get(&outpoint).copied();
         Ok(Recalled {
             record: stored.record.clone(),
+            former: stored.record.follows.map(|former| self.provider_record(former)),
+            facts: ChannelFacts {
+                is_settling: stored.closing.is_some(),
+                spent_by: self.chain.spend(outpoint).map(|_| outpoint.txid),
+                ..ChannelFacts::default()
+            },
             key: keys::provider(stored.record.key_index),
             status: status.unwrap_or(CommitmentStatus::Mempool),
         })

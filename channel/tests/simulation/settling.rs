@@ -4,7 +4,6 @@ use crate::chain::{Kind, Spend};
 use crate::common::p2tr;
 use crate::events::Side;
 use crate::keys;
-use crate::provider::FEE_RATE;
 use crate::world::World;
 use std::time::Duration;
 use streamium_channel::bitcoin::OutPoint;
@@ -28,7 +27,8 @@ impl World {
             return;
         }
         self.provider.idle.remove(&outpoint);
-        self.provider.disk.get_mut(&outpoint).unwrap().due = true;
+        let (now, stored) = (self.now, self.provider.disk.get_mut(&outpoint).unwrap());
+        (stored.due, stored.due_since) = (true, now);
         self.settle(outpoint);
     }
 
@@ -99,6 +99,10 @@ impl World {
             let _ = self.chain.offer(outpoint, closing);
             return;
         }
+        let waits = !self.ending && self.now < stored.due_since + self.conditions.batch;
+        if waits && !self.is_old(outpoint) {
+            return;
+        }
         if stored.record.best.is_none() || self.chain.confirmations(outpoint) == 0 {
             return;
         }
@@ -110,7 +114,7 @@ impl World {
             payment: &payment,
             key: &key,
         };
-        let Ok(settlement) = Settlement::new(&[claim], &p2tr(0x77), FEE_RATE) else {
+        let Ok(settlement) = Settlement::new(&[claim], &p2tr(0x77), self.fee_rate()) else {
             return;
         };
         let change = settlement.transaction.output[0].value;

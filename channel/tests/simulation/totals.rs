@@ -36,6 +36,6 @@ totals! {
     not_resumed "not resumed", rolled "rolled over", cuts "cuts", offered "rates offered", repriced "rates changed",
     left_over_rate "left for a rate", provider_crashes "provider crashes",
     consumer_crashes "consumer crashes", freezes "suspensions", reorganised "reorganisations",
-    double_spent "double spends", drifts "left for drift", faults "other faults", channels "channels",
+    double_spent "double spends", drifts "left for drift", faults "other faults", channels "channels", toggles "presses of the button", odd_closes "odd closes", unknown "commitments that nobody knew",
     settled "settled", cooperative "closed cooperatively", refunded "refunded", vanished "never confirmed",
 }

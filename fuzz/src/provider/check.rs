@@ -20,7 +20,7 @@ use streamium_channel::liveness::SILENT_AFTER;
 use streamium_channel::message::{ChannelState, ConsumerMessage, GateState, ProviderMessage};
 use streamium_channel::money::Msat;
 use streamium_channel::provider::{
-    AccountRecord, CommitmentStatus, ProviderConfig, ProviderEffect, ProviderSession, Recalled,
+    AccountRecord, ChannelFacts, CommitmentStatus, ProviderConfig, ProviderEffect, ProviderSession, Recalled,
 };
 use streamium_channel::record::{PaymentRecord, ProviderRecord};
 use streamium_channel::terms::Terms;
@@ -160,7 +160,10 @@ impl Run {
             ProviderEffect::SaveAccount(account) => self.books(&account),
             ProviderEffect::Switch { from, to } => self.switches(&from, &to),
             ProviderEffect::Broadcast(tx) => {
-                let known = self.held.values().any(|held| held.record.commitment == tx);
+                let known = self
+                    .held
+                    .values()
+                    .any(|held| held.record.commitment.as_ref() == Some(&tx));
                 assert!(known, "broadcast before it was on record");
             }
             ProviderEffect::Gate(state) => {
@@ -257,7 +260,9 @@ impl Run {
         Ok(Recalled {
             key: provider_key(record.key_index),
             record,
+            former: None,
             status: CommitmentStatus::Confirmed { confirmations: 1 },
+            facts: ChannelFacts::default(),
         })
     }
 

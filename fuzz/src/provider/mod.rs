@@ -90,7 +90,10 @@ fn earlier(earlier: Earlier) -> ProviderRecord {
         key_index: key.index,
         stream: config().stream.to_string(),
         rate: config().rate,
-        commitment: commitment(channel.contract()),
+        commitment: Some(commitment(channel.contract())),
+        is_known: true,
+        follows: None,
+        went_on_to: None,
         best: Payment::sign(&channel, &self::key(CONSUMER), paid)
             .ok()
             .map(PaymentRecord::from),

@@ -33,6 +33,7 @@ impl<S: Read + Write> Session<'_, S> {
             .shared
             .lock()
             .set_estimates(self.worker.index, estimates);
+        self.worker.shared.save_belief();
         Ok(())
     }
 

@@ -20,11 +20,11 @@ use crate::chain::WalletRequest;
 use crate::chain::server::Asking;
 use crate::chain::spv::merkle::MerkleError;
 
-/// How many unused scripts in a row end a full scan (BIP44's gap limit).
-const STOP_GAP: usize = 20;
-/// How many histories a wallet sync asks for at once: more than the gap, so that a scan that finds something in
-/// the first places needs no second question.
+/// How many histories a wallet sync asks for at once: more than the gap of a new seed, so that a scan that finds something
+/// in the first places needs no second question.
 const SYNC_BATCH: usize = 30;
+/// And at a scan with a wide gap, which would else take as many questions more.
+const WIDE_BATCH: usize = 100;
 
 /// Proofs by transaction and height, as the server sent them.
 type Proofs = HashMap<(Txid, usize), GetMerkleRes>;
@@ -70,9 +70,10 @@ impl<S: Read + Write> Session<'_, S> {
         client.populate_anchor_cache(anchors.map(|((txid, _), anchor)| (*txid, [*anchor])));
         let answer = match request {
             WalletRequest::Sync(request) => client.sync(request, SYNC_BATCH, false).map(Update::from),
-            WalletRequest::FullScan(request) => client
-                .full_scan(request, STOP_GAP, SYNC_BATCH, false)
-                .map(Update::from),
+            WalletRequest::FullScan(request, gap) => {
+                let batch = if gap > SYNC_BATCH { WIDE_BATCH } else { SYNC_BATCH };
+                client.full_scan(request, gap, batch, false).map(Update::from)
+            }
         };
         (answer, client.inner.into_proofs())
     }

@@ -7,7 +7,7 @@
 //! wrong. The headers from the start of the checkpoint's period up to it are not judged but authenticated: the
 //! checkpoint's hash covers them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bitcoin::block::Header;
 use bitcoin::constants::genesis_block;
@@ -22,6 +22,10 @@ const MEDIAN_SPAN: usize = 11;
 
 /// How far a period's first block may be before the one before it, in seconds (BIP94).
 const MAX_TIMEWARP_S: u32 = 600;
+
+/// So many headers beside the best chain are kept at most: more than any reorganisation has, and a few megabytes. On test
+/// networks they cost whoever sends them little.
+const MOST_BESIDE: usize = 20_000;
 
 /// Why a header is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -167,11 +171,21 @@ impl HeaderTree {
     ///
     /// After an error those before the bad one are in: they are valid.
     pub fn connect(&mut self, headers: &[Header]) -> Result<(), HeaderError> {
+        self.forget_branches();
         let rest = match self.best.is_empty() {
             true => self.anchor(headers)?,
             false => headers,
         };
         rest.iter().try_for_each(|header| self.take(header))
+    }
+
+    /// Drops all that is beside the best chain once that is too much. A server whose branch was among it sends it again from
+    /// a block in common on.
+    fn forget_branches(&mut self) {
+        if self.blocks.len().saturating_sub(self.best.len()) > MOST_BESIDE {
+            let best: HashSet<BlockHash> = self.best.iter().copied().collect();
+            self.blocks.retain(|hash, _| best.contains(hash));
+        }
     }
 
     /// The best chain's headers that are new or other than when this was last asked, and the index of the first.

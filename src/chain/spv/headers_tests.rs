@@ -48,6 +48,23 @@ fn grow(tree: &mut HeaderTree, count: u32, apart_s: u32) -> Header {
     last
 }
 
+#[test]
+fn headers_that_cost_nothing_do_not_pile_up_beside_the_best_chain() {
+    let genesis = regtest_genesis();
+    let best = chain(&genesis, 1_100, 0);
+    let mut tree = regtest();
+    tree.connect(&best).unwrap();
+    for salt in 1..=30 {
+        tree.connect(&chain(&genesis, 1_000, salt)).unwrap();
+        let beside = tree.blocks.len() - tree.best.len();
+        assert!(beside <= MOST_BESIDE + 1_000, "{beside}");
+    }
+    assert_eq!(tree.tip().unwrap(), (1_100, best[1_099].block_hash()));
+    // A branch that was forgotten with them can still become the best.
+    tree.connect(&chain(&genesis, 1_101, 200)).unwrap();
+    assert_eq!(tree.height(), Some(1_101));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

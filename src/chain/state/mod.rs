@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
 use bitcoin::{BlockHash, FeeRate, Network, ScriptBuf, Transaction, Txid};
+use streamium_channel::fee_belief::FeeBelief;
 
 use super::fee::Estimates;
 use super::spv::headers::HeaderTree;
@@ -76,6 +77,8 @@ pub(super) struct State {
     syncs: VecDeque<WalletRequest>,
     tip: Option<Tip>,
     estimates: Estimates,
+    /// How far estimates are believed; `None` before there is a tip and an estimate.
+    belief: Option<FeeBelief>,
 }
 
 impl State {
@@ -104,11 +107,35 @@ impl State {
             syncs: VecDeque::new(),
             tip: None,
             estimates: Estimates::default(),
+            belief: None,
         }
     }
 
     pub(super) fn fee_rate(&self, within_blocks: u16) -> Option<FeeRate> {
-        self.estimates.rate(within_blocks)
+        let (belief, height) = match (self.belief, self.tip) {
+            (Some(belief), Some(tip)) => (belief, tip.height),
+            (Some(belief), None) => (belief, belief.height()),
+            (None, _) => (FeeBelief::first(0), 0),
+        };
+        let estimate = self.estimates.rate(within_blocks)?;
+        Some(belief.bounded(estimate, height))
+    }
+
+    /// Takes the estimates into what is believed of fees; with each of them, and with each block.
+    fn believe(&mut self) {
+        if let (Some(tip), Some(usual)) = (self.tip, self.estimates.rate(USUAL_TARGET_BLOCKS)) {
+            let belief = self.belief.unwrap_or(FeeBelief::first(tip.height));
+            self.belief = Some(belief.heard(usual, tip.height));
+        }
+    }
+
+    pub(super) const fn belief(&self) -> Option<FeeBelief> {
+        self.belief
+    }
+
+    /// What was kept on disk; only before any server is asked.
+    pub(super) const fn set_belief(&mut self, belief: FeeBelief) {
+        self.belief = Some(belief);
     }
 
     pub(super) fn sync_wallet(&mut self, request: WalletRequest) {
@@ -168,7 +195,8 @@ impl State {
         };
         if merged != self.estimates {
             self.estimates = merged;
-            if let Some(usual) = merged.rate(USUAL_TARGET_BLOCKS) {
+            self.believe();
+            if let Some(usual) = self.fee_rate(USUAL_TARGET_BLOCKS) {
                 self.tell(ChainEvent::FeeRate(usual));
             }
         }

@@ -359,6 +359,27 @@ fn a_claim_without_proof_is_told_of_until_it_is_taken_back_or_proven() {
 }
 
 #[test]
+fn one_lying_estimate_is_believed_up_to_twice_the_last() {
+    let says = |sat_per_vb| Estimates {
+        rates: [Some(FeeRate::from_sat_per_vb_u32(sat_per_vb)); 4],
+        floor: None,
+    };
+    let vb = |rate| Some(FeeRate::from_sat_per_vb_u32(rate));
+    let mut f = Fixture::reachable(&[10, 10]);
+    f.state.set_estimates(0, says(3));
+    assert_eq!(f.state.fee_rate(6), vb(3));
+    // The only one that has said something, at the deadline, again and again.
+    for _ in 0..3 {
+        f.state.set_estimates(0, says(95));
+        f.state.set_estimates(0, says(500));
+        assert_eq!([2, 6, 24, 144].map(|within| f.state.fee_rate(within)), [vb(6); 4]);
+    }
+    // Of two the lower counts.
+    f.state.set_estimates(1, says(4));
+    assert_eq!(f.state.fee_rate(6), vb(4));
+}
+
+#[test]
 fn a_disputed_server_is_asked_last_and_its_fees_don_t_count() {
     let mut f = Fixture::reachable(&[10, 20]);
     f.judged();

@@ -60,6 +60,7 @@ impl State {
             return;
         }
         self.tip = Some(best);
+        self.believe();
         self.tell(ChainEvent::Tip(best));
         // Blocks may have left the best chain, or come into it.
         self.refresh_all();

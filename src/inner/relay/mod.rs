@@ -5,8 +5,10 @@
 //! talks to this relay, over a socket of this machine, and only the relay to the server: it passes on what is
 //! good, joins again by itself, and asks the server from time to time whether the stream is still listed.
 
+mod admission;
 mod local;
 mod sdp;
+mod starting;
 mod upstream;
 
 use std::collections::HashMap;
@@ -19,6 +21,11 @@ use serde_json::{Value, json};
 
 use super::CAT;
 use super::socket::ServerAddress;
+use crate::boottime;
+use crate::origin::Origin;
+use crate::room::Room;
+use crate::signalling_server::REASON_FIELD;
+use admission::Admission;
 use local::{Door, Local};
 use upstream::{News, Upstream};
 
@@ -42,6 +49,16 @@ pub enum RelayEvent {
         peer: Option<String>,
         reason: String,
     },
+    /// A consumer that nobody has got anything against was turned away: its session is ended.
+    TurnedAway {
+        session: String,
+        peer: String,
+        reason: &'static str,
+        /// How many descriptors are open, and how many may be.
+        descriptors: (usize, usize),
+    },
+    /// A session begins at the sink: somebody's from there.
+    Begins { session: String, origin: Origin },
     /// The sink ends a session.
     Ended { session: String, peer: Option<String> },
     /// The server complains.
@@ -59,10 +76,12 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// Waits for the signaller to connect to [`Relay::uri`]; then connects to `server`. The callback must return
-    /// at once.
+    /// Waits for the signaller to connect to [`Relay::uri`]; then connects to `server`. The callbacks must return
+    /// at once; `make_room` is called while there are too few descriptors for somebody from there.
     pub fn start(
         server: ServerAddress,
+        room: Room,
+        make_room: impl Fn(&Origin) + Send + Sync + 'static,
         on_event: impl Fn(RelayEvent) + Send + Sync + 'static,
     ) -> std::io::Result<Self> {
         let door = Door::open()?;
@@ -75,8 +94,10 @@ impl Relay {
             upstream: Upstream::new(),
             local: None,
             sessions: HashMap::new(),
+            admission: Admission::new(room),
             joined: false,
             on_event: Box::new(on_event),
+            make_room: Box::new(make_room),
         };
         gstrswebrtc::RUNTIME.spawn(async move {
             tokio::select! {
@@ -106,11 +127,21 @@ struct Exchange {
     server: Arc<Mutex<ServerAddress>>,
     upstream: Upstream,
     local: Option<Local>,
-    /// The consumer's id of each session that began on this connection.
-    sessions: HashMap<String, String>,
+    /// Each session that began on this connection.
+    sessions: HashMap<String, Known>,
+    admission: Admission,
     /// The server has welcomed us since the start.
     joined: bool,
     on_event: Box<dyn Fn(RelayEvent) + Send + Sync>,
+    make_room: Box<dyn Fn(&Origin) + Send + Sync>,
+}
+
+/// What is known of a session.
+struct Known {
+    /// The consumer's id.
+    peer: String,
+    /// Offers that it has not answered.
+    offers: u32,
 }
 
 impl Exchange {
@@ -128,6 +159,7 @@ impl Exchange {
                     None => (self.on_event)(RelayEvent::SignallerGone),
                 },
                 news = self.upstream.next(server) => self.heard(news).await,
+                () = starting::pause(self.admission.is_waiting()) => self.let_in().await,
                 _ = &mut until => break,
             }
         }
@@ -162,10 +194,21 @@ impl Exchange {
 
     /// The signaller has said something.
     async fn said(&mut self, message: Value) {
-        if text(&message, "type") == "endSession" {
-            let session = text(&message, "sessionId").to_owned();
-            let peer = self.sessions.remove(&session);
-            (self.on_event)(RelayEvent::Ended { session, peer });
+        let session = text(&message, "sessionId");
+        match text(&message, "type") {
+            "endSession" => {
+                let peer = self.forget(session);
+                let session = session.to_owned();
+                (self.on_event)(RelayEvent::Ended { session, peer });
+            }
+            "peer" if message.get("sdp").is_some() => {
+                self.admission.offered(session, boottime::now());
+                let is_offer = message.get("sdp").is_some_and(|sdp| text(sdp, "type") == "offer");
+                if let Some(known) = self.sessions.get_mut(session).filter(|_| is_offer) {
+                    known.offers = known.offers.saturating_add(1);
+                }
+            }
+            _ => (),
         }
         self.upstream.send(&message).await;
     }
@@ -175,6 +218,7 @@ impl Exchange {
             News::Welcome(id) => {
                 // The server knows nothing of sessions from before.
                 self.sessions.clear();
+                self.admission.forget_waiting();
                 self.joined = true;
                 self.tell_signaller(&welcome(&id)).await;
                 (self.on_event)(RelayEvent::Joined);
@@ -192,19 +236,29 @@ impl Exchange {
         let session = text(&message, "sessionId").to_owned();
         match text(&message, "type") {
             "startSession" => {
-                let peer = text(&message, "peerId").to_owned();
-                self.sessions.insert(session.clone(), peer);
                 let offer = message.get("offer").and_then(Value::as_str);
                 if let Err(reason) = offer.map_or(Ok(()), check_sdp) {
                     return self.refuse(session, &format!("its offer is bad: {reason}")).await;
                 }
+                return self.ask(session, message).await;
             }
             "peer" => {
-                if let Err(reason) = check_peer_message(&message) {
+                if let Err(reason) = self.check_peer_message(&session, &message) {
                     return self.refuse(session, &reason).await;
                 }
             }
-            "endSession" => drop(self.sessions.remove(&session)),
+            "endSession" => {
+                let peer = self.forget(&session);
+                // Of the own server: what the consumer did wrong.
+                if let Some(reason) = message.get(REASON_FIELD).and_then(Value::as_str) {
+                    let reason = reason.to_owned();
+                    (self.on_event)(RelayEvent::Refused {
+                        session,
+                        peer,
+                        reason,
+                    });
+                }
+            }
             "error" => {
                 let details = text(&message, "details").to_owned();
                 return (self.on_event)(RelayEvent::Complaint { details });
@@ -216,7 +270,7 @@ impl Exchange {
 
     /// Ends a session on both sides.
     async fn refuse(&mut self, session: String, reason: &str) {
-        let peer = self.sessions.remove(&session);
+        let peer = self.forget(&session);
         let end = json!({ "type": "endSession", "sessionId": session });
         self.tell_signaller(&end).await;
         self.upstream.send(&end).await;
@@ -229,6 +283,25 @@ impl Exchange {
     }
 }
 
+impl Exchange {
+    /// What of a consumer is passed on: candidates, and one answer to each offer.
+    fn check_peer_message(&mut self, session: &str, message: &Value) -> Result<(), String> {
+        let (ice, sdp) = (message.get("ice"), message.get("sdp"));
+        check_length(ice.map_or(0, |ice| text(ice, "candidate").len()))?;
+        match sdp {
+            Some(sdp) if text(sdp, "type") == "answer" => {
+                check_sdp(text(sdp, "sdp")).map_err(|reason| format!("its answer is bad: {reason}"))?;
+                let known = self.sessions.get_mut(session);
+                let known = known.filter(|known| known.offers > 0);
+                known.ok_or("it answers what was not offered")?.offers -= 1;
+                Ok(())
+            }
+            None if ice.is_some() => Ok(()),
+            _ => Err("it sent no answer".to_owned()),
+        }
+    }
+}
+
 fn welcome(id: &str) -> Value {
     json!({ "type": "welcome", "peerId": id })
 }
@@ -236,18 +309,6 @@ fn welcome(id: &str) -> Value {
 /// A field's text, or nothing.
 fn text<'a>(message: &'a Value, field: &str) -> &'a str {
     message.get(field).and_then(Value::as_str).unwrap_or_default()
-}
-
-fn check_peer_message(message: &Value) -> Result<(), String> {
-    let (ice, sdp) = (message.get("ice"), message.get("sdp"));
-    check_length(ice.map_or(0, |ice| text(ice, "candidate").len()))?;
-    match sdp {
-        Some(sdp) if text(sdp, "type") == "answer" => {
-            check_sdp(text(sdp, "sdp")).map_err(|reason| format!("its answer is bad: {reason}"))
-        }
-        None if ice.is_some() => Ok(()),
-        _ => Err("it sent no answer".to_owned()),
-    }
 }
 
 fn check_sdp(sdp: &str) -> Result<(), String> {

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use super::{MAX_MESSAGE_LEN, text};
 use crate::backoff::Backoff;
 use crate::inner::CAT;
+use crate::inner::listing;
 use crate::inner::socket::{ServerAddress, Socket};
 
 /// How often the server is asked whether it still lists us.
@@ -170,13 +171,19 @@ impl Connection {
                 Some(Ok(_)) => continue,
                 Some(Err(error)) => return Err(error.to_string()),
             };
+            // Others may fill it with whatever they like: it is looked for our id alone.
+            if let Some(is_listed) = listing::has_producer(&text, self.id.as_deref().unwrap_or_default()) {
+                self.asked_at = None;
+                if is_listed {
+                    continue;
+                }
+                return Err("it does not list this stream any more".to_owned());
+            }
             // What is no message of the protocol as we know it is none for us.
             let Ok(message) = serde_json::from_str::<Value>(&text) else {
                 continue;
             };
-            if let Some(news) = self.sort(message)? {
-                return Ok(news);
-            }
+            return Ok(self.sort(message));
         }
     }
 
@@ -188,25 +195,15 @@ impl Connection {
         }
     }
 
-    fn sort(&mut self, message: Value) -> Result<Option<News>, String> {
+    fn sort(&mut self, message: Value) -> News {
         match text(&message, "type") {
             "welcome" => {
                 let id = text(&message, "peerId").to_owned();
                 self.asked_at = None;
                 self.id = Some(id.clone());
-                Ok(Some(News::Welcome(id)))
+                News::Welcome(id)
             }
-            "list" => {
-                self.asked_at = None;
-                let producers = message.get("producers").and_then(Value::as_array);
-                let mut producers = producers.into_iter().flatten();
-                let id = self.id.as_deref().unwrap_or_default();
-                if producers.any(|producer| text(producer, "id") == id) {
-                    return Ok(None);
-                }
-                Err("it does not list this stream any more".to_owned())
-            }
-            _ => Ok(Some(News::Message(message))),
+            _ => News::Message(message),
         }
     }
 

@@ -91,6 +91,11 @@ impl Money {
         if let Some(keys) = &self.reserved {
             return Ok(keys.clone());
         }
+        // Whoever used this seed before reserved a change script with each key, so no key of an index beyond was used.
+        let used = self.wallet.scripts_of_the_past();
+        self.store
+            .pass_key_indices(Role::Consumer, used)
+            .map_err(|error| error.to_string())?;
         let index = self
             .store
             .next_key_index(Role::Consumer)

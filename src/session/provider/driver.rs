@@ -15,6 +15,7 @@ use super::{Event, ProviderOptions, ProviderStartError, notices};
 use crate::catalogue;
 use crate::chain::Servers;
 use crate::report::{Report, ReportHandler};
+use crate::room::Room;
 use crate::session::{Clock, GROUP_COMMIT};
 use crate::store::Store;
 use crate::wallet::Seed;
@@ -41,6 +42,10 @@ pub struct Driver {
     /// Who waits for the end, and until when at most.
     pub(super) stopping: Option<(Sender<()>, Duration)>,
     pub(super) counts: Counts,
+    /// Who admits consumers reads it.
+    pub(super) room: Room,
+    /// When somebody last went for want of descriptors.
+    pub(super) made_room_at: Option<Duration>,
 }
 
 impl Driver {
@@ -75,6 +80,8 @@ impl Driver {
             report,
             stopping: None,
             counts,
+            room: Room::default(),
+            made_room_at: None,
         })
     }
 
@@ -121,8 +128,10 @@ impl Driver {
             .accounts_since
             .map(|since| since.saturating_add(GROUP_COMMIT));
         let engine = self.money.as_ref().and_then(|money| money.engine.next());
+        let waiting = self.money.as_ref().and_then(|money| money.handing_out.next());
         let next = sessions
             .chain(commit)
+            .chain(waiting)
             .chain(engine)
             .min()
             .unwrap_or(Duration::MAX);
@@ -136,6 +145,7 @@ impl Driver {
             Event::Removed { id } => self.removed(&id),
             Event::Rate(rate) => self.set_rate(rate),
             Event::Chain(event) => self.chain_event(event),
+            Event::MakeRoom(origin) => self.make_room(&origin),
             Event::Stop { done } => self.stop(done),
         }
     }
@@ -159,6 +169,9 @@ impl Driver {
         }
         self.drop_gone();
         self.engine(|engine, out| engine.tick(out));
+        if let Some(money) = &mut self.money {
+            money.hand_out(now);
+        }
         self.tick_deadlines(now);
         self.tick_unseen(now);
         self.publish_when_due(now);
@@ -210,7 +223,7 @@ impl Driver {
                 self.accounts.push(account);
                 self.accounts_since.get_or_insert((self.clock)());
             }
-            Effect::Switch { from, to } => self.switch(&from, &to)?,
+            Effect::Switch { from, to } => self.switch(id, &from, &to)?,
             Effect::FreshKey => self.fresh_key(id)?,
             Effect::Recall(outpoint) => self.recall(id, outpoint)?,
             Effect::TakeOver(outpoint) => self.take_over(id, outpoint)?,
@@ -220,8 +233,10 @@ impl Driver {
                 }
             }
             Effect::Broadcast(transaction) => {
-                if let Some(money) = &self.money {
-                    money.chain.broadcast(&transaction);
+                let now = self.now();
+                if let Some(money) = &mut self.money {
+                    money.handing_out.push(transaction);
+                    money.hand_out(now);
                 }
             }
             Effect::Gate(state) => {

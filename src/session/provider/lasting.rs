@@ -1,13 +1,16 @@
 //! Channels of a session: opened, taken up again, followed by the next.
 
 use bitcoin::{Amount, OutPoint};
-use streamium_channel::provider::{AccountRecord, ChannelKey, CommitmentStatus, Keep, Recalled};
+use streamium_channel::provider::{
+    AccountRecord, ChannelFacts, ChannelKey, CommitmentStatus, Keep, Recalled,
+};
 use streamium_channel::record::ProviderRecord;
 
 use super::driver::Driver;
 use super::live::Live;
 use crate::chain::OutpointStatus;
 use crate::keys;
+use crate::settle::NotResumable;
 use crate::store::Role;
 
 impl Driver {
@@ -79,12 +82,10 @@ impl Driver {
     /// What is on record of a channel that a consumer names, with the account of a session that still has it.
     pub(super) fn recall(&mut self, id: &str, outpoint: OutPoint) -> Result<(), String> {
         let now = self.now();
-        if let Some(other) = self.session_of(outpoint)
-            && let Some(session) = self.sessions.get_mut(&other).and_then(Live::session)
-        {
-            let effects = session.book(now);
-            self.carry_out(&other, effects);
-            self.commit_accounts();
+        self.book(outpoint);
+        let stored = self.store.provider_channel(outpoint).ok();
+        if let Some(former) = stored.and_then(|stored| stored.record.follows) {
+            self.book(former);
         }
         let recalled = self.look_up(outpoint);
         if let Some(session) = self.sessions.get_mut(id).and_then(Live::session) {
@@ -92,6 +93,18 @@ impl Driver {
             self.carry_out(id, effects);
         }
         Ok(())
+    }
+
+    /// Brings the record of a channel up to date that a session still has.
+    fn book(&mut self, outpoint: OutPoint) {
+        let now = self.now();
+        if let Some(other) = self.session_of(outpoint)
+            && let Some(session) = self.sessions.get_mut(&other).and_then(Live::session)
+        {
+            let effects = session.book(now);
+            self.carry_out(&other, effects);
+            self.commit_accounts();
+        }
     }
 
     fn look_up(&mut self, outpoint: OutPoint) -> Result<Recalled, String> {
@@ -110,16 +123,54 @@ impl Driver {
             .as_ref()
             .and_then(|money| money.status(outpoint))
             .or(held);
+        let seen = self.engine(|engine, out| {
+            let former = engine.former(&stored.record, out)?;
+            Ok::<_, NotResumable>((former, engine.facts(&stored, out)))
+        });
+        let seen = seen.ok_or("this stream is free")?;
+        let (former, facts) = seen.map_err(|error| error.to_string())?;
         Ok(Recalled {
             key: self.channel_key(stored.record.key_index)?,
+            former,
+            facts: self.facts(facts, status),
             record: stored.record,
             // The chain is asked again anyway; unknown counts as unconfirmed.
             status: status.map_or(CommitmentStatus::Mempool, commitment_status),
         })
     }
 
+    /// The engine's facts, with what is known of the channel of a session.
+    fn facts(&self, facts: ChannelFacts, status: Option<OutpointStatus>) -> ChannelFacts {
+        let tip = self.money.as_ref().and_then(|money| money.chain.tip());
+        let hidden = tip.map_or(0, |tip| {
+            let by_clock = tip.estimated_height(std::time::SystemTime::now());
+            by_clock.saturating_sub(tip.height)
+        });
+        let made = status.and_then(|status| status.made).filter(|made| *made > 0);
+        let age = made.map_or(0, |made| made.saturating_add(hidden));
+        let spend = status.and_then(|status| status.spend);
+        ChannelFacts {
+            confirmations: facts.confirmations.max(age),
+            spent_by: facts.spent_by.or(spend.map(|spend| spend.txid)),
+            ..facts
+        }
+    }
+
     /// The proof holds: the channel is this session's, and no other's.
     pub(super) fn take_over(&mut self, id: &str, outpoint: OutPoint) -> Result<(), String> {
+        let is_used = self.session_of(outpoint).is_some();
+        self.supersede(id, outpoint);
+        // From the engine, or from its record, which is open from here on: only that says that it may be paid through.
+        if !is_used {
+            let taken = self.engine(|engine, out| engine.take(outpoint, out));
+            taken.transpose().map_err(|error| error.to_string())?;
+        }
+        self.own(id, outpoint);
+        Ok(())
+    }
+
+    /// A session that had the channel ends, and keeps nothing of it.
+    fn supersede(&mut self, id: &str, outpoint: OutPoint) {
         let now = self.now();
         if let Some(other) = self.session_of(outpoint).filter(|other| other != id)
             && let Some(session) = self.sessions.get_mut(&other).and_then(Live::session)
@@ -128,26 +179,27 @@ impl Driver {
             self.carry_out(&other, effects);
             self.commit_accounts();
         }
-        // A session that is superseded keeps nothing of it.
-        if self
-            .money
-            .as_ref()
-            .is_some_and(|money| money.engine.holds(outpoint))
-        {
-            let taken = self.engine(|engine, out| engine.take(outpoint, out));
-            taken.transpose().map_err(|error| error.to_string())?;
-        }
-        self.own(id, outpoint);
-        Ok(())
     }
 
     /// The account goes on with another channel: durable at once, and the old one is due.
-    pub(super) fn switch(&mut self, from: &AccountRecord, to: &AccountRecord) -> Result<(), String> {
+    pub(super) fn switch(
+        &mut self,
+        id: &str,
+        from: &AccountRecord,
+        to: &AccountRecord,
+    ) -> Result<(), String> {
         self.commit_accounts();
         self.store
             .switch_account(from, to)
             .map_err(|error| error.to_string())?;
-        self.release(from.outpoint, Keep::Due)
+        let is_used = self.session_of(from.outpoint).is_some();
+        self.supersede(id, from.outpoint);
+        let money = self.money.as_ref();
+        if is_used || money.is_some_and(|money| money.engine.holds(from.outpoint)) {
+            return self.release(from.outpoint, Keep::Due);
+        }
+        // It is closed, or nothing was ever paid through it.
+        Ok(())
     }
 
     pub(super) fn session_of(&self, outpoint: OutPoint) -> Option<String> {

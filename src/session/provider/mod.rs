@@ -5,6 +5,7 @@ mod commits;
 mod connecting;
 mod driver;
 mod gone;
+mod handing_out;
 mod lasting;
 mod live;
 mod money;
@@ -27,8 +28,10 @@ use streamium_channel::money::Rate;
 use super::{Clock, Published};
 use crate::chain::{ChainConfig, ChainEvent, ChainStartError};
 use crate::keys;
+use crate::origin::Origin;
 use crate::peer::{PeerEvent, ProviderPeer};
 use crate::report::ReportHandler;
+use crate::room::Room;
 use crate::settle::{Payout, SettlePolicy};
 use crate::store::{Lease, Role, Store, StoreError};
 use crate::wallet::{Seed, SeedError};
@@ -96,6 +99,8 @@ pub(crate) enum Event {
     /// The rate has been changed.
     Rate(Rate),
     Chain(ChainEvent),
+    /// Somebody from there can't be let in for want of descriptors.
+    MakeRoom(Origin),
     /// Close and settle what can be settled, then say so.
     Stop {
         done: Sender<()>,
@@ -108,6 +113,7 @@ pub struct ProviderHandle {
     public_key: XOnlyPublicKey,
     earned: Amount,
     stats: Published<ProviderStats>,
+    room: Room,
 }
 
 impl ProviderHandle {
@@ -132,6 +138,7 @@ impl ProviderHandle {
         let mut driver = Driver::new(options, identity, seed, store, events.clone(), clock, report)?;
         driver.publish(driver.now());
         let stats = driver.counts.published();
+        let room = driver.room.clone();
         std::thread::Builder::new()
             .name("streamium-provider".into())
             .spawn(move || {
@@ -147,6 +154,7 @@ impl ProviderHandle {
             public_key: identity.x_only_public_key().0,
             earned,
             stats,
+            room,
         })
     }
 
@@ -163,6 +171,11 @@ impl ProviderHandle {
     /// How it stands; about a second old at most, and the last word once it has stopped.
     pub fn stats(&self) -> Published<ProviderStats> {
         self.stats.clone()
+    }
+
+    /// How much room there is for consumers who have not paid.
+    pub(crate) fn room(&self) -> Room {
+        self.room.clone()
     }
 
     /// Something to hand events in with, from any thread and any callback.
@@ -207,6 +220,11 @@ impl ProviderInputs {
         self.send(Event::Removed { id: id.to_owned() });
     }
 
+    /// There are too few descriptors for somebody from there: whoever has the least to lose may go.
+    pub(crate) fn make_room(&self, origin: Origin) {
+        self.send(Event::MakeRoom(origin));
+    }
+
     fn send(&self, event: Event) {
         // A driver that has stopped has closed all its sessions.
         let _ = self.0.send(event);
@@ -223,6 +241,7 @@ fn run(mut driver: Driver, events: &Receiver<Event>) -> Option<Sender<()>> {
             Err(RecvTimeoutError::Disconnected) => break,
         }
         driver.tick();
+        driver.tell_room();
     }
     driver.finish()
 }

@@ -12,6 +12,7 @@ use streamium_channel::provider::ProviderConfig;
 use streamium_channel::settlement::SINGLE_SETTLEMENT_VB;
 use streamium_channel::terms::Track;
 
+use super::handing_out::HandingOut;
 use super::{Event, PaidOptions, ProviderStartError};
 use crate::chain::{Chain, ElectrumChain, OutpointStatus, USUAL_TARGET_BLOCKS, Watched};
 use crate::settle::{Engine, Outside, settlement_fee_rate};
@@ -22,6 +23,9 @@ use crate::wallet::Seed;
 const STRESS: u64 = 2;
 const STRESSED_MIN: FeeRate = FeeRate::from_sat_per_vb_u32(2);
 const STRESSED_MAX: FeeRate = FeeRate::from_sat_per_vb_u32(50);
+
+/// The confirmation target of most settlements: see `settle::fees::target_blocks` for channels of two days.
+const SETTLING_TARGET_BLOCKS: u16 = 24;
 
 /// The chain, what is followed on it, and what settles.
 pub struct Money {
@@ -37,6 +41,8 @@ pub struct Money {
     pub seen: HashSet<OutPoint>,
     /// Those that none has known yet, and since when.
     pub unseen: HashMap<OutPoint, Duration>,
+    /// Commitments on their way to the servers.
+    pub handing_out: HandingOut,
     /// By how many hidden blocks deadlines were looked at last; `None`: something has changed since.
     pub deadlines_at: Option<u32>,
 }
@@ -66,6 +72,7 @@ impl Money {
             listeners: HashMap::new(),
             seen: HashSet::new(),
             unseen: HashMap::new(),
+            handing_out: HandingOut::new(Duration::ZERO),
             deadlines_at: None,
         })
     }
@@ -98,6 +105,18 @@ impl Money {
             funding_timeout: paid.funding_timeout,
             payout: self.engine.payout().told(),
         }
+    }
+
+    /// Hands out the commitments that may go now.
+    pub fn hand_out(&mut self, now: Duration) {
+        while let Some(transaction) = self.handing_out.pop(now) {
+            self.chain.broadcast(&transaction);
+        }
+    }
+
+    /// What a settlement of one channel would be made at now: what decides whether a balance is worth it.
+    pub fn settling_fee_rate(&self) -> FeeRate {
+        settlement_fee_rate(self.chain.fee_rate(SETTLING_TARGET_BLOCKS))
     }
 
     /// What is set; else ten seconds, but at least the payout's dust limit and the settlement at the stressed fee rate.

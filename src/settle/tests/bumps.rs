@@ -118,19 +118,36 @@ fn near_the_deadline_it_is_bumped_ever_more_often_up_to_the_ceiling() {
 }
 
 #[test]
-fn near_the_deadline_a_fee_may_take_all_but_dust() {
+fn near_the_deadline_a_fee_may_take_all_but_dust_once_lower_bids_were_in_vain() {
     let mut world = World::new();
     world.set_fee(40);
-    let outpoint = world.open_with(2_000, 1_008 - 36, 1_008);
+    let outpoint = world.open_with(4_000, 1_008 - 36, 1_008);
     world.release(outpoint, Release::Now);
-    assert!(world.mempool().is_empty(), "8,200 sat of fee for 2,000");
-    world.blocks(1);
-    let tx = world.only();
-    let payout = tx.output[1].value.to_sat();
-    assert!((330..340).contains(&payout), "{payout}");
-    world.blocks(35);
-    assert_eq!(world.only(), tx, "there is nothing more to give");
-    assert_eq!(world.variants(outpoint).len(), 1);
+    assert!(world.mempool().is_empty(), "8,200 sat of fee for 4,000");
+    let mut payouts = Vec::new();
+    for _ in 0..36 {
+        world.blocks(1);
+        payouts.push(world.only().output[1].value.to_sat());
+    }
+    assert!((2_000..2_010).contains(&payouts[0]), "half at first: {payouts:?}");
+    assert!(payouts[..16].iter().all(|payout| *payout >= 1_000), "{payouts:?}");
+    assert!((330..340).contains(&payouts[35]), "{payouts:?}");
+    assert_eq!(world.variants(outpoint).len(), 3, "{payouts:?}");
+}
+
+#[test]
+fn one_lying_estimate_takes_no_more_than_half_at_the_deadline() {
+    let mut world = World::new();
+    let outpoint = world.open_with(40_000, 1_008 - 10, 1_008);
+    world.fee(|_| Some(vb(500)));
+    world.release(outpoint, Release::Now);
+    let settlement = world.only();
+    let (fee, _) = world.fee_of(&settlement);
+    assert!(fee <= 20_000, "{fee} of 40,000 sat");
+    // An honest network has it in the next block.
+    world.block(&[settlement.compute_txid()]);
+    world.blocks(5);
+    assert_eq!(world.state(outpoint), Settled);
 }
 
 #[test]

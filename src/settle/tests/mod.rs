@@ -2,6 +2,7 @@
 
 mod batches;
 mod bumps;
+mod closes;
 mod conflicts;
 mod lifecycle;
 mod payouts;

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::store::ProviderChannelState::{Due, Open};
+use streamium_channel::provider::NotResumable as Refusal;
 
 #[test]
 fn the_channels_of_a_crash_may_be_resumed_for_the_settle_delay() {
@@ -70,7 +71,10 @@ fn what_is_settled_spent_unknown_or_too_old_is_not_resumed() {
             .unwrap_err()
     };
     let settling = world.due(10_000, 1);
-    assert!(matches!(take(&mut world, settling), NotResumable::Settling(_)));
+    assert!(matches!(
+        take(&mut world, settling),
+        NotResumable::Refused(Refusal::Settling(_))
+    ));
     let txid = world.only().compute_txid();
     world.block(&[txid]);
     world.blocks(5);
@@ -79,7 +83,10 @@ fn what_is_settled_spent_unknown_or_too_old_is_not_resumed() {
     let spent = world.open(10_000, 10);
     world.put(foreign_spend(spent, 500), None);
     world.release(spent, Release::After(MINUTE));
-    assert!(matches!(take(&mut world, spent), NotResumable::Spent(..)));
+    assert!(matches!(
+        take(&mut world, spent),
+        NotResumable::Refused(Refusal::Spent(..))
+    ));
 
     let unknown = OutPoint::null();
     assert!(matches!(take(&mut world, unknown), NotResumable::Unknown(_)));
@@ -92,7 +99,10 @@ fn what_is_settled_spent_unknown_or_too_old_is_not_resumed() {
     world.release(late, Release::After(MINUTE * 600));
     // The servers say no more, but the time passes.
     world.wall += Tip::BLOCK_INTERVAL * 963;
-    assert!(matches!(take(&mut world, late), NotResumable::TooOld { .. }));
+    assert!(matches!(
+        take(&mut world, late),
+        NotResumable::Refused(Refusal::TooOld { .. })
+    ));
 }
 
 #[test]

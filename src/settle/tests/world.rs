@@ -170,7 +170,10 @@ impl World {
             key_index: index,
             stream: "cats".into(),
             rate: Rate::new(1_000),
-            commitment,
+            commitment: Some(commitment),
+            is_known: true,
+            follows: None,
+            went_on_to: None,
             best: None,
             carried: Amount::ZERO,
             consumed: Msat::ZERO,
@@ -211,7 +214,8 @@ impl World {
     }
 
     pub fn commitment(&self, outpoint: OutPoint) -> Transaction {
-        self.store.provider_channel(outpoint).unwrap().record.commitment
+        let stored = self.store.provider_channel(outpoint).unwrap();
+        stored.record.commitment.unwrap()
     }
 
     // The engine.

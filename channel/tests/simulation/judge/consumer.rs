@@ -26,6 +26,12 @@ impl World {
         }
     }
 
+    /// A close that its own key has signed is as good as a payment.
+    pub fn judge_signed_close(&mut self, outpoint: OutPoint, balance: Amount) {
+        let signed = self.judge.closes.entry(outpoint).or_default();
+        *signed = balance.max(*signed);
+    }
+
     pub fn judge_opened(&mut self, outpoint: OutPoint) {
         if self.consumer.present.is_none() {
             self.judge.consumer_account(outpoint);
@@ -84,9 +90,9 @@ impl World {
         let peak = self.judge.peak;
         let believed = peak.cost(UNWRITTEN * account.crashes + on_its_way);
         let arrived = account.cost.total().plus(believed);
-        let ahead = peak.cost(conditions.window * 2 + ROUNDING);
+        let ahead = peak.cost(conditions.max_window() * 2 + ROUNDING);
         let openings = u64::from(1 + account.left_old);
-        let opening = Msat::from(Amount::from_sat(conditions.opening_sat) * openings);
+        let opening = Msat::from(Amount::from_sat(conditions.max_opening_sat()) * openings);
         arrived
             .plus(arrived.percent(2))
             .plus(ahead)
@@ -103,13 +109,18 @@ impl World {
     }
 
     pub fn judge_arrived(&mut self, from: Duration, to: Duration) {
-        let (Some(outpoint), true) = (self.consumer.present, self.consumer.playing) else {
+        let Some(outpoint) = self.consumer.present else {
             return;
         };
-        let (Some(audio), Some(video)) = (self.audio_last, self.video_last) else {
-            return;
-        };
-        let until = to.min(audio.min(video) + TRACK_INTERVAL);
+        let arrived = self
+            .audio_last
+            .min(self.video_last)
+            .filter(|_| self.consumer.playing);
+        // From each time that the button is pressed a second may count: of an arrival that it cut short, or of a gate
+        // that opened for what never arrived.
+        let pressed = self.consumer.pressed_at;
+        let Some(last) = arrived.max(pressed) else { return };
+        let until = to.min(last + TRACK_INTERVAL);
         if until > from {
             let of = self.judge.consumer_account(outpoint);
             let rate = self.consumer.live.as_ref().map(|(_, session)| session.rate());

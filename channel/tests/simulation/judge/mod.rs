@@ -5,7 +5,6 @@ mod money;
 mod provider;
 
 use crate::events::Conn;
-use crate::provider::FEE_RATE;
 use crate::world::TRACK_INTERVAL;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -54,6 +53,8 @@ pub struct Judge {
     consumer: Vec<ConsumerAccount>,
     provider_of: BTreeMap<OutPoint, usize>,
     consumer_of: BTreeMap<OutPoint, usize>,
+    /// What odd closes would have paid.
+    pub closes: BTreeMap<OutPoint, Amount>,
     /// What the consumer has signed since its last start.
     run_paid: Amount,
     /// The highest rate that was ever set.

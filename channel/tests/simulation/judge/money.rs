@@ -1,7 +1,11 @@
 //! What becomes of the money.
 
 use super::*;
+use crate::chain::Spend;
 use crate::world::World;
+
+/// See `consumer/closing.rs`.
+const CLOSING_FEE_PART: u64 = 10;
 
 impl World {
     /// A provider that is there has settled before the refund leaf opens.
@@ -14,17 +18,42 @@ impl World {
             let open = deep >= u32::from(stored.record.contract.delay().blocks());
             if open && self.chain.spend(*outpoint).is_none() {
                 assert!(
-                    !is_worth_it(&stored.record),
+                    !self.is_worth_it(&stored.record),
                     "{outpoint} can be refunded, though it has been paid"
                 );
             }
         }
     }
 
+    /// Nothing that is worth a settlement now is closed another way: a close that waits stands in the settlement's place.
+    pub fn judge_close(&self, outpoint: OutPoint) {
+        let record = &self.provider.disk[&outpoint].record;
+        assert!(
+            !self.is_worth_it(record),
+            "{outpoint} is closed with {:?}, which could be settled",
+            record.best.map(|best| best.cumulative)
+        );
+    }
+
+    /// What the consumer burns for having its money back at once is a small part of it.
+    pub fn judge_closed(&self, outpoint: OutPoint, spend: Spend) {
+        let capacity = self.consumer.disk[&outpoint].contract.capacity();
+        let back = capacity - spend.to_provider;
+        // A balance that is dust goes to the miner as well.
+        let dust = Amount::from_sat(330);
+        if !self.judge.closes.contains_key(&outpoint) {
+            assert!(
+                spend.fee <= back / CLOSING_FEE_PART + dust,
+                "{} of {back} was burnt to close {outpoint}",
+                spend.fee
+            );
+        }
+    }
+
     pub fn judge_refund(&self, outpoint: OutPoint) {
         let stored = self.provider.disk.get(&outpoint);
         let gone = self.conditions.provider_gone;
-        let unpaid = stored.is_none_or(|stored| !is_worth_it(&stored.record));
+        let unpaid = stored.is_none_or(|stored| !self.is_worth_it(&stored.record));
         assert!(gone || unpaid, "{outpoint} is refunded, though it has been paid");
     }
 
@@ -56,9 +85,12 @@ impl World {
     }
 }
 
-fn is_worth_it(record: &ProviderRecord) -> bool {
-    let fee = FEE_RATE.fee_vb(SINGLE_SETTLEMENT_VB).unwrap();
-    record
-        .best
-        .is_some_and(|best| best.cumulative >= fee + Amount::from_sat(330))
+impl World {
+    /// Whether its balance covers its settlement now.
+    fn is_worth_it(&self, record: &ProviderRecord) -> bool {
+        let fee = self.fee_rate().fee_vb(SINGLE_SETTLEMENT_VB).unwrap();
+        record
+            .best
+            .is_some_and(|best| best.cumulative >= fee + Amount::from_sat(330))
+    }
 }

@@ -1,0 +1,113 @@
+//! What one client of the own signalling server may have. Its own broadcaster is bound by none of this.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The part of the process's descriptors that connections may have: the media need more.
+const SHARE: usize = 4;
+const MIN_CONNECTIONS: usize = 16;
+const MAX_CONNECTIONS: usize = 4_096;
+
+/// The longest message, in bytes. SDP has some ten thousand.
+pub const MAX_MESSAGE_LEN: usize = 128 << 10;
+/// The longest metadata of a producer, in bytes: each who asks for the list gets it.
+pub const MAX_META_LEN: usize = 4 << 10;
+/// What waits for a client to be read, in bytes. One message may be longer.
+pub const MAX_WAITING_LEN: usize = 1 << 20;
+/// The same of all together; then those go who have more than a small part of it.
+pub const MAX_ALL_WAITING_LEN: usize = 32 << 20;
+pub const SMALL_WAITING_LEN: usize = 64 << 10;
+/// Sessions that one peer may have begun at a time.
+pub const MAX_SESSIONS: usize = 8;
+/// Producers other than the own one, of all and of one origin.
+pub const MAX_PRODUCERS: usize = 64;
+pub const MAX_PRODUCERS_OF_ORIGIN: usize = 16;
+
+/// From the connection to the end of the WebSocket's handshake.
+pub const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+pub const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// Somebody who sent too long a message has this long to notice that nobody reads it.
+pub const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+
+/// How many connections there may be at a time, where so many descriptors may be open.
+pub fn most_connections(descriptors: usize) -> usize {
+    (descriptors / SHARE).clamp(MIN_CONNECTIONS, MAX_CONNECTIONS)
+}
+
+/// Of them one origin may have half, so that no single one has all.
+pub fn most_of_origin(connections: usize) -> usize {
+    connections / 2
+}
+
+/// So much at once, and so much a second.
+#[derive(Debug)]
+pub struct Bucket {
+    left: f64,
+    most: f64,
+    each_second: f64,
+    at: Instant,
+}
+
+impl Bucket {
+    pub fn new(most: u32, each_second: u32, now: Instant) -> Self {
+        Self {
+            left: most.into(),
+            most: most.into(),
+            each_second: each_second.into(),
+            at: now,
+        }
+    }
+
+    /// Takes so much; false if there is not enough.
+    pub fn take(&mut self, amount: usize, now: Instant) -> bool {
+        let gained = now.saturating_duration_since(self.at).as_secs_f64() * self.each_second;
+        self.at = now;
+        self.left = (self.left + gained).min(self.most);
+        let amount = f64::from(u32::try_from(amount).unwrap_or(u32::MAX));
+        let enough = self.left >= amount;
+        if enough {
+            self.left -= amount;
+        }
+        enough
+    }
+}
+
+/// What a client may say.
+#[derive(Debug)]
+pub struct Talk {
+    messages: Bucket,
+    bytes: Bucket,
+}
+
+impl Talk {
+    pub fn new(now: Instant) -> Self {
+        Self {
+            messages: Bucket::new(200, 50, now),
+            bytes: Bucket::new(1 << 20, 64 << 10, now),
+        }
+    }
+
+    /// Whether it may say so much more.
+    pub fn allows(&mut self, bytes: usize, now: Instant) -> bool {
+        self.messages.take(1, now) && self.bytes.take(bytes, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_talks_all_the_time_is_stopped() {
+        let now = Instant::now();
+        let mut talk = Talk::new(now);
+        assert!((0..200).all(|_| talk.allows(100, now)));
+        assert!(!talk.allows(100, now));
+        let later = now + Duration::from_secs(1);
+        assert!((0..49).all(|_| talk.allows(100, later)));
+        let mut talk = Talk::new(now);
+        assert!((0..8).all(|_| talk.allows(MAX_MESSAGE_LEN, now)));
+        assert!(!talk.allows(MAX_MESSAGE_LEN, now));
+    }
+}
