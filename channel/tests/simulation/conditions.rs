@@ -178,30 +178,6 @@ impl Conditions {
         self.greedy = dice.pick(&[0, 0, 0, 50]);
         self.unknown = dice.pick(&[0, 0, 0, 0, 30]);
         self.lies = dice.pick(&[0, 0, 0, 30]);
-        // XXX
-        if let Ok(only) = std::env::var("ODD") {
-            if !only.contains("toggle") {
-                self.toggle = None;
-            }
-            if !only.contains("close") {
-                self.odd_close = None;
-            }
-            if !only.contains("fickle") {
-                self.fickle = 0;
-            }
-            if !only.contains("delays") {
-                self.delays = false;
-            }
-            if !only.contains("greedy") {
-                self.greedy = 0;
-            }
-            if !only.contains("unknown") {
-                self.unknown = 0;
-            }
-            if !only.contains("lies") {
-                self.lies = 0;
-            }
-        }
     }
 
     /// The most that a first payment may be, by the consumer's bounds.

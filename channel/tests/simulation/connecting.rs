@@ -47,6 +47,7 @@ impl World {
         let config = self.terms_of_a_connection();
         let mut session = ProviderSession::new(config, keys, self.provider_now());
         session.tip(self.chain.height);
+        session.suggest_fee_rate(self.fee_rate());
         let effects = session.start();
         self.provider.sessions.insert(
             conn,

@@ -140,6 +140,9 @@ fn nobody_loses_money_in_ten_thousand_bad_worlds() {
         ("refunded", totals.refunded),
         ("closed cooperatively", totals.cooperative),
         ("double spends", totals.double_spent),
+        ("presses of the button", totals.toggles),
+        ("odd closes", totals.odd_closes),
+        ("commitments that nobody knew", totals.unknown),
         ("reorganisations", totals.reorganised),
     ] {
         assert!(count >= runs / 100, "{what}: only {count} in {runs} runs");

@@ -139,6 +139,7 @@ impl World {
             }
             Effect::SaveAccount(account) => {
                 self.judge_account(&account);
+                self.judge_debited(&account);
                 self.provider.pending.push(account);
                 self.provider.pending_since.get_or_insert(self.now);
             }
@@ -209,6 +210,9 @@ impl World {
         let was = live.gate == GateState::Open;
         live.gate = state;
         let is = state == GateState::Open;
+        if is && !was {
+            self.judge_gate_opens(conn);
+        }
         if was != is {
             let at = self.now + self.conditions.latency;
             self.queue.push(at, Event::Flow(conn, is));

@@ -1,6 +1,7 @@
 //! What must hold at every step and at the end. It counts by true time what no clock in the world shows.
 
 mod consumer;
+mod debits;
 mod money;
 mod provider;
 
@@ -34,6 +35,11 @@ pub struct ProviderAccount {
     held: Amount,
     /// What it sent and forgot.
     forgotten: Msat,
+    /// What the openings of the gate cost, each a second at least; until when the last of them does; what was forgotten
+    /// of it.
+    due: Cost,
+    least_until: Duration,
+    due_forgotten: Msat,
 }
 
 #[derive(Default)]

@@ -113,6 +113,8 @@ impl World {
             let present = account.channels.last().expect("an account has a channel");
             let record = &self.provider.disk[present].record;
             account.held = record.carried + record.best.map_or(Amount::ZERO, |best| best.cumulative);
+            let due_forgotten = account.due.total().minus(record.consumed);
+            account.due_forgotten = due_forgotten.max(account.due_forgotten);
             let sent = account.sent.total();
             let forgotten = sent.minus(record.consumed);
             let new = forgotten.minus(account.forgotten);
@@ -126,6 +128,7 @@ impl World {
         if !self.provider.up || self.now < self.provider.frozen_until {
             return;
         }
+        self.judge_due(span);
         let (conditions, peak) = (&self.conditions, self.judge.peak);
         for (conn, live) in &self.provider.sessions {
             if live.gate != GateState::Open {
