@@ -5,7 +5,6 @@
 //! touch neither webrtcbin nor a lock that is held while webrtcbin is touched.
 
 mod certificates;
-mod identity;
 
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
@@ -88,7 +87,6 @@ impl DataChannel {
         webrtcbin: &gst::Element,
         on_event: impl Fn(DataChannelEvent) + Send + Sync + 'static,
     ) -> Result<Self, DataChannelError> {
-        identity::present(webrtcbin);
         let options = gst::Structure::builder("options")
             .field("ordered", true)
             .field("protocol", PROTOCOL)
@@ -106,7 +104,6 @@ impl DataChannel {
         on_channel: impl Fn(Self) + Send + Sync + 'static,
         on_event: impl Fn(DataChannelEvent) + Send + Sync + 'static,
     ) {
-        identity::present(webrtcbin);
         let pending = Mutex::new(Some(on_event));
         webrtcbin.connect("on-data-channel", false, move |values| {
             let channel = values.get(1)?.get::<WebRTCDataChannel>().ok()?;
