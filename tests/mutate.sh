@@ -280,6 +280,11 @@ mutate "a record that knows its figures is a count" consumer/resuming.rs 's/self
 mutate "what is not signed spends nothing" spender.rs 's/Err\(_\) => Signature::Bad,\n\s*\},/Err(_) => Signature::Good,\n        },/' \
     spender what_is_not_signed_as_the_leaf_asks_spends_nothing
 
+mutate "unknown fields are ignored whatever is in them" message/codec.rs 's/\.or_else\(\|_\| serde_json::from_str\(&readable\(text\)\?\)\)//' \
+    wire_text fields_that_are_not_known_are_ignored_whatever_is_in_them
+mutate "a known field that cannot be read is no null" message/tolerant.rs 's/UNREADABLE: &str = "\{\}"/UNREADABLE: &str = "null"/' \
+    wire_text a_known_field_stands_once_and_is_what_it_should_be
+
 # Third parties.
 mutate "the provider signs all of a settlement" spend.rs 's/sighash\(tx, input, &Prevouts::All\(spent\), leaf, TapSighashType::Default\)/sighash(tx, input, \&Prevouts::All(spent), leaf, TapSighashType::SinglePlusAnyoneCanPay)/' \
     hostile an_observer_that_rewrites_a_settlement_breaks_the_providers_signature

@@ -103,6 +103,39 @@ mod tests {
         );
     }
 
+    /// A browser compares the two, GStreamer long did not. With a certificate that is set from outside, together with its
+    /// key, webrtcbin offers a hash over both.
+    #[test]
+    fn what_is_offered_is_the_hash_of_the_certificate_that_is_presented() {
+        gst::init().unwrap();
+        let webrtcbin = gst::ElementFactory::make("webrtcbin").build().unwrap();
+        let pipeline = gst::Pipeline::new();
+        pipeline.add(&webrtcbin).unwrap();
+        webrtcbin.set_state(gst::State::Ready).unwrap();
+        crate::data_channel::DataChannel::create(&webrtcbin, |_| ()).unwrap();
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let (sender, offers) = std::sync::mpsc::channel();
+        let promise = gst::Promise::with_change_func(move |reply| {
+            let offer = reply
+                .unwrap()
+                .unwrap()
+                .get::<gst_webrtc::WebRTCSessionDescription>("offer");
+            sender.send(offer.unwrap().sdp().as_text().unwrap()).unwrap();
+        });
+        webrtcbin.emit_by_name::<()>("create-offer", &[&None::<gst::Structure>, &promise]);
+        let sdp = offers.recv_timeout(std::time::Duration::from_secs(60)).unwrap();
+        let sctp = webrtcbin.property::<glib::Object>("sctp-transport");
+        let own = sctp
+            .property::<WebRTCDTLSTransport>("transport")
+            .certificate()
+            .unwrap();
+        pipeline.set_state(gst::State::Null).unwrap();
+        let (_, offered) = sdp.split_once("a=fingerprint:sha-256 ").unwrap();
+        let bytes = fingerprint(&own).unwrap();
+        let hash: Vec<String> = bytes.iter().map(|byte| format!("{byte:02X}")).collect();
+        assert!(offered.starts_with(&hash.join(":")), "{sdp}");
+    }
+
     #[test]
     fn refuses_what_is_not_pem() {
         for text in [
