@@ -283,7 +283,7 @@ impl StreamiumPaySink {
         };
         let words = format!("The limit of open files was raised from {before} to {after}, for viewers.");
         gst::info!(CAT, imp = self, "{words}");
-        gst::element_imp_info!(self, gst::ResourceError::Settings, ("{words}"));
+        gst::element_imp_info!(self, gst::ResourceError::Settings, ("{words}"), ["{words}"]);
     }
 
     fn update_meta(&self) {

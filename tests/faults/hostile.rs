@@ -192,25 +192,3 @@ fn other_nonsense_is_seen_by_nobody_else() {
         broadcast.notes.check();
     });
 }
-
-#[test]
-fn what_was_not_offered_is_not_answered_twice() {
-    run(|| {
-        let dir = tempfile::tempdir().unwrap();
-        let (mut broadcast, port) = Broadcast::with_server(dir.path());
-        let mut audience = Audience::seated(vec![ours(&broadcast.link()), plain(port)]);
-        let producer = producer_of(port);
-        let answer = json!({ "type": "answer", "sdp": format!("{SESSION}{VP8}a=inactive\r\n") });
-        gstrswebrtc::RUNTIME.block_on(async {
-            let mut hostile = Hostile::offered(port, &producer, None).await;
-            hostile.say("sdp", &answer).await;
-            hostile.say("sdp", &answer).await;
-            hostile.shown_out().await;
-        });
-        broadcast
-            .notes
-            .wait_for("consumer-error", |note| !note.text("session").is_empty());
-        audience.saw_nothing_of("a second answer", &broadcast.taps);
-        broadcast.goes_on("a second answer", audience);
-    });
-}

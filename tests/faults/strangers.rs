@@ -14,7 +14,6 @@ use serde_json::{Value, json};
 
 use crate::audience::{Audience, Broadcast, VIDEO, ours, plain};
 use crate::common::child::broadcaster;
-use crate::common::paid::{PaidConsumer, PaidProvider};
 use crate::common::wait::PATIENCE;
 use crate::common::webrtc::{free_port, producer_of, run};
 use crate::hostile::Hostile;
@@ -174,47 +173,4 @@ fn a_list_of_any_length_is_survived() {
             other => panic!("{other:?}"),
         }
     });
-}
-
-#[test]
-fn who_comes_among_many_that_come_and_go_gets_in() {
-    run(|| {
-        let dirs = tempfile::tempdir().unwrap();
-        let provider = PaidProvider::start(&dirs.path().join("p"), VIDEO, "max-unpaid-consumers=8");
-        let link = provider.link();
-        let port: u16 = link.split(['/', ':']).nth(4).unwrap().parse().unwrap();
-        let producer = producer_at(port);
-        let flood = gstrswebrtc::RUNTIME.spawn(async move {
-            let mut crowd = Vec::new();
-            // Ten a second, each from a connection of its own.
-            for _ in 0..1_000 {
-                let mut one = Hostile::connected(port).await;
-                one.send(&json!({ "type": "startSession", "peerId": producer }))
-                    .await;
-                crowd.push(one);
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        });
-        std::thread::sleep(Duration::from_secs(5));
-        let since = Instant::now();
-        let mut honest = PaidConsumer::funded(&link, &dirs.path().join("a"), "");
-        honest.expect(Video, 10);
-        println!("it plays after {:?}", since.elapsed());
-        assert!(!flood.is_finished());
-        flood.abort();
-    });
-}
-
-/// The only producer at the server of this port.
-fn producer_at(port: u16) -> String {
-    gstrswebrtc::RUNTIME.block_on(async {
-        loop {
-            let mut asking = Hostile::connected(port).await;
-            asking.send(&json!({ "type": "list" })).await;
-            let list = asking.wait(|message| message["type"] == "list").await;
-            if let Some(id) = list["producers"][0]["id"].as_str() {
-                return id.to_owned();
-            }
-        }
-    })
 }
