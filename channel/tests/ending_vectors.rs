@@ -125,11 +125,11 @@ fn cooperative_closes() {
         &json!({
             "comment": "Cooperative closes of the channel of channel.json: with a balance, at the dust limit, and below it.",
             "closings": [
-                closing(1_000, 410, &taproot),
-                closing(330, 410, &taproot),
-                closing(329, 410, &taproot),
-                closing(294, 410, &witness),
-                closing(293, 410, &witness),
+                closing(1_000, 1_025, &taproot),
+                closing(330, 1_025, &taproot),
+                closing(329, 1_025, &taproot),
+                closing(294, 1_025, &witness),
+                closing(293, 1_025, &witness),
             ],
         }),
     );
