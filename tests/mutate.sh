@@ -143,7 +143,7 @@ mutate "hello has a time limit" provider/session.rs 's/State::AwaitHello => \(HE
     hostile a_consumer_that_only_idles_is_let_go_from_every_state
 mutate "the commitment has a time limit" provider/session.rs 's/State::Accepted\(_\) => \(COMMITMENT_TIMEOUT,/State::Accepted(_) => (Duration::MAX,/' \
     hostile a_consumer_that_only_idles_is_let_go_from_every_state
-mutate "a channel without credit has a time limit" provider/session.rs 's/false => self\.config\.settle_delay,/false => Duration::MAX,/' \
+mutate "a channel without credit has a time limit" provider/session.rs 's/\(since\.saturating_add\(config\.settle_delay\), EndReason::Starved\)/(Duration::MAX, EndReason::Starved)/' \
     hostile a_consumer_that_only_idles_is_let_go_from_every_state
 mutate "who is silent is gone" provider/session.rs 's/if self\.liveness\.is_gone\(now\) &&/if false \&\& self.liveness.is_gone(now) \&\&/' \
     hostile a_consumer_that_falls_silent_is_gone_from_every_state
@@ -280,10 +280,39 @@ mutate "a record that knows its figures is a count" consumer/resuming.rs 's/self
 mutate "what is not signed spends nothing" spender.rs 's/Err\(_\) => Signature::Bad,\n\s*\},/Err(_) => Signature::Good,\n        },/' \
     spender what_is_not_signed_as_the_leaf_asks_spends_nothing
 
-mutate "unknown fields are ignored whatever is in them" message/codec.rs 's/\.or_else\(\|_\| serde_json::from_str\(&readable\(text\)\?\)\)//' \
-    wire_text fields_that_are_not_known_are_ignored_whatever_is_in_them
-mutate "a known field that cannot be read is no null" message/tolerant.rs 's/UNREADABLE: &str = "\{\}"/UNREADABLE: &str = "null"/' \
-    wire_text a_known_field_stands_once_and_is_what_it_should_be
+# Metering.
+mutate "a meter keeps what a msat does not hold" meter.rs 's/self\.consumed = self\.counted\(to\);/self.consumed = Fine::new(self.counted(to).floor());/' \
+    metering toggling_as_fast_as_the_message_limit_allows_saves_nothing
+mutate "a meter keeps what a msat does not hold (any pieces)" meter.rs 's/self\.consumed = self\.counted\(to\);/self.consumed = Fine::new(self.counted(to).floor());/' \
+    metering the_pieces_of_a_time_cost_what_the_whole_costs
+mutate "each opening is charged a second (pausing)" provider/account.rs 's/now\.saturating_add\(LEAST_CHARGE\)/now/' \
+    metering pausing_in_phase_with_the_pictures_costs_as_much_as_watching
+mutate "each opening is charged a second (paying)" provider/account.rs 's/now\.saturating_add\(LEAST_CHARGE\)/now/' \
+    metering paying_in_phase_with_the_pictures_costs_as_much_as_watching
+mutate "who leaves has been charged its second" provider/account.rs 's/self\.meter\.charge_least\(now\);//' \
+    metering a_picture_for_each_connection_costs_a_second_for_each
+mutate "who goes on elsewhere has been charged its second" provider/resuming.rs 's/self\.booked = self\.account\.owed\(now\);//' \
+    metering a_picture_for_each_connection_costs_a_second_for_each
+mutate "no moment is charged twice" meter.rs 's/self\.since = self\.since\.max\(to\);//' \
+    metering all_that_was_on_is_counted_to_the_msat_through_any_rates
+mutate "a second is believed for each play" consumer/purse.rs 's/self\.begun = self\.rate\.cost\(LEAST_CHARGE\);//' \
+    metering a_viewer_that_pauses_again_and_again_is_never_taken_for_lied_to
+mutate "and no more than a second" consumer/purse.rs 's/self\.begun = self\.begun\.minus\(begun\);//' \
+    metering a_play_that_brings_nothing_is_believed_for_a_second_and_no_more
+mutate "what arrives in a pause counts nothing" consumer/paying.rs 's/until\.filter\(\|_\| self\.playing\)/until/' \
+    metering what_arrives_while_the_viewer_is_paused_counts_nothing
+mutate "who has credit is not without" provider/gating.rs 's/match flows \|\| self\.account\.has_credit\(now\) \{/match flows {/' \
+    metering a_paused_viewer_with_credit_is_not_dropped_after_the_settle_delay
+mutate "a pause has a time limit" provider/session.rs 's/since\.saturating_add\(PAUSE_TIMEOUT\)/since.saturating_add(Duration::MAX)/' \
+    metering who_pauses_for_too_long_is_told_so_and_its_credit_waits_in_the_channel
+mutate "the credit of who paused waits" provider/mod.rs 's/EndReason::Unconfirmed \| EndReason::Paused => Keep::UntilDeadline,/EndReason::Unconfirmed | EndReason::Paused => Keep::Due,/' \
+    metering who_pauses_for_too_long_is_told_so_and_its_credit_waits_in_the_channel
+mutate "the credit of who waits for a block waits" provider/mod.rs 's/EndReason::Unconfirmed \| EndReason::Paused => Keep::UntilDeadline,/EndReason::Unconfirmed | EndReason::Paused => Keep::Due,/' \
+    metering who_has_paid_and_whose_commitment_does_not_confirm_keeps_what_is_left
+mutate "nothing waits for credit that is used up" provider/session.rs 's/if used_up \|\| open\.status/if open.status/' \
+    metering nothing_waits_for_who_has_used_up_what_it_paid
+mutate "nothing waits for a commitment that is not known" provider/session.rs 's/ if used_up \|\| open\.status == CommitmentStatus::Missing =>/ if used_up =>/' \
+    metering nothing_waits_for_a_commitment_that_is_not_known
 
 # Third parties.
 mutate "the provider signs all of a settlement" spend.rs 's/sighash\(tx, input, &Prevouts::All\(spent\), leaf, TapSighashType::Default\)/sighash(tx, input, \&Prevouts::All(spent), leaf, TapSighashType::SinglePlusAnyoneCanPay)/' \

@@ -9,13 +9,10 @@ use streamium_channel::fault::Fault;
 use streamium_channel::message::{GateState, ProviderMessage};
 use streamium_channel::money::Msat;
 
-/// The consumer's own count on record, and the provider's.
+/// The consumer's own count, and the provider's.
 fn counts(pair: &Pair) -> (Msat, Msat) {
-    let outpoint = pair.provider.channels()[0];
-    (
-        pair.consumer_records[&outpoint].consumed,
-        pair.provider.consumed(pair.now),
-    )
+    let own = pair.consumer.figures(pair.now).consumed;
+    (own, pair.provider.consumed(pair.now))
 }
 
 fn play_and_pause(pair: &mut Pair, times: u32, plays: Duration, pauses: Duration) {
