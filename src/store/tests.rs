@@ -631,3 +631,44 @@ fn what_was_agreed_comes_back_and_keeps_no_channel_from_its_refund() {
         assert_eq!(read(&store).agreed, None);
     }
 }
+
+#[test]
+fn an_account_that_went_on_is_on_record_in_the_same_step_and_a_closed_channel_stays_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    for byte in [1, 2] {
+        store.insert_provider_channel(&provider_record(byte)).unwrap();
+    }
+    store
+        .switch_account(&update(1, 1_000, 500), &update(2, 1_000, 500))
+        .unwrap();
+    drop(store);
+    let mut store = Store::open(dir.path()).unwrap();
+    let stored = store.provider_channel(outpoint(1)).unwrap();
+    assert_eq!(stored.record.went_on_to, Some(outpoint(2)));
+    assert_eq!(stored.state, ProviderChannelState::Due);
+    let settled = ProviderChannelState::Settled;
+    store.set_provider_state(outpoint(1), settled, None).unwrap();
+    store
+        .switch_account(&update(1, 1_000, 500), &update(2, 1_000, 500))
+        .unwrap();
+    assert_eq!(store.provider_channel(outpoint(1)).unwrap().state, settled);
+}
+
+#[test]
+fn what_holds_a_payment_is_unsettled_whatever_is_said_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    store.insert_provider_channel(&provider_record(1)).unwrap();
+    let unpaid = ProviderChannelState::Unpaid;
+    store.set_provider_state(outpoint(1), unpaid, None).unwrap();
+    assert!(store.unsettled().unwrap().0.is_empty(), "nothing was paid");
+    store.save_accounts(&[update(1, 1_000, 500)]).unwrap();
+    assert_eq!(
+        store.provider_channel(outpoint(1)).unwrap().state,
+        ProviderChannelState::Open
+    );
+    // Even if the word were wrong.
+    store.set_provider_state(outpoint(1), unpaid, None).unwrap();
+    assert_eq!(store.unsettled().unwrap().0.len(), 1);
+}

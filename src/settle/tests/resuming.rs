@@ -187,3 +187,36 @@ fn a_stop_waits_for_proofs_but_not_for_ever() {
     world.pass(Duration::from_secs(2));
     assert_eq!(inputs(&world.only()), [channels[0]]);
 }
+
+#[test]
+fn a_used_up_channel_that_waits_for_its_batch_is_not_resumed_nor_after_a_restart() {
+    let mut world = World::new();
+    let (first, second) = (world.open(10_000, 10), world.open(0, 10));
+    let account = |world: &World, outpoint| {
+        let stored = world.store.provider_channel(outpoint).unwrap();
+        stored.record.account()
+    };
+    let (from, to) = (account(&world, first), account(&world, second));
+    world.store.switch_account(&from, &to).unwrap();
+    world.release(first, Release::Now);
+    for _ in 0..2 {
+        assert_eq!(world.state(first), Due);
+        let taken = world.with(|engine, out| engine.take(first, out));
+        assert!(matches!(
+            taken,
+            Err(NotResumable::Refused(Refusal::GoneOn { .. }))
+        ));
+        world.restart();
+        world.news(first);
+    }
+}
+
+#[test]
+fn a_channel_that_is_resumed_after_it_was_unpaid_is_open_on_record() {
+    let mut world = World::new();
+    let outpoint = world.open(0, 10);
+    world.release(outpoint, Release::Now);
+    assert_eq!(world.state(outpoint), crate::store::ProviderChannelState::Unpaid);
+    world.with(|engine, out| engine.take(outpoint, out)).unwrap();
+    assert_eq!(world.state(outpoint), Open);
+}
