@@ -136,6 +136,10 @@ mutate "what no network takes uses up no limit" provider/confirming.rs 's/ && op
 # Sessions.
 mutate "a message has 65,536 bytes at most" message/codec.rs 's/if text\.len\(\) > MAX_MESSAGE \{/if false {/' \
     hostile what_is_no_message_ends_a_session_in_every_state
+mutate "unknown fields are ignored whatever is in them" message/codec.rs 's/\.or_else\(\|_\| serde_json::from_str\(&readable\(text\)\?\)\)//' \
+    wire_text fields_that_are_not_known_are_ignored_whatever_is_in_them
+mutate "a known field that cannot be read is no null" message/tolerant.rs 's/UNREADABLE: &str = "\{\}"/UNREADABLE: &str = "null"/' \
+    wire_text a_known_field_stands_once_and_is_what_it_should_be
 mutate "a flood ends a session" liveness.rs 's/None => return false,/None => (),/' hostile a_flood_of_any_message_ends_a_session
 mutate "resuming again and again is a flood" liveness.rs 's/None => return false,/None => (),/' \
     hostile a_hundred_resumes_a_second_end_a_session_and_move_nothing
