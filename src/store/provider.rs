@@ -131,28 +131,6 @@ impl Store {
         }
     }
 
-    /// Records that a server knows a channel's commitment.
-    pub fn set_provider_known(&mut self, outpoint: OutPoint) -> Result<(), StoreError> {
-        let _point = around("provider/set-known");
-        self.db.execute(
-            "UPDATE provider_channel SET known = 1 WHERE outpoint = ?1 AND known = 0",
-            [outpoint.to_string()],
-        )?;
-        Ok(())
-    }
-
-    /// Gives up a channel whose commitment no server ever knew. The commitment, which is as large as its consumer
-    /// liked, is not kept; all that a settlement needs is.
-    pub fn give_up_provider_channel(&mut self, outpoint: OutPoint) -> Result<(), StoreError> {
-        let _point = around("provider/give-up");
-        self.totals = None;
-        self.db.execute(
-            "UPDATE provider_channel SET state = 'given-up', commitment = '' WHERE outpoint = ?1 AND known = 0",
-            [outpoint.to_string()],
-        )?;
-        Ok(())
-    }
-
     /// One channel, whatever its state.
     pub fn provider_channel(&self, outpoint: OutPoint) -> Result<StoredProviderChannel, StoreError> {
         let mut statement = self

@@ -127,7 +127,7 @@ const V4_RATES: &str = "
 const V5_AGREED: &str = "
     ALTER TABLE consumer_channel ADD COLUMN agreed TEXT;";
 
-/// Which channel's account went on with which; what no server ever knew; the payout script that consumers are told.
+/// Which channel's account went on with which; what no server ever knew.
 ///
 /// A channel that was due when the file was of an earlier version may be used up, which was not on record: none of them
 /// goes on. One that held a payment while it was said to be unpaid is due.
@@ -136,11 +136,7 @@ const V6_ACCOUNTS: &str = "
     ALTER TABLE provider_channel ADD COLUMN went_on_to TEXT;   -- the channel that its account went on with
     ALTER TABLE provider_channel ADD COLUMN known INTEGER NOT NULL DEFAULT 1; -- 1: a server has known its commitment
     UPDATE provider_channel SET state = 'due' WHERE state = 'unpaid' AND signature IS NOT NULL;
-    UPDATE provider_channel SET went_on_to = outpoint WHERE state = 'due';
-    CREATE TABLE payout_told (                -- the index that consumers are told; no settlement takes it
-        descriptor TEXT PRIMARY KEY NOT NULL,
-        payout_index INTEGER NOT NULL
-    ) STRICT;";
+    UPDATE provider_channel SET went_on_to = outpoint WHERE state = 'due';";
 
 /// Brings a file to the newest version.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
