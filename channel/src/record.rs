@@ -21,11 +21,8 @@ pub struct ProviderRecord {
     pub stream: String,
     /// Its rate when the channel was opened.
     pub rate: Rate,
-    /// The commitment transaction, to be broadcast again until it is confirmed; `None` once it has been given up, since
-    /// no server ever knew it.
-    pub commitment: Option<Transaction>,
-    /// A server has known the commitment at some time.
-    pub is_known: bool,
+    /// The commitment transaction, to be broadcast again until it is confirmed.
+    pub commitment: Transaction,
     /// The channel whose account this one was opened to take over.
     pub follows: Option<OutPoint>,
     /// The channel that the account went on with: what this one paid counts there, and never here again.

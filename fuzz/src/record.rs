@@ -190,7 +190,7 @@ fn fill(store: &mut Store) -> OutPoint {
     let (payout, fee) = (sat(700), sat(300));
     let settlement = NewSettlement {
         kind: SettlementKind::Settlement,
-        transaction: record.commitment.as_ref().expect("a commitment"),
+        transaction: &record.commitment,
         channels: &[outpoint],
         payout,
         fee,

@@ -43,8 +43,7 @@ pub struct Due {
     /// The best payment; `None` where nothing was paid.
     pub payment: Option<Payment>,
     pub key: Keypair,
-    /// `None`: given up.
-    pub commitment: Option<Transaction>,
+    pub commitment: Transaction,
     pub phase: Phase,
     /// What the servers know of its script; `None` until one has answered.
     pub news: Option<Vec<ScriptTransaction>>,

@@ -175,9 +175,7 @@ impl Engine {
             };
             if status.made.is_none() && due.recommitted != Some(heights.tip.hash) {
                 due.recommitted = Some(heights.tip.hash);
-                if let Some(commitment) = &due.commitment {
-                    out.chain.broadcast(commitment);
-                }
+                out.chain.broadcast(&due.commitment);
             }
             let unconfirmed = status.made.unwrap_or(0) == 0;
             if unconfirmed && due.is_due() && due.said.insert(Topic::Unconfirmed) {

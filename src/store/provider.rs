@@ -1,6 +1,6 @@
 //! The provider's channels.
 
-use bitcoin::{Amount, OutPoint, Transaction, Txid};
+use bitcoin::{Amount, OutPoint, Txid};
 use rusqlite::types::Type;
 use rusqlite::{Row, named_params, params};
 use streamium_channel::money::{Msat, Rate};
@@ -31,8 +31,6 @@ pub enum ProviderChannelState {
     Lost,
     /// Its refund leaf is open, and it was never worth its settlement.
     Left,
-    /// No server ever knew its commitment, which is not kept. It may still be resumed, should one come to know it.
-    GivenUp,
 }
 
 impl ProviderChannelState {
@@ -45,7 +43,6 @@ impl ProviderChannelState {
             Self::Unpaid => "unpaid",
             Self::Lost => "lost",
             Self::Left => "left",
-            Self::GivenUp => "given-up",
         }
     }
 
@@ -58,7 +55,6 @@ impl ProviderChannelState {
             Self::Unpaid,
             Self::Lost,
             Self::Left,
-            Self::GivenUp,
         ];
         all.into_iter().find(|state| state.name() == name)
     }
@@ -85,9 +81,9 @@ impl Store {
         let contract = &record.contract;
         self.db.execute(
             "INSERT INTO provider_channel (outpoint, stream, rate_msat_per_s, consumer_key, provider_key,
-                key_index, refund_delay_blocks, capacity_sat, change_script, commitment, known, follows, went_on_to)
+                key_index, refund_delay_blocks, capacity_sat, change_script, commitment, follows, went_on_to)
              VALUES (:outpoint, :stream, :rate, :consumer_key, :provider_key, :key_index, :delay, :capacity,
-                :change, :commitment, :known, :follows, :went_on_to)",
+                :change, :commitment, :follows, :went_on_to)",
             named_params! {
                 ":outpoint": record.outpoint.to_string(),
                 ":stream": record.stream,
@@ -98,8 +94,7 @@ impl Store {
                 ":delay": contract.delay().blocks(),
                 ":capacity": amount(contract.capacity())?,
                 ":change": contract.change().script().to_hex_string(),
-                ":commitment": record.commitment.as_ref().map(hex).unwrap_or_default(),
-                ":known": record.is_known,
+                ":commitment": hex(&record.commitment),
                 ":follows": record.follows.map(|outpoint| outpoint.to_string()),
                 ":went_on_to": record.went_on_to.map(|outpoint| outpoint.to_string()),
             },
@@ -146,7 +141,7 @@ impl Store {
     pub fn unsettled(&self) -> Result<(Vec<StoredProviderChannel>, Vec<String>), StoreError> {
         let mut statement = self.db.prepare(
             "SELECT * FROM provider_channel WHERE state IN ('open', 'due', 'settling')
-                OR (state NOT IN ('settled', 'lost', 'left', 'given-up') AND signature IS NOT NULL)
+                OR (state NOT IN ('settled', 'lost', 'left') AND signature IS NOT NULL)
              ORDER BY opened_at",
         )?;
         let mut rows = statement.query([])?;
@@ -163,7 +158,7 @@ impl Store {
     /// All that was ever paid to this provider, fees not deducted.
     pub fn earned(&self) -> Result<Amount, StoreError> {
         let sum = self.db.query_row(
-            "SELECT coalesce(sum(balance_sat), 0) FROM provider_channel WHERE state NOT IN ('lost', 'left', 'given-up')",
+            "SELECT coalesce(sum(balance_sat), 0) FROM provider_channel WHERE state NOT IN ('lost', 'left')",
             [],
             |row| row.get::<_, i64>(0),
         )?;
@@ -187,12 +182,6 @@ fn read_state(row: &Row<'_>) -> rusqlite::Result<ProviderChannelState> {
     ProviderChannelState::from_name(&name).ok_or_else(|| damaged(Type::Text)(UnknownState(name)))
 }
 
-/// Empty once it has been given up.
-fn read_commitment(row: &Row<'_>) -> rusqlite::Result<Option<Transaction>> {
-    let is_kept = !row.get::<_, String>("commitment")?.is_empty();
-    is_kept.then(|| read_transaction(row, "commitment")).transpose()
-}
-
 fn read_record(row: &Row<'_>) -> rusqlite::Result<ProviderRecord> {
     let cumulative = read_amount(row, "balance_sat")?;
     let best = read_optional(row, "signature")?.map(|signature| PaymentRecord {
@@ -205,8 +194,7 @@ fn read_record(row: &Row<'_>) -> rusqlite::Result<ProviderRecord> {
         key_index: read_index(row)?,
         stream: row.get("stream")?,
         rate: Rate::new(read_u64(row, "rate_msat_per_s")?),
-        commitment: read_commitment(row)?,
-        is_known: row.get("known")?,
+        commitment: read_transaction(row, "commitment")?,
         follows: read_optional(row, "follows")?,
         went_on_to: read_optional(row, "went_on_to")?,
         best,

@@ -127,14 +127,13 @@ const V4_RATES: &str = "
 const V5_AGREED: &str = "
     ALTER TABLE consumer_channel ADD COLUMN agreed TEXT;";
 
-/// Which channel's account went on with which; what no server ever knew.
+/// Which channel's account went on with which.
 ///
 /// A channel that was due when the file was of an earlier version may be used up, which was not on record: none of them
 /// goes on. One that held a payment while it was said to be unpaid is due.
 const V6_ACCOUNTS: &str = "
     ALTER TABLE provider_channel ADD COLUMN follows TEXT;      -- the channel whose account it was opened to take over
     ALTER TABLE provider_channel ADD COLUMN went_on_to TEXT;   -- the channel that its account went on with
-    ALTER TABLE provider_channel ADD COLUMN known INTEGER NOT NULL DEFAULT 1; -- 1: a server has known its commitment
     UPDATE provider_channel SET state = 'due' WHERE state = 'unpaid' AND signature IS NOT NULL;
     UPDATE provider_channel SET went_on_to = outpoint WHERE state = 'due';";
 

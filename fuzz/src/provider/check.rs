@@ -160,10 +160,7 @@ impl Run {
             ProviderEffect::SaveAccount(account) => self.books(&account),
             ProviderEffect::Switch { from, to } => self.switches(&from, &to),
             ProviderEffect::Broadcast(tx) => {
-                let known = self
-                    .held
-                    .values()
-                    .any(|held| held.record.commitment.as_ref() == Some(&tx));
+                let known = self.held.values().any(|held| held.record.commitment == tx);
                 assert!(known, "broadcast before it was on record");
             }
             ProviderEffect::Gate(state) => {

@@ -90,8 +90,7 @@ fn earlier(earlier: Earlier) -> ProviderRecord {
         key_index: key.index,
         stream: config().stream.to_string(),
         rate: config().rate,
-        commitment: Some(commitment(channel.contract())),
-        is_known: true,
+        commitment: commitment(channel.contract()),
         follows: None,
         went_on_to: None,
         best: Payment::sign(&channel, &self::key(CONSUMER), paid)

@@ -170,8 +170,7 @@ impl World {
             key_index: index,
             stream: "cats".into(),
             rate: Rate::new(1_000),
-            commitment: Some(commitment),
-            is_known: true,
+            commitment,
             follows: None,
             went_on_to: None,
             best: None,
@@ -214,8 +213,7 @@ impl World {
     }
 
     pub fn commitment(&self, outpoint: OutPoint) -> Transaction {
-        let stored = self.store.provider_channel(outpoint).unwrap();
-        stored.record.commitment.unwrap()
+        self.store.provider_channel(outpoint).unwrap().record.commitment
     }
 
     // The engine.
