@@ -28,6 +28,7 @@ mod keys;
 pub mod messages;
 pub mod metrics;
 pub mod origin;
+mod pace;
 mod param;
 pub mod paysink;
 pub mod paysrc;

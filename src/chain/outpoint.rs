@@ -22,6 +22,12 @@ pub struct Spend {
 }
 
 impl OutpointStatus {
+    /// The output's confirmations where so many blocks are hidden: what deadlines take. `None` while it has none.
+    pub fn age(&self, hidden_blocks: u32) -> Option<u32> {
+        let made = self.made.filter(|made| *made > 0)?;
+        Some(made.saturating_add(hidden_blocks))
+    }
+
     /// Reads it out of all transactions of the output's script. Of several spends the deepest counts.
     pub fn of(outpoint: OutPoint, transactions: &[ScriptTransaction], tip_height: u32) -> Self {
         Self::checked(outpoint, transactions, tip_height, |_| true)

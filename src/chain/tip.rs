@@ -41,6 +41,11 @@ impl Tip {
         self.height
             .saturating_add(u32::try_from(blocks).unwrap_or(u32::MAX))
     }
+
+    /// How many blocks there should be beyond this one by the wall clock: see [`Tip::estimated_height`].
+    pub fn hidden_blocks(&self, now: SystemTime) -> u32 {
+        self.estimated_height(now).saturating_sub(self.height)
+    }
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ impl Watched {
         Some(output.outpoint)
     }
 
-    /// The same, where an unproven spend counts only if `may_spend` says that it can be one.
+    /// Returns what [`Watched::status`] does, but counts an unproven spend only if `may_spend` says that it can be one.
     pub fn checked_status(
         &self,
         outpoint: OutPoint,
@@ -73,11 +73,6 @@ impl Watched {
 
     /// What is known of an output; `None` while no server has answered.
     pub fn status(&self, outpoint: OutPoint, tip_height: u32) -> Option<OutpointStatus> {
-        let output = self.outputs.values().find(|output| output.outpoint == outpoint)?;
-        Some(OutpointStatus::of(
-            outpoint,
-            output.transactions.as_ref()?,
-            tip_height,
-        ))
+        self.checked_status(outpoint, tip_height, |_| true)
     }
 }

@@ -126,12 +126,9 @@ impl Due {
 
     /// The confirmations of its commitment by the clock, 0 while unknown: what deadlines take.
     pub fn age(&self, heights: Heights) -> u32 {
-        let made = self.status(heights).and_then(|status| status.made);
         let hidden = heights.by_clock.saturating_sub(heights.tip.height);
-        match made {
-            None | Some(0) => 0,
-            Some(confirmations) => confirmations.saturating_add(hidden),
-        }
+        let age = self.status(heights).and_then(|status| status.age(hidden));
+        age.unwrap_or(0)
     }
 
     /// The blocks left until the refund leaf opens.

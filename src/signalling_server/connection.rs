@@ -20,6 +20,7 @@ use super::exchange::{Consequence, Exchange, Outgoing, new_id};
 use super::limits::{DRAIN_LIMIT, HANDSHAKE_LIMIT, MAX_MESSAGE_LEN, PING_INTERVAL, Talk};
 use super::places::{Number, Places};
 use super::{CAT, OWN_HEADER};
+use crate::boottime;
 use crate::origin::Origin;
 
 /// What is said at the handshake.
@@ -211,20 +212,20 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     is_own: bool,
 ) -> Result<(), String> {
     let words = |error: Error| error.to_string();
-    let mut talk = Talk::new(Instant::now());
+    let mut talk = Talk::new();
     let mut ping_at = Instant::now() + PING_INTERVAL;
     loop {
         tokio::select! {
             message = socket.next() => match message {
                 Some(Ok(Message::Text(text))) => {
-                    if !is_own && !talk.allows(text.len(), Instant::now()) {
+                    if !is_own && !talk.allows(text.len(), boottime::now()) {
                         return Err("it says too much".to_owned());
                     }
                     place.said(id, &text);
                 }
                 Some(Ok(Message::Close(_))) | None => return Ok(()),
                 // Pings are answered, which costs something too.
-                Some(Ok(_)) if !is_own && !talk.allows(0, Instant::now()) => {
+                Some(Ok(_)) if !is_own && !talk.allows(0, boottime::now()) => {
                     return Err("it says too much".to_owned());
                 }
                 Some(Ok(_)) => (),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use crate::pace::{Limit, Pace};
 
 /// The part of the process's descriptors that connections may have: the media need more.
 const SHARE: usize = 4;
@@ -40,56 +40,35 @@ pub fn most_of_origin(connections: usize) -> usize {
     connections / 2
 }
 
-/// So much at once, and so much a second.
-#[derive(Debug)]
-pub struct Bucket {
-    left: f64,
-    most: f64,
-    each_second: f64,
-    at: Instant,
-}
-
-impl Bucket {
-    pub fn new(most: u32, each_second: u32, now: Instant) -> Self {
-        Self {
-            left: most.into(),
-            most: most.into(),
-            each_second: each_second.into(),
-            at: now,
-        }
-    }
-
-    /// Takes so much; false if there is not enough.
-    pub fn take(&mut self, amount: usize, now: Instant) -> bool {
-        let gained = now.saturating_duration_since(self.at).as_secs_f64() * self.each_second;
-        self.at = now;
-        self.left = (self.left + gained).min(self.most);
-        let amount = f64::from(u32::try_from(amount).unwrap_or(u32::MAX));
-        let enough = self.left >= amount;
-        if enough {
-            self.left -= amount;
-        }
-        enough
-    }
-}
+const MESSAGES: Limit = Limit {
+    burst: 200,
+    gain: 50,
+    interval: Duration::from_secs(1),
+};
+const BYTES: Limit = Limit {
+    burst: 1 << 20,
+    gain: 64 << 10,
+    interval: Duration::from_secs(1),
+};
 
 /// What a client may say.
 #[derive(Debug)]
 pub struct Talk {
-    messages: Bucket,
-    bytes: Bucket,
+    messages: Pace,
+    bytes: Pace,
 }
 
 impl Talk {
-    pub fn new(now: Instant) -> Self {
+    pub const fn new() -> Self {
         Self {
-            messages: Bucket::new(200, 50, now),
-            bytes: Bucket::new(1 << 20, 64 << 10, now),
+            messages: Pace::new(MESSAGES),
+            bytes: Pace::new(BYTES),
         }
     }
 
     /// Whether it may say so much more.
-    pub fn allows(&mut self, bytes: usize, now: Instant) -> bool {
+    pub fn allows(&mut self, bytes: usize, now: Duration) -> bool {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.messages.take(1, now) && self.bytes.take(bytes, now)
     }
 }
@@ -100,13 +79,13 @@ mod tests {
 
     #[test]
     fn who_talks_all_the_time_is_stopped() {
-        let now = Instant::now();
-        let mut talk = Talk::new(now);
+        let now = Duration::from_secs(100);
+        let mut talk = Talk::new();
         assert!((0..200).all(|_| talk.allows(100, now)));
         assert!(!talk.allows(100, now));
         let later = now + Duration::from_secs(1);
         assert!((0..49).all(|_| talk.allows(100, later)));
-        let mut talk = Talk::new(now);
+        let mut talk = Talk::new();
         assert!((0..8).all(|_| talk.allows(MAX_MESSAGE_LEN, now)));
         assert!(!talk.allows(MAX_MESSAGE_LEN, now));
     }

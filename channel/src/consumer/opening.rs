@@ -19,12 +19,19 @@ impl ConsumerSession {
     /// A new channel under these terms, if they are within the policy.
     pub(super) fn await_funds(&mut self, terms: Box<Terms>, now: Duration, out: &mut Vec<Effect>) {
         match self.judged().judge(&terms) {
-            Ok(capacity) => {
-                let fee_rate = self.policy.fee_rate(&terms, self.suggested_fee_rate);
-                out.push(Effect::AwaitFunds { capacity, fee_rate });
+            Ok(_) => {
+                out.push(self.funds_wanted(&terms));
                 self.enter(State::Opening(Opening::AwaitFunds(terms)), now);
             }
             Err(refusal) => out.extend(self.close(ConsumerEnd::Refused(refusal), now)),
+        }
+    }
+
+    /// The funds that a channel takes under these terms.
+    pub(super) fn funds_wanted(&self, terms: &Terms) -> Effect {
+        Effect::AwaitFunds {
+            capacity: self.policy.capacity_under(terms),
+            fee_rate: self.policy.fee_rate(terms, self.suggested_fee_rate),
         }
     }
 
@@ -225,7 +232,7 @@ impl ConsumerSession {
     fn propose(&self, own: &OwnKeys, terms: &Terms) -> Result<Contract, Fault> {
         let consumer = own.key.x_only_public_key().0;
         let keys = ChannelKeys::new(consumer, terms.channel_key)?;
-        let capacity = self.policy.capacity.min(terms.max_capacity);
+        let capacity = self.policy.capacity_under(terms);
         let delay = self.policy.refund_delay;
         Ok(Contract::new(keys, delay, capacity, own.change.clone())?)
     }

@@ -123,6 +123,11 @@ impl ConsumerPolicy {
         Ok(capacity)
     }
 
+    /// The capacity to open a channel with under these terms.
+    pub(super) fn capacity_under(&self, terms: &Terms) -> Amount {
+        self.capacity.min(terms.max_capacity)
+    }
+
     /// Holds what has to be accepted in any case against the bounds, also to go on with an open channel.
     ///
     /// # Errors
@@ -159,7 +164,7 @@ impl ConsumerPolicy {
                 max: max.blocks(),
             });
         }
-        let capacity = self.capacity.min(terms.max_capacity);
+        let capacity = self.capacity_under(terms);
         if capacity < terms.min_capacity {
             let (min, max) = (terms.min_capacity, terms.max_capacity);
             return Err(Refusal::Capacity {

@@ -141,10 +141,9 @@ impl ConsumerSession {
     }
 
     fn await_next_funds(&mut self, terms: Box<Terms>, now: Duration, out: &mut Vec<Effect>) {
-        let fee_rate = self.policy.fee_rate(&terms, self.suggested_fee_rate);
-        let capacity = self.policy.capacity.min(terms.max_capacity);
+        let wanted = self.funds_wanted(&terms);
         if let State::Open(open) = &mut self.state {
-            out.push(Effect::AwaitFunds { capacity, fee_rate });
+            out.push(wanted);
             open.next = Next::Opening(Opening::AwaitFunds(terms), now);
         }
     }

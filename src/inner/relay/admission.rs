@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::descriptors::{Costs, Count};
 use crate::origin::Origin;
+use crate::pace::{Limit, Pace};
 use crate::room::Room;
 
 /// For so long a newcomer is safe: enough for ICE, DTLS and its first words.
@@ -27,12 +28,18 @@ const MAKING_LIMIT: Duration = Duration::from_secs(10);
 const SETTLING: Duration = Duration::from_secs(1);
 /// Sessions of one peer, those that wait included.
 const MOST_OF_PEER: usize = 4;
-/// One peer may begin so many at once, and one more in each such time.
-const PEER_BURST: u32 = 8;
-const PEER_INTERVAL: Duration = Duration::from_secs(2);
-/// The same of an address, behind which there may be many.
-const ADDRESS_BURST: u32 = 64;
-const ADDRESS_INTERVAL: Duration = Duration::from_millis(125);
+/// How fast one peer may begin sessions.
+const OF_PEER: Limit = Limit {
+    burst: 8,
+    gain: 1,
+    interval: Duration::from_secs(2),
+};
+/// How fast an address may, behind which there may be many.
+const OF_ADDRESS: Limit = Limit {
+    burst: 64,
+    gain: 1,
+    interval: Duration::from_millis(125),
+};
 /// So many wait of one origin, and of all.
 const MOST_WAITING_OF_ORIGIN: usize = 512;
 const MOST_WAITING: usize = 2_048;
@@ -87,24 +94,6 @@ struct Begun {
     offered: Option<Duration>,
 }
 
-/// So much at once, and one more in each interval. Counts in time: when all of it is there again.
-#[derive(Debug, Default)]
-struct Pace(Duration);
-
-impl Pace {
-    fn is_due(&self, now: Duration, burst: u32, interval: Duration) -> bool {
-        self.0 <= now.saturating_add(interval.saturating_mul(burst.saturating_sub(1)))
-    }
-
-    fn count(&mut self, now: Duration, interval: Duration) {
-        self.0 = self.0.max(now).saturating_add(interval);
-    }
-
-    fn is_idle(&self, now: Duration) -> bool {
-        self.0 <= now
-    }
-}
-
 /// See the module. Time is an argument.
 #[derive(Debug, Default)]
 pub struct Admission {
@@ -138,11 +127,12 @@ impl Admission {
                 .filter(|one| one.asked.peer == asked.peer)
                 .count();
         self.peers.retain(|_, pace| !pace.is_idle(now));
-        let pace = self.peers.entry(asked.peer.clone()).or_default();
-        if of_peer >= MOST_OF_PEER || !pace.is_due(now, PEER_BURST, PEER_INTERVAL) {
+        let pace = self.peers.entry(asked.peer.clone());
+        let pace = pace.or_insert(Pace::new(OF_PEER));
+        if of_peer >= MOST_OF_PEER || !pace.allows(1, now) {
             return Err(Busy::Peer);
         }
-        pace.count(now, PEER_INTERVAL);
+        pace.count(1, now);
         let of_origin = self
             .waiting
             .iter()
@@ -191,8 +181,8 @@ impl Admission {
         self.turns.insert(asked.origin.clone(), now);
         if let Origin::Address(_) = asked.origin {
             self.addresses.retain(|_, pace| !pace.is_idle(now));
-            let pace = self.addresses.entry(asked.origin.clone()).or_default();
-            pace.count(now, ADDRESS_INTERVAL);
+            let pace = self.addresses.entry(asked.origin.clone());
+            pace.or_insert(Pace::new(OF_ADDRESS)).count(1, now);
         }
         let begun = Begun {
             peer: asked.peer.clone(),
@@ -255,7 +245,7 @@ impl Admission {
     fn first(&self, now: Duration) -> Option<usize> {
         let may = |one: &Waiting| {
             let pace = self.addresses.get(&one.asked.origin);
-            pace.is_none_or(|pace| pace.is_due(now, ADDRESS_BURST, ADDRESS_INTERVAL))
+            pace.is_none_or(|pace| pace.allows(1, now))
         };
         let waiting = self.waiting.iter().enumerate().filter(|(_, one)| may(one));
         let first = waiting.min_by_key(|(_, one)| (self.turns.get(&one.asked.origin), one.since));

@@ -97,17 +97,12 @@ impl Driver {
     pub(super) fn tick_deadlines(&mut self, now: std::time::Duration) {
         let Some(money) = &mut self.money else { return };
         let Some(tip) = money.chain.tip() else { return };
-        let hidden = tip
-            .estimated_height(std::time::SystemTime::now())
-            .saturating_sub(tip.height);
+        let hidden = tip.hidden_blocks(std::time::SystemTime::now());
         // Called for each event; there is something to see once in ten minutes.
         if money.deadlines_at.replace(hidden) == Some(hidden) || hidden == 0 {
             return;
         }
-        let deep = |outpoint: &OutPoint| {
-            let made = money.status(*outpoint)?.made.filter(|made| *made > 0)?;
-            Some(made.saturating_add(hidden))
-        };
+        let deep = |outpoint: &OutPoint| money.status(*outpoint)?.age(hidden);
         let ages: Vec<_> = money
             .sessions
             .iter()

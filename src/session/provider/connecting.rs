@@ -6,7 +6,6 @@ use streamium_channel::terms::Track;
 
 use super::driver::Driver;
 use super::live::{Live, MAX_EARLY, Phase};
-use super::money::Money;
 use super::notices;
 use crate::peer::{PeerEvent, ProviderPeer};
 use crate::session::nonce;
@@ -28,7 +27,6 @@ impl Driver {
 
     pub(super) fn peer_event(&mut self, id: &str, event: PeerEvent) {
         let now = self.now();
-        let settling_rate = self.money.as_ref().map(Money::settling_fee_rate);
         let Some(live) = self.sessions.get_mut(id) else {
             return;
         };
@@ -39,8 +37,8 @@ impl Driver {
             }
             (PeerEvent::Text(text), Phase::Waiting(early)) if early.len() < MAX_EARLY => early.push(text),
             (PeerEvent::Text(text), Phase::Running(session)) => {
-                if let Some(rate) = settling_rate {
-                    session.suggest_fee_rate(rate);
+                if let Some(money) = &self.money {
+                    session.suggest_fee_rate(money.settling_fee_rate());
                 }
                 let effects = session.text(&text, now);
                 self.carry_out(id, effects);

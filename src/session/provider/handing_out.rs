@@ -9,11 +9,14 @@ use std::time::Duration;
 
 use bitcoin::Transaction;
 
-/// So many may be handed out at once, after a quiet time.
-const BURST: u32 = 20;
+use crate::pace::{Limit, Pace};
 
-/// From then on one in this time.
-const INTERVAL: Duration = Duration::from_millis(500);
+/// How fast they are handed out.
+const PACE: Limit = Limit {
+    burst: 20,
+    gain: 1,
+    interval: Duration::from_millis(500),
+};
 
 /// So many may wait. Those beyond are not handed out by us: their viewers hand them out too, and what no server comes to
 /// know counts nothing.
@@ -23,17 +26,14 @@ const MOST_WAITING: usize = 10;
 #[derive(Debug)]
 pub struct HandingOut {
     waiting: VecDeque<Transaction>,
-    allowance: u32,
-    /// Until when the allowance is reckoned.
-    since: Duration,
+    pace: Pace,
 }
 
 impl HandingOut {
-    pub const fn new(now: Duration) -> Self {
+    pub const fn new() -> Self {
         Self {
             waiting: VecDeque::new(),
-            allowance: BURST,
-            since: now,
+            pace: Pace::new(PACE),
         }
     }
 
@@ -48,24 +48,15 @@ impl HandingOut {
 
     /// The next one that may go now.
     pub fn pop(&mut self, now: Duration) -> Option<Transaction> {
-        while self.allowance < BURST && now >= self.since.saturating_add(INTERVAL) {
-            self.allowance += 1;
-            self.since = self.since.saturating_add(INTERVAL);
-        }
-        if self.allowance == BURST {
-            self.since = now;
-        }
-        if self.allowance == 0 {
+        if self.waiting.is_empty() || !self.pace.take(1, now) {
             return None;
         }
-        let next = self.waiting.pop_front()?;
-        self.allowance -= 1;
-        Some(next)
+        self.waiting.pop_front()
     }
 
     /// When the next one may go, if one waits.
     pub fn next(&self) -> Option<Duration> {
-        (!self.waiting.is_empty()).then(|| self.since.saturating_add(INTERVAL))
+        (!self.waiting.is_empty()).then(|| self.pace.next(1))
     }
 }
 
@@ -87,18 +78,21 @@ mod tests {
     #[test]
     fn a_crowd_of_commitments_is_handed_out_at_a_pace() {
         let second = Duration::from_secs(1);
-        let mut out = HandingOut::new(second);
+        let mut out = HandingOut::new();
         let (mut gone, mut refused) = (0, 0);
         for _ in 0..1_000 {
             refused += u32::from(!out.push(transaction()));
             gone += u32::from(out.pop(second).is_some());
         }
         assert_eq!((gone, refused), (20, 970), "20 at once, 10 wait");
-        assert_eq!(out.next(), Some(second + INTERVAL));
-        assert!(out.pop(second + INTERVAL - Duration::from_millis(1)).is_none());
+        assert_eq!(out.next(), Some(second + PACE.interval));
+        assert!(
+            out.pop(second + PACE.interval - Duration::from_millis(1))
+                .is_none()
+        );
         let mut later = 0;
         for half in 1..=4 {
-            while out.pop(second + INTERVAL * half).is_some() {
+            while out.pop(second + PACE.interval * half).is_some() {
                 later += 1;
             }
         }

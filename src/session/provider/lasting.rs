@@ -1,5 +1,7 @@
 //! Channels of a session: opened, taken up again, followed by the next.
 
+use std::time::SystemTime;
+
 use bitcoin::{Amount, OutPoint};
 use streamium_channel::provider::{
     AccountRecord, ChannelFacts, ChannelKey, CommitmentStatus, Keep, Recalled,
@@ -142,12 +144,8 @@ impl Driver {
     /// The engine's facts, with what is known of the channel of a session.
     fn facts(&self, facts: ChannelFacts, status: Option<OutpointStatus>) -> ChannelFacts {
         let tip = self.money.as_ref().and_then(|money| money.chain.tip());
-        let hidden = tip.map_or(0, |tip| {
-            let by_clock = tip.estimated_height(std::time::SystemTime::now());
-            by_clock.saturating_sub(tip.height)
-        });
-        let made = status.and_then(|status| status.made).filter(|made| *made > 0);
-        let age = made.map_or(0, |made| made.saturating_add(hidden));
+        let hidden = tip.map_or(0, |tip| tip.hidden_blocks(SystemTime::now()));
+        let age = status.and_then(|status| status.age(hidden)).unwrap_or(0);
         let spend = status.and_then(|status| status.spend);
         ChannelFacts {
             confirmations: facts.confirmations.max(age),

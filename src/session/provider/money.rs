@@ -72,7 +72,7 @@ impl Money {
             listeners: HashMap::new(),
             seen: HashSet::new(),
             unseen: HashMap::new(),
-            handing_out: HandingOut::new(Duration::ZERO),
+            handing_out: HandingOut::new(),
             deadlines_at: None,
         })
     }
