@@ -7,9 +7,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Stays for everything else: the chain's servers, files, the application. A quarter of a small limit.
 const RESERVE: usize = 128;
-/// What a session is taken to hold until one has been seen.
+/// The cost of a session until one has been seen.
 const ASSUMED: usize = 32;
-/// What is measured has bounds, as others open descriptors meanwhile.
+/// The bounds of the measured cost, as others open descriptors meanwhile.
 const LEAST: usize = 16;
 const MOST: usize = 64;
 
@@ -36,7 +36,7 @@ impl Drop for Connection {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Count {
     pub open: usize,
-    /// Of them, connections to own signalling servers.
+    /// Connections to own signalling servers among them.
     pub connections: usize,
     pub limit: usize,
 }
@@ -90,10 +90,10 @@ fn open() -> usize {
     entries.map_or_else(|_| limit() / 2, |entries| entries.count().saturating_sub(1))
 }
 
-/// What sessions cost, as measured.
+/// The cost of sessions, as measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Costs {
-    /// What was open beside connections when there was no session.
+    /// The descriptors that were open beside connections when there was no session.
     without: Option<usize>,
     session: usize,
 }
@@ -108,7 +108,7 @@ impl Default for Costs {
 }
 
 impl Costs {
-    /// What one session holds.
+    /// Returns how many descriptors one session holds.
     pub fn session(&self) -> usize {
         self.session
     }

@@ -1,11 +1,11 @@
-//! Who somebody is, as far as fairness goes: an address, or the id that a signalling server has given it.
+//! The origin of a peer, by which peers share fairly: an address, or the id that a signalling server has given it.
 //!
 //! Ids are free, so whoever's address is known counts by that. Of IPv6 the first 64 bits count: one customer has all the
 //! rest.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// Those who share an origin share what one may have.
+/// An origin. All peers of one share what one may have.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Origin {
     Address(IpAddr),

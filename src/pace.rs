@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What may go at once, and how fast it comes back.
+/// The bounds of a pace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
     pub burst: u32,
@@ -18,7 +18,7 @@ impl Limit {
     }
 }
 
-/// What of a limit has been used. Counted in time: the moment at which all of it is there again.
+/// The use of a limit. It is counted in time: the moment at which all of the limit is there again.
 #[derive(Debug)]
 pub struct Pace {
     limit: Limit,

@@ -1,4 +1,4 @@
-//! What a provider's driver tells the relay about room for consumers who have not paid.
+//! The room for consumers who have not paid, as a provider's driver tells the relay.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,7 +23,7 @@ impl Default for Room {
 }
 
 impl Room {
-    /// Of so many slots so many are free.
+    /// Sets how many slots there are, and how many of them are free.
     pub fn set(&self, slots: usize, free: usize) {
         self.0.slots.store(slots, Ordering::SeqCst);
         self.0.free.store(free, Ordering::SeqCst);

@@ -1,4 +1,5 @@
-//! What the elements' own servers have in common: a thread with all of a server's sockets, and accepting that never ends.
+//! The common part of the elements' own servers: a thread with all of a server's sockets, and accepting that never
+//! ends.
 
 use std::io;
 use std::net::TcpListener;

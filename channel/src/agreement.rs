@@ -20,7 +20,7 @@ pub struct Agreement {
     pub opening: Amount,
     /// How far ahead the consumer stays, in milliseconds.
     pub window_ms: u32,
-    /// What is sold.
+    /// The tracks that are sold.
     pub tracks: Vec<Track>,
     /// The least fee rate of the commitment, in sat per 1,000 vB: that of a cooperative close.
     pub commitment_fee_rate_sat_per_kvb: u64,
@@ -60,8 +60,9 @@ impl Agreement {
         }
     }
 
-    /// What holds on another connection: its terms, which have been judged and agreed to; but the first payment and the
-    /// commitment's fee rate belong to when the channel was opened. `None`: it is not known what was agreed then.
+    /// Returns what holds on another connection: its terms, which have been judged and agreed to; but the first
+    /// payment and the commitment's fee rate belong to when the channel was opened. `None`: it is not known what was
+    /// agreed then.
     pub fn resumed(then: Option<&Agreement>, terms: &Terms) -> Self {
         Self {
             opening: then.map_or(Amount::ZERO, |then| then.opening),

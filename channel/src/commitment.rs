@@ -125,7 +125,7 @@ pub fn check_cost(transaction: &Transaction) -> Result<(), CommitmentError> {
     Ok(())
 }
 
-/// What can be told without knowing the coins.
+/// Returns whether some chain could take the transaction, as far as that shows without its coins.
 fn is_possible(transaction: &Transaction) -> bool {
     let mut spent = BTreeSet::new();
     let spends = |input: &TxIn, spent: &mut BTreeSet<OutPoint>| {

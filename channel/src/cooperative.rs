@@ -19,14 +19,14 @@ use thiserror::Error;
 /// No balance above this is left to a cooperative close, however high fees are said to be.
 pub const MAX_CLOSING_BALANCE: Amount = Amount::from_sat(10_000);
 
-/// What nodes relay at the least.
+/// The lowest fee rate that nodes relay.
 const MIN_CLOSING_FEE_RATE: FeeRate = FeeRate::from_sat_per_vb_u32(1);
 
 /// Above this a node may take the fee for a mistake and not relay it: Bitcoin Core's `sendrawtransaction` refuses
 /// 10,000 sat/vB, and servers may be stricter.
 const MAX_CLOSING_FEE_RATE: FeeRate = FeeRate::from_sat_per_vb_u32(1_000);
 
-/// What a provider asks of a close at one moment.
+/// The conditions that a provider sets for a close at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClosingTerms {
     rate: FeeRate,
@@ -111,13 +111,13 @@ pub enum ClosingError {
     WorthSettling {
         /// The provider's best payment.
         balance: Amount,
-        /// What a close may take.
+        /// The largest balance that a close may take.
         most: Amount,
     },
     /// Nobody would relay or mine it now.
     #[error("a fee of {fee} is too low or too high for a close at {rate} sat/kwu")]
     Fee {
-        /// What it pays.
+        /// The fee of the close.
         fee: Amount,
         /// The present fee rate.
         rate: FeeRate,

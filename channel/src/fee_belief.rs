@@ -16,7 +16,7 @@ const JUMP: u32 = 2;
 /// Time in which nothing was heard counts for at most so many doublings.
 const MOST_DOUBLINGS: u32 = 3;
 
-/// What is believed where nothing has been: a usual rate.
+/// The rate that is believed before any other: a usual one.
 pub const FIRST_BELIEF: FeeRate = FeeRate::from_sat_per_vb_u32(10);
 
 /// The rate that was believed last, and since which block.
@@ -27,7 +27,7 @@ pub struct FeeBelief {
 }
 
 impl FeeBelief {
-    /// What was believed at a height, as kept from an earlier run.
+    /// Makes a belief from the rate and height that an earlier run kept.
     #[must_use]
     pub const fn new(rate: FeeRate, height: u32) -> Self {
         Self { rate, height }

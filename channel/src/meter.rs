@@ -18,7 +18,7 @@ pub const LEAST_CHARGE: Duration = Duration::from_secs(1);
 pub struct Meter {
     rate: Rate,
     consumed: Fine,
-    /// What came before is in `consumed`. Ahead of the time, where a span has been charged in advance.
+    /// The time up to which everything is in `consumed`. Ahead of the time, where a span has been charged in advance.
     since: Duration,
     /// Up to here it counts. Ahead of the time while it is on, and while the least of a span is not over.
     until: Duration,
@@ -73,7 +73,7 @@ impl Meter {
         }
     }
 
-    /// What will have been consumed when the least of the span is over, should it be turned off now.
+    /// Returns what will have been consumed when the least of the span is over, should it be turned off now.
     pub fn owed(&self, now: Duration) -> Msat {
         self.counted(self.owed_until(now)).floor()
     }

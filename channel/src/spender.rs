@@ -7,7 +7,7 @@ use crate::spend;
 use bitcoin::sighash::TapSighashType;
 use bitcoin::{Transaction, XOnlyPublicKey, taproot};
 
-/// What a signature is worth.
+/// The validity of a signature.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Signature {
     Good,

@@ -3,7 +3,8 @@
 
 mod common;
 
-use common::vectors::{same, secret, terms};
+use common::pair::terms;
+use common::vectors::{same, secret};
 use common::*;
 use serde_json::{Value, json};
 use streamium_channel::bitcoin::consensus::encode::serialize_hex;

@@ -1,4 +1,4 @@
-//! What is believed of fees, on disk: one line with a rate in sat per 1,000 weight units and the height since which
+//! The belief about fees, on disk: one line with a rate in sat per 1,000 weight units and the height since which
 //! it is believed. What can't be read is as if it had never been written.
 
 use std::fs;

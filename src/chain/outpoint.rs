@@ -33,8 +33,8 @@ impl OutpointStatus {
         Self::checked(outpoint, transactions, tip_height, |_| true)
     }
 
-    /// The same, where a spend that is proven in no block counts only if it can be one: its txid shows nothing of its
-    /// witness. What is in a block was checked by the network.
+    /// Reads it like [`OutpointStatus::of`], but a spend that is proven in no block counts only if it can be one: its
+    /// txid shows nothing of its witness. What is in a block was checked by the network.
     pub fn checked(
         outpoint: OutPoint,
         transactions: &[ScriptTransaction],

@@ -30,7 +30,7 @@ pub const PROTOCOL: &str = "streamium-pay/1";
 /// The longest message that is sent or taken, in bytes. WebRTC peers need not take more.
 pub const MAX_MESSAGE_LEN: usize = 65_536;
 
-/// What may wait to be sent, in bytes. A peer can keep its window shut for as long as it likes and still ask.
+/// The most that may wait to be sent, in bytes. A peer can keep its window shut for as long as it likes and still ask.
 pub const MAX_WAITING: u64 = 256 << 10;
 
 /// What happens on a channel. `Open` comes first and once, `Closed` last and once.

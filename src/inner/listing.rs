@@ -1,4 +1,4 @@
-//! What a signalling server says of its producers, of which only those of one name are kept: anybody may register there,
+//! The list of producers of a signalling server, of which only those of one name are kept: anybody may register there,
 //! with as much metadata as the server takes.
 
 use std::fmt;
@@ -20,11 +20,11 @@ pub struct Heard {
     /// Its metadata has the name that was looked for.
     pub is_of_name: bool,
     pub is_producer: bool,
-    /// Of a list, the ids of producers of that name, in the server's order.
+    /// The ids of a list's producers of that name, in the server's order.
     pub producers: Vec<String>,
 }
 
-/// What a message says, or nothing if it is none.
+/// Reads a message; `None` if it is none.
 pub fn read(text: &str, name: &str) -> Option<Heard> {
     let wanted = Wanted {
         name,

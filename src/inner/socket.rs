@@ -38,8 +38,8 @@ impl ServerAddress {
         }
     }
 
-    /// The same for a server of this process, which knows us by the secret, and whose certificate may be for another name
-    /// than it is reached by here.
+    /// Makes the address of a server of this process, which knows us by the secret, and whose certificate may be for
+    /// another name than it is reached by here.
     pub fn own(mut self, secret: &str) -> Self {
         self.tls.1 = true;
         self.headers.push((OWN_HEADER.to_owned(), secret.to_owned()));

@@ -1,4 +1,4 @@
-//! What is said where consumers are turned away: not each of them, as there may be thousands.
+//! Messages about consumers that are turned away: not each of them, as there may be thousands.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::report::{Report, Severity};
 /// How often it is said at most.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// Who was turned away since it was last said.
+/// The consumers that were turned away since the last message.
 #[derive(Debug, Default)]
 pub struct Crowd(Mutex<Since>);
 

@@ -168,7 +168,7 @@ impl Engine {
         chain.tip().and_then(|tip| self.status_at(outpoint, tip.height))
     }
 
-    /// What the chain says, without what can't be a spend of the channel.
+    /// Returns the chain's view of a channel, without what can't be a spend of it.
     fn status_at(&self, outpoint: OutPoint, height: u32) -> Option<OutpointStatus> {
         let channel = self.channels.get(&outpoint).map(|held| &held.channel);
         let counts = |tx: &Transaction| channel.is_none_or(|channel| may_spend(channel, tx));

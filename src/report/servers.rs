@@ -3,7 +3,7 @@
 use super::{Report, Severity};
 use crate::chain::ChainEvent;
 
-/// What there is to say of an event that is about a server.
+/// Reports an event that is about a server.
 pub fn of_server(event: &ChainEvent) -> Option<Report> {
     let about = |server| Report::new("chain").text_field("server", server);
     Some(match event {

@@ -211,8 +211,8 @@ impl Made {
         }
     }
 
-    /// What it really pays. A cooperative close's fee is the consumer's and not on record, but whoever replaces it has to
-    /// pay more; a balance that is dust is in it too.
+    /// Sets the fee to what the transaction really pays. A cooperative close's fee is the consumer's and not on
+    /// record, but whoever replaces it has to pay more; a balance that is dust is in it too.
     pub fn with_fee_from(mut self, capacity: Amount) -> Self {
         if self.kind == SettlementKind::Cooperative {
             let fee = paid_out(&self.transaction.output).and_then(|paid| capacity.checked_sub(paid));

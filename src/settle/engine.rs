@@ -184,7 +184,7 @@ impl Engine {
         Ok(stored.record.check_resumable(former.as_ref(), &facts)?)
     }
 
-    /// What is on record of the channel whose account this one was opened to take over.
+    /// Returns the record of the channel whose account this one was opened to take over.
     ///
     /// # Errors
     /// [`NotResumable::Store`] when it can't be read.
@@ -203,7 +203,7 @@ impl Engine {
         }
     }
 
-    /// What decides about a channel beside its record, as far as the engine knows.
+    /// Returns the facts that decide about a channel beside its record, as far as the engine knows.
     pub fn facts(&self, stored: &StoredProviderChannel, out: &Outside<'_>) -> ChannelFacts {
         let heights = out.heights();
         let held = self.channels.get(&stored.record.outpoint).zip(heights);

@@ -23,11 +23,11 @@ use super::{CAT, OWN_HEADER};
 use crate::boottime;
 use crate::origin::Origin;
 
-/// What is said at the handshake.
+/// The parameters of the handshake.
 pub struct Door {
     /// Added to the answer.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Who knows this is the broadcast.
+    /// The secret by which the broadcast is recognized.
     pub secret: String,
 }
 
@@ -95,7 +95,7 @@ pub struct Place {
     id: Option<(String, Queue)>,
 }
 
-/// What waits to be sent.
+/// The messages that wait to be sent.
 struct Queue {
     waiting: Arc<AtomicUsize>,
     all_waiting: Arc<AtomicUsize>,

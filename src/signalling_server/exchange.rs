@@ -1,4 +1,4 @@
-//! What the peers of the own signalling server say to each other, in gst-plugin-webrtc's protocol.
+//! The exchange between the peers of the own signalling server, in gst-plugin-webrtc's protocol.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub const ADDRESS_FIELD: &str = "address";
 /// A field of `endSession` that only the own broadcaster gets: what the consumer did wrong.
 pub const REASON_FIELD: &str = "reason";
 
-/// What waits for one client.
+/// The messages that wait for one client.
 pub struct Outgoing {
     pub queue: UnboundedSender<String>,
     /// Its length in bytes; whoever sends it takes it off.
@@ -44,11 +44,11 @@ struct Session {
     began: String,
 }
 
-/// Whom something has to be told of the places, and who has to go.
+/// A consequence for the places: a use that changed, or a peer that has to go.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Consequence {
     Uses(Number, Use),
-    /// It does not read what it asks for.
+    /// The peer does not read what it asks for.
     Goes(Number),
 }
 
@@ -56,23 +56,23 @@ pub enum Consequence {
 pub struct Exchange {
     members: HashMap<String, Member>,
     sessions: HashMap<String, Session>,
-    /// Of all members.
+    /// The bytes that wait for all members.
     waiting: Arc<AtomicUsize>,
     consequences: Vec<Consequence>,
 }
 
 impl Exchange {
-    /// What everybody's unread messages come to; whoever sends one takes it off.
+    /// The bytes of all unread messages; the task that sends one takes it off.
     pub fn all_waiting(&self) -> Arc<AtomicUsize> {
         self.waiting.clone()
     }
 
-    /// What came of it for the places.
+    /// The consequences for the places.
     pub fn consequences(&mut self) -> Vec<Consequence> {
         std::mem::take(&mut self.consequences)
     }
 
-    /// Somebody has come. `is_own`: it is the broadcast.
+    /// Adds a peer. `is_own`: it is the broadcast.
     pub fn welcome(&mut self, id: &str, number: Number, origin: Origin, is_own: bool, outgoing: Outgoing) {
         let member = Member {
             number,
@@ -92,7 +92,7 @@ impl Exchange {
         );
     }
 
-    /// Somebody has gone.
+    /// Removes a peer that has gone.
     pub fn left(&mut self, id: &str) {
         let Some(member) = self.members.remove(id) else {
             return;
@@ -111,7 +111,7 @@ impl Exchange {
         });
     }
 
-    /// Somebody has sent more than is taken: its sessions are over, and whoever had them is told why.
+    /// Ends a peer that has sent more than is taken: its sessions are over, and whoever had them is told why.
     pub fn sent_too_much(&mut self, id: &str, reason: &str) {
         let sessions: Vec<_> = self.sessions_of(id).map(|(session, _)| session.clone()).collect();
         for session in sessions {
@@ -123,7 +123,7 @@ impl Exchange {
         }
     }
 
-    /// Somebody says something.
+    /// Handles a peer's message.
     pub fn said(&mut self, id: &str, message: IncomingMessage) {
         let result = match message {
             // That is the server's own.
@@ -342,7 +342,7 @@ impl Exchange {
         self.tell_more(id, message, "", None);
     }
 
-    /// The same, with a field that only the own broadcaster gets.
+    /// Makes the message with a field that only the own broadcaster gets.
     fn tell_more(&mut self, id: &str, message: &OutgoingMessage, field: &str, more: Option<&str>) {
         let Some(member) = self.members.get(id) else {
             return;

@@ -13,7 +13,7 @@ use crate::descriptors::Connection;
 
 /// The server pings every 30 s, and whoever lives answers.
 const SILENCE_LIMIT: Duration = Duration::from_secs(90);
-/// Who takes nothing for so long is not worth what waits for it.
+/// The time after which a client that takes nothing is not worth what waits for it.
 const DEAFNESS_LIMIT: Duration = Duration::from_secs(5);
 
 pub struct Guest {

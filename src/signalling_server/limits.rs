@@ -1,4 +1,4 @@
-//! What one client of the own signalling server may have. Its own broadcaster is bound by none of this.
+//! The limits of one client of the own signalling server. Its own broadcaster is bound by none of this.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ const MAX_CONNECTIONS: usize = 4_096;
 pub const MAX_MESSAGE_LEN: usize = 128 << 10;
 /// The longest metadata of a producer, in bytes: each who asks for the list gets it.
 pub const MAX_META_LEN: usize = 4 << 10;
-/// What waits for a client to be read, in bytes. One message may be longer.
+/// The most that waits for a client to be read, in bytes. One message may be longer.
 pub const MAX_WAITING_LEN: usize = 1 << 20;
-/// The same of all together; then those go who have more than a small part of it.
+/// The most that waits for all clients together; beyond it those go who have more than a small part of it.
 pub const MAX_ALL_WAITING_LEN: usize = 32 << 20;
 pub const SMALL_WAITING_LEN: usize = 64 << 10;
 /// Sessions that one peer may have begun at a time.
@@ -27,7 +27,7 @@ pub const MAX_PRODUCERS_OF_ORIGIN: usize = 16;
 /// From the connection to the end of the WebSocket's handshake.
 pub const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 pub const PING_INTERVAL: Duration = Duration::from_secs(30);
-/// Somebody who sent too long a message has this long to notice that nobody reads it.
+/// The time that the sender of too long a message has to notice that nobody reads it.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 
 /// How many connections there may be at a time, where so many descriptors may be open.
@@ -35,7 +35,7 @@ pub fn most_connections(descriptors: usize) -> usize {
     (descriptors / SHARE).clamp(MIN_CONNECTIONS, MAX_CONNECTIONS)
 }
 
-/// Of them one origin may have half, so that no single one has all.
+/// Returns how many of the connections one origin may have: half, so that none has all.
 pub fn most_of_origin(connections: usize) -> usize {
     connections / 2
 }
@@ -51,7 +51,7 @@ const BYTES: Limit = Limit {
     interval: Duration::from_secs(1),
 };
 
-/// What a client may say.
+/// The pace of a client's messages.
 #[derive(Debug)]
 pub struct Talk {
     messages: Pace,

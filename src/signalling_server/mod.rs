@@ -93,7 +93,7 @@ impl SignallingServer {
         })
     }
 
-    /// What the broadcast says in [`OWN_HEADER`].
+    /// The broadcast's secret in [`OWN_HEADER`].
     pub fn secret(&self) -> &str {
         &self.secret
     }
@@ -124,7 +124,7 @@ async fn open(listener: tokio::net::TcpListener, hall: Hall, door: Door, accepto
     }
 }
 
-/// What speaks TLS with this certificate and key.
+/// Makes what speaks TLS with this certificate and key.
 fn acceptor((certificate, key): &(String, String)) -> Result<TlsAcceptor, StartError> {
     // It is asynchronous by name alone. Waiting for it would panic in an application's own executor.
     let made = gstrswebrtc::utils::create_tls_acceptor(certificate, key).now_or_never();

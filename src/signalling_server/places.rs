@@ -1,4 +1,4 @@
-//! Who is connected, and who goes where there is no place for one more.
+//! The places for connections, and the choice of one that goes where there is none left.
 //!
 //! A newcomer never waits for others to leave by themselves: of the origin with the most connections the one goes that has
 //! least use for it. So who takes many places pays for the next with its own.
@@ -14,7 +14,7 @@ use crate::origin::Origin;
 /// A connection's number. It has an id for others once it has been greeted.
 pub type Number = u64;
 
-/// What a connection is used for, least first.
+/// The use of a connection, least first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Use {
     /// It has not said who it is.
@@ -89,7 +89,7 @@ impl Places {
         (Some(self.next), gone)
     }
 
-    /// What has to be ended for the connection to end.
+    /// The task that has to be ended for the connection to end.
     pub fn runs(&mut self, number: Number, task: AbortHandle) {
         match self.taken.get_mut(&number) {
             Some(place) => place.task = Some(task),
@@ -132,7 +132,7 @@ impl Places {
             .count()
     }
 
-    /// Of one origin the one with the least use for its place; of those the one that has been silent the longest.
+    /// Returns the connection of one origin with the least use; of several the one that has been silent the longest.
     fn least_of(&self, origin: &Origin) -> Option<Number> {
         let of_origin = self.taken.iter().filter(|(_, place)| place.origin == *origin);
         let can_go = of_origin.filter(|(_, place)| place.used < Use::Session);
@@ -140,7 +140,7 @@ impl Places {
         least.map(|(number, _)| *number)
     }
 
-    /// The same of the origin with the most, for somebody whose origin has `already` places.
+    /// Returns that connection of the origin with the most places, for a newcomer whose origin has `already` some.
     fn least(&self, already: usize) -> Option<Number> {
         let mut counts: HashMap<&Origin, usize> = HashMap::new();
         for place in self.taken.values() {

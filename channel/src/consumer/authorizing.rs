@@ -30,7 +30,7 @@ impl ConsumerSession {
         }
     }
 
-    /// What the terms are for: the first candidate that may go on, or a channel that is opened.
+    /// Returns what the terms are for: the first candidate that may go on, or a channel that is opened.
     fn stage(&self) -> Stage {
         let candidate = self.past.resumable.first();
         candidate.map_or(Stage::Opened, |candidate| Stage::Resumed {

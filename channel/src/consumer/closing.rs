@@ -26,8 +26,8 @@ impl ConsumerSession {
         present.into_iter().chain(next).collect()
     }
 
-    /// What was agreed for the commitment, or what the chain suggests now, within the policy. What the terms of a later
-    /// connection ask of commitments is for those of other channels.
+    /// Returns what was agreed for the commitment, or what the chain suggests now, within the policy. What the terms
+    /// of a later connection ask of commitments is for those of other channels.
     fn closing_fee_rate(&self, channel: &ConsumerChannel) -> FeeRate {
         let agreed = channel.fee_rate;
         let present = self.suggested_fee_rate.unwrap_or(agreed).max(agreed);

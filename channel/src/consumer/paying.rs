@@ -139,7 +139,7 @@ impl Paying {
         }
     }
 
-    /// The same, once the session is over: what the last arrival counts at least is in it.
+    /// Returns the record of a session that is over: the least charge of its last arrival is counted.
     pub(super) fn last_record(&mut self, now: Duration) -> Effect {
         self.purse.end(now);
         self.record(self.purse.paid(), now)

@@ -25,7 +25,7 @@ pub struct Purse {
     /// What the present one has paid.
     paid: Amount,
     reported: Msat,
-    /// What the provider may have debited since the viewer last pressed play, and nothing arrived yet.
+    /// The amount that the provider may have debited since the viewer last pressed play, and nothing arrived yet.
     begun: Msat,
 }
 

@@ -177,7 +177,7 @@ impl ConsumerSession {
         }
     }
 
-    /// It does not: the present channel is used to its end.
+    /// Gives up the next channel, to which the application does not agree: the present one is used to its end.
     pub(super) fn refuse_next(&mut self, out: &mut Vec<Effect>) {
         if let State::Open(open) = &mut self.state {
             open.next = Next::NEVER;

@@ -42,7 +42,7 @@ pub(super) struct Paying {
     pub(super) former: Vec<OutPoint>,
     pub(super) next: Next,
     pub(super) terms: Terms,
-    /// What was agreed about the account: what it goes on under.
+    /// The terms under which the account goes on.
     pub(super) agreed: Agreement,
     pub(super) purse: Purse,
     pub(super) gate: GateState,

@@ -1,4 +1,4 @@
-//! What a message may hold beyond this version: fields that are not known are ignored, whatever JSON is in them.
+//! Tolerance for later versions: fields that are not known are ignored, whatever JSON is in them.
 //!
 //! serde_json reads a value before it is known whether anybody wants it, and fails at numbers beyond its types, at text
 //! that is no Unicode, and at deep nesting.
@@ -17,7 +17,7 @@ const MAX_NESTING: usize = 127;
 /// Stands for a value that can't be read. No field of this version takes it, so a known one is refused with it.
 const UNREADABLE: &str = "{}";
 
-/// The same JSON, with `{}` in the place of each value that can't be read.
+/// Returns the JSON with `{}` in the place of each value that can't be read.
 ///
 /// # Errors
 /// When the text is not JSON at all, or nested deeper than [`MAX_NESTING`].

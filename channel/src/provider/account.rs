@@ -131,7 +131,8 @@ impl Account {
         self.meter.run(self.until, now.saturating_add(LEAST_CHARGE), now);
     }
 
-    /// What will have been debited at least, should the session end now: the present opening has its least charge.
+    /// Returns what will have been debited at least, should the session end now: the present opening has its least
+    /// charge.
     pub fn owed(&self, now: Duration) -> Msat {
         self.meter.owed(now)
     }

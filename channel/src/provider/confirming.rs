@@ -21,7 +21,7 @@ impl ProviderSession {
         }
     }
 
-    /// What of the balances may count although the commitments are not confirmed yet.
+    /// Returns how much of the balances may count although the commitments are not confirmed yet.
     pub fn unconfirmed_limit(&self) -> Amount {
         let least = self.config.min_confirmations;
         self.open_channels()

@@ -9,13 +9,13 @@ use crate::record::ProviderRecord;
 use bitcoin::{OutPoint, Txid};
 use thiserror::Error;
 
-/// What decides about a channel beside its record.
+/// The facts that decide about a channel beside its record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChannelFacts {
     /// How many confirmations its commitment has to be taken to have, by the clock where the chain can't be seen; 0
     /// while it has none or nothing is known.
     pub confirmations: u32,
-    /// What spends it, in a block or in a memory pool.
+    /// The transaction that spends it, in a block or in a memory pool.
     pub spent_by: Option<Txid>,
     /// A transaction that spends it has been made, or it is closed.
     pub is_settling: bool,
@@ -24,7 +24,7 @@ pub struct ChannelFacts {
 /// Why a channel can't be gone on with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum NotResumable {
-    /// What it paid counts with another channel now.
+    /// Its payments count with another channel now.
     #[error("the account of channel {outpoint} has gone on with another one")]
     GoneOn {
         /// The channel.
@@ -99,7 +99,7 @@ impl ProviderRecord {
         self.follows == Some(former.outpoint) && former.went_on_to.is_none()
     }
 
-    /// What of the debits no payment covers.
+    /// Returns the debits that no payment covers.
     pub fn debt(&self) -> Msat {
         let best = self.best.map(|best| Msat::from(best.cumulative));
         let paid = Msat::from(self.carried).plus(best.unwrap_or(Msat::ZERO));

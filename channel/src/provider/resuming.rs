@@ -21,13 +21,13 @@ use std::time::Duration;
 pub struct Recalled {
     /// What is on record, up to date.
     pub record: ProviderRecord,
-    /// What is on record of the channel that it names as [`ProviderRecord::follows`], up to date.
+    /// The record of the channel that it names as [`ProviderRecord::follows`], up to date.
     pub former: Option<ProviderRecord>,
     /// The key of its index.
     pub key: ChannelKey,
     /// What is known of it on the chain.
     pub status: CommitmentStatus,
-    /// What decides whether it may go on, beside the record.
+    /// The facts that decide whether it may go on, beside the record.
     pub facts: ChannelFacts,
 }
 

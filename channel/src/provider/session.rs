@@ -45,12 +45,12 @@ pub struct ProviderSession {
     pub(super) credit_sent: Duration,
     /// When the credit ran out.
     pub(super) starved_since: Option<Duration>,
-    /// What was recorded ahead of the time for another session: records don't go back.
+    /// The count that was recorded ahead of the time for another session: records don't go back.
     pub(super) booked: Msat,
     /// When the viewer paused.
     pub(super) paused_since: Option<Duration>,
     pub(super) tip_height: Option<u32>,
-    /// What the chain suggests now.
+    /// The fee rate that the chain suggests now.
     pub(super) suggested_fee_rate: Option<FeeRate>,
     /// The channel that another session has taken over: it is not this one's to let go of.
     pub(super) taken: Option<OutPoint>,

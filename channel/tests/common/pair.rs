@@ -16,7 +16,7 @@ use streamium_channel::provider::{
     ProviderIdentity, ProviderNotice, ProviderSession, Recalled,
 };
 use streamium_channel::record::{ConsumerRecord, PaymentRecord, ProviderRecord};
-use streamium_channel::terms::Terms;
+use streamium_channel::terms::{PROTOCOL_VERSION, Terms};
 
 const STEP: Duration = Duration::from_millis(50);
 
@@ -103,6 +103,34 @@ pub fn consumer_identity() -> ConsumerIdentity {
             own: Bytes32::new([0xbb; 32]),
             peer: Bytes32::new([0xaa; 32]),
         },
+    }
+}
+
+/// Returns the terms that the pair's provider offers its consumer.
+pub fn terms() -> Terms {
+    let (config, provider, consumer) = (config(), provider_identity(), consumer_identity());
+    Terms {
+        version: PROTOCOL_VERSION,
+        chain: config.chain,
+        stream: config.stream.to_string(),
+        tracks: config.tracks,
+        rate: config.rate,
+        opening: config.opening,
+        window_ms: 5_000,
+        min_capacity: config.min_capacity,
+        max_capacity: config.max_capacity,
+        min_refund_delay: config.min_refund_delay,
+        max_refund_delay: config.max_refund_delay,
+        commitment_fee_rate_sat_per_kvb: config.commitment_fee_rate_sat_per_kvb,
+        min_confirmations: config.min_confirmations,
+        unconfirmed_limit: config.unconfirmed_limit,
+        settle_delay_ms: 60_000,
+        valid_ms: 3_600_000,
+        channel_key: provider.channel_key.key.x_only_public_key().0,
+        provider_certificate: provider.certificates.own,
+        consumer_certificate: provider.certificates.peer,
+        provider_nonce: provider.nonce,
+        consumer_nonce: consumer.nonce,
     }
 }
 

@@ -266,29 +266,12 @@ fn signed(offer: Offer) -> ProviderMessage {
 
 /// The tests' terms, with other figures.
 fn terms(offer: Offer) -> Terms {
-    let (config, provider, consumer) = (config(), provider_identity(), consumer_identity());
     let mut terms = Terms {
-        version: PROTOCOL_VERSION,
-        chain: config.chain,
-        stream: config.stream.to_string(),
-        tracks: config.tracks,
         rate: Rate::new(offer.rate_msat_per_s.into()),
         opening: sat(offer.opening_sat.into()),
         window_ms: offer.window_ms.into(),
-        min_capacity: config.min_capacity,
-        max_capacity: config.max_capacity,
-        min_refund_delay: config.min_refund_delay,
-        max_refund_delay: config.max_refund_delay,
-        commitment_fee_rate_sat_per_kvb: config.commitment_fee_rate_sat_per_kvb,
-        min_confirmations: config.min_confirmations,
-        unconfirmed_limit: config.unconfirmed_limit,
-        settle_delay_ms: 60_000,
         valid_ms: 60_000,
-        channel_key: provider.channel_key.key.x_only_public_key().0,
-        provider_certificate: provider.certificates.own,
-        consumer_certificate: provider.certificates.peer,
-        provider_nonce: provider.nonce,
-        consumer_nonce: consumer.nonce,
+        ..pair::terms()
     };
     terms.tracks.retain(|track| match offer.tracks {
         Tracks::Both => true,

@@ -133,7 +133,7 @@ impl State {
         self.belief
     }
 
-    /// What was kept on disk; only before any server is asked.
+    /// Takes the belief that was kept on disk; only before any server is asked.
     pub(super) const fn set_belief(&mut self, belief: FeeBelief) {
         self.belief = Some(belief);
     }

@@ -1,4 +1,4 @@
-//! Who is let in, and when: a session costs descriptors, memory and time before anybody knows whether its consumer pays.
+//! Admission of consumers: a session costs descriptors, memory and time before anybody knows whether its consumer pays.
 //!
 //! Consumers wait here, each origin in turn, until there are descriptors for one more, few others are being made, and
 //! there is room among those who have not paid. Where that is full, one is let in each time that a newcomer has had its
@@ -16,9 +16,9 @@ use crate::room::Room;
 
 /// For so long a newcomer is safe: enough for ICE, DTLS and its first words.
 const CHANCE: Duration = Duration::from_secs(5);
-/// Whoever waits longer is turned away; our consumer gives up before.
+/// The longest wait before a consumer is turned away; ours gives up before.
 const WAIT_LIMIT: Duration = Duration::from_secs(30);
-/// Whoever waits for descriptors that others hold.
+/// The longest wait for descriptors that others hold.
 const TIGHT_LIMIT: Duration = Duration::from_secs(5);
 /// So many sessions are made at a time.
 const MOST_BEING_MADE: usize = 8;
@@ -53,7 +53,7 @@ pub enum Busy {
     Waiting,
     /// There are too few descriptors.
     Descriptors,
-    /// Those who have not paid have all the room.
+    /// Consumers who have not paid have all the room.
     Room,
 }
 
@@ -74,7 +74,7 @@ pub struct Asked {
     pub session: String,
     pub peer: String,
     pub origin: Origin,
-    /// What the signaller is told once it is let in.
+    /// The message for the signaller once the session is admitted.
     pub message: Value,
 }
 
@@ -118,7 +118,7 @@ impl Admission {
         }
     }
 
-    /// Somebody asks for a session.
+    /// Notes that somebody asks for a session.
     pub fn ask(&mut self, asked: Asked, now: Duration) -> Result<(), Busy> {
         let of_peer = self.begun.values().filter(|one| one.peer == asked.peer).count()
             + self
@@ -193,7 +193,7 @@ impl Admission {
         Some(asked)
     }
 
-    /// Who has waited too long, and for what.
+    /// Takes out the requests that have waited too long, each with what it waited for.
     pub fn given_up(&mut self, now: Duration) -> Vec<(Asked, Busy)> {
         let (over, waiting) = std::mem::take(&mut self.waiting)
             .into_iter()
@@ -241,7 +241,7 @@ impl Admission {
         self.costs.session()
     }
 
-    /// Of the origin whose last turn was the longest ago, the one that has waited the longest.
+    /// Returns the request that has waited the longest of the origin whose last turn was the longest ago.
     fn first(&self, now: Duration) -> Option<usize> {
         let may = |one: &Waiting| {
             let pace = self.addresses.get(&one.asked.origin);
@@ -261,7 +261,7 @@ impl Admission {
         being_made.count()
     }
 
-    /// Those that the driver has not heard of yet: it does so before the offer.
+    /// Counts the sessions that the driver has not heard of yet: it does so before the offer.
     fn unseen(&self, now: Duration) -> usize {
         let unseen = self.begun.values().filter(|one| one.offered.is_none());
         unseen

@@ -136,7 +136,7 @@ struct Exchange {
     make_room: Box<dyn Fn(&Origin) + Send + Sync>,
 }
 
-/// What is known of a session.
+/// The relay's knowledge of a session.
 struct Known {
     /// The consumer's id.
     peer: String,
@@ -284,7 +284,7 @@ impl Exchange {
 }
 
 impl Exchange {
-    /// What of a consumer is passed on: candidates, and one answer to each offer.
+    /// Checks that a consumer's message may be passed on: a candidate, or the one answer to an offer.
     fn check_peer_message(&mut self, session: &str, message: &Value) -> Result<(), String> {
         let (ice, sdp) = (message.get("ice"), message.get("sdp"));
         check_length(ice.map_or(0, |ice| text(ice, "candidate").len()))?;

@@ -42,7 +42,7 @@ pub struct Driver {
     /// Who waits for the end, and until when at most.
     pub(super) stopping: Option<(Sender<()>, Duration)>,
     pub(super) counts: Counts,
-    /// Who admits consumers reads it.
+    /// Read by the relay, which admits consumers.
     pub(super) room: Room,
     /// When somebody last went for want of descriptors.
     pub(super) made_room_at: Option<Duration>,

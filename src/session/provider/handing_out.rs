@@ -22,7 +22,7 @@ const PACE: Limit = Limit {
 /// know counts nothing.
 const MOST_WAITING: usize = 10;
 
-/// What waits, and what may go.
+/// The commitments that wait, and the pace at which they go.
 #[derive(Debug)]
 pub struct HandingOut {
     waiting: VecDeque<Transaction>,

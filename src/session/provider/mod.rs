@@ -99,7 +99,7 @@ pub(crate) enum Event {
     /// The rate has been changed.
     Rate(Rate),
     Chain(ChainEvent),
-    /// Somebody from there can't be let in for want of descriptors.
+    /// A consumer of this origin can't be admitted for want of descriptors.
     MakeRoom(Origin),
     /// Close and settle what can be settled, then say so.
     Stop {

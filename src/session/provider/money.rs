@@ -114,7 +114,7 @@ impl Money {
         }
     }
 
-    /// What a settlement of one channel would be made at now: what decides whether a balance is worth it.
+    /// Returns the fee rate of a settlement made now, which decides whether a balance is worth one.
     pub fn settling_fee_rate(&self) -> FeeRate {
         settlement_fee_rate(self.chain.fee_rate(SETTLING_TARGET_BLOCKS))
     }

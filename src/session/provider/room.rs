@@ -125,7 +125,7 @@ struct Evictable {
     origin: Option<Origin>,
 }
 
-/// Who goes for somebody from there.
+/// Chooses the consumer that goes for a newcomer of this origin.
 fn victim(all: &[Evictable], newcomer: Option<&Origin>, slots: usize) -> Option<String> {
     let crowd = crowded(all, newcomer).unwrap_or_else(|| all.iter().collect());
     let with = |proposed: bool| {
@@ -139,7 +139,7 @@ fn victim(all: &[Evictable], newcomer: Option<&Origin>, slots: usize) -> Option<
     idle.or_else(|| oldest(with(true)))
 }
 
-/// Those from where the most come, the newcomer included; nobody where no two come from the same place.
+/// Returns the consumers of the origin that has the most, the newcomer included; `None` where no two share one.
 fn crowded<'a>(all: &'a [Evictable], newcomer: Option<&Origin>) -> Option<Vec<&'a Evictable>> {
     let mut counts: HashMap<&Origin, usize> = HashMap::new();
     for origin in all.iter().filter_map(|one| one.origin.as_ref()).chain(newcomer) {
